@@ -1,0 +1,239 @@
+/* xcos.h: the public API of the C core of xcos (explainable face verification).
+ *
+ * The core knows nothing of Python.  It never prints, exits or raises: every
+ * function that can fail returns an xcos_status and, when `err` is not NULL,
+ * leaves one sentence there that says what was got and what was expected.
+ *
+ * Conventions
+ *   - Arrays are C-contiguous.  Pictures are HWC uint8 RGB; network tensors are
+ *     float32 with the batch first (N, C, H, W).  No alignment is demanded of
+ *     the caller's memory.
+ *   - "Borrowed" means: the caller keeps the memory alive and unchanged for as
+ *     long as stated; the core neither frees nor copies it.
+ *   - No function keeps a pointer to its arguments after it returns unless its
+ *     comment says so.
+ */
+#ifndef XCOS_H
+#define XCOS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+    XCOS_OK = 0,
+    XCOS_E_NOMEM,       /* an allocation failed */
+    XCOS_E_ARG,         /* an argument is out of range or of the wrong shape */
+    XCOS_E_FORMAT,      /* bytes that are not what they claim to be */
+    XCOS_E_LIMIT,       /* larger than the caller allowed */
+    XCOS_E_UNSUPPORTED, /* valid, but not among what the core can do */
+    XCOS_E_OS           /* the operating system refused (threads) */
+} xcos_status;
+
+/* Where a failing function leaves its sentence.  Plain data, owned by the caller. */
+typedef struct {
+    char text[512];
+} xcos_error;
+
+/* Formats a sentence into `err` (which may be NULL) and returns `status`. */
+xcos_status xcos_fail(xcos_error *err, xcos_status status, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+/* ---------------------------------------------------------------- machine */
+
+/* Name of the instruction set whose kernels run: "avx512", "avx2" or "generic".
+ * Chosen once, at first use, from CPUID and XCOS_DISABLE_CPU (a comma list of
+ * names to do without).  Thread-safe. */
+const char *xcos_isa_name(void);
+
+/* Narrows the choice from then on: `name` must be one that this machine has.
+ * For tests and benchmarks; must not be called while another call runs, and
+ * networks and heads made before keep the kernels they were made with. */
+xcos_status xcos_isa_select(const char *name, xcos_error *err);
+
+/* Names of all instruction sets that this machine can run, best first, ending with NULL. */
+const char *const *xcos_isa_available(void);
+
+/* ---------------------------------------------------------------- threads */
+
+/* Default number of threads: XCOS_NUM_THREADS if set, else the smaller of the
+ * process's CPU affinity and its cgroup quota (rounded up), at least 1. */
+int xcos_default_threads(void);
+
+/* ----------------------------------------------------------------- images */
+
+typedef struct {
+    int width, height;
+    uint8_t *pixels; /* height*width*3, RGB; free with xcos_image_free */
+} xcos_image;
+
+/* Decodes JPEG, PNG, BMP, GIF (first frame) or PNM from memory to RGB.  Grey is
+ * repeated, alpha is composed over white, 16 bits become 8, EXIF orientation is
+ * applied.  Refuses, before taking memory for pixels, pictures of more than
+ * `max_pixels`, and (XCOS_E_FORMAT) data that ends early.  Thread-safe. */
+xcos_status xcos_image_decode(const uint8_t *data, size_t size, int64_t max_pixels,
+                              xcos_image *out, xcos_error *err);
+void xcos_image_free(xcos_image *image);
+
+/* Bilinear warp.  `matrix` (2x3, row-major) maps destination pixel centres
+ * (x, y, 1) to source pixel centres (integer coordinates); samples outside the
+ * source read `border` (RGB).  `dst` holds dst_h*dst_w*3 bytes.  Thread-safe. */
+xcos_status xcos_image_warp(const uint8_t *src, int src_h, int src_w, const double matrix[6],
+                            const uint8_t border[3], uint8_t *dst, int dst_h, int dst_w,
+                            xcos_error *err);
+
+/* ------------------------------------------------------------------ faces */
+
+typedef struct {
+    float box[4];        /* left, top, right, bottom in pixels */
+    float score;         /* 0..1 */
+    float points[5][2];  /* x, y: eye (image left), eye (image right), nose, mouth corners likewise */
+} xcos_face;
+
+/* Greedy non-maximum suppression.  Sorts `faces` by descending score (ties: by
+ * position in the input), keeps each that overlaps no kept one by more than
+ * `max_iou`, moves the kept to the front and stores their number in `*kept`. */
+xcos_status xcos_faces_nms(xcos_face *faces, size_t count, float max_iou, size_t *kept,
+                           xcos_error *err);
+
+/* Decodes one stride of YuNet's outputs for an input of rows*stride by
+ * cols*stride pixels: cls, obj (rows*cols), bbox (rows*cols*4), kps
+ * (rows*cols*10).  Appends faces whose sqrt(cls*obj) >= min_score to `faces`
+ * (room for `capacity`), advancing `*count`.  Coordinates are input pixels. */
+xcos_status xcos_yunet_decode(const float *cls, const float *obj, const float *bbox,
+                              const float *kps, int rows, int cols, int stride, float min_score,
+                              xcos_face *faces, size_t capacity, size_t *count, xcos_error *err);
+
+/* --------------------------------------------------------------- networks */
+
+enum { XCOS_MAX_RANK = 6, XCOS_MAX_INPUTS = 16 };
+
+typedef enum {
+    XCOS_OP_CONV,       /* weight (O, I/groups, kh, kw), bias (O) or none */
+    XCOS_OP_LINEAR,     /* weight (O, I), bias (O) or none; input (N, I) */
+    XCOS_OP_BATCH_NORM, /* gamma, beta, mean, var (C each); epsilon; channel axis 1 */
+    XCOS_OP_PRELU,      /* slope (C) or (1); channel axis 1 */
+    XCOS_OP_RELU,
+    XCOS_OP_CLIP,       /* lo, hi */
+    XCOS_OP_SIGMOID,
+    XCOS_OP_EXP,
+    XCOS_OP_ADD,        /* two inputs, NumPy broadcasting; likewise: */
+    XCOS_OP_SUB,
+    XCOS_OP_MUL,
+    XCOS_OP_DIV,
+    XCOS_OP_MAX_POOL,   /* kernel (0, 0 = whole map), stride, pad */
+    XCOS_OP_AVG_POOL,   /* the same, and count_include_pad */
+    XCOS_OP_CONCAT,     /* axis */
+    XCOS_OP_SLICE,      /* axis, start, stop (negative: from the end; stop is clamped) */
+    XCOS_OP_SOFTMAX,    /* axis */
+    XCOS_OP_TRANSPOSE,  /* perm, perm[0] == 0 */
+    XCOS_OP_RESHAPE,    /* shape: dimensions after the batch, one may be -1 */
+    XCOS_OP_RESIZE,     /* nearest, source index = floor(i / scale) */
+    XCOS_OP_COUNT
+} xcos_op;
+
+/* A float32 tensor owned by somebody else. */
+typedef struct {
+    const float *data; /* NULL: absent */
+    int rank;
+    int64_t dims[XCOS_MAX_RANK];
+} xcos_tensor;
+
+/* One layer.  Zero-initialise, then set what the op needs. */
+typedef struct {
+    xcos_op op;
+    const char *name; /* for messages; copied */
+    int n_inputs;
+    int inputs[XCOS_MAX_INPUTS]; /* value ids */
+    int kernel[2], stride[2], dilation[2];
+    int pad[4]; /* top, left, bottom, right */
+    int groups, count_include_pad;
+    int axis;
+    int64_t start, stop;
+    int rank; /* of perm or shape */
+    int perm[XCOS_MAX_RANK];
+    int64_t shape[XCOS_MAX_RANK];
+    float scale[2], epsilon, lo, hi;
+    xcos_tensor weight, bias;            /* conv, linear; prelu: weight = slope */
+    xcos_tensor gamma, beta, mean, var;  /* batch norm */
+} xcos_layer;
+
+/* A network: a plan of layers, each with one output value.
+ * Building: new, then input/constant/layer/output in topological order, then
+ * finish; after finish it is immutable and any number of threads may run it at
+ * once.  Weights are borrowed until xcos_net_free. */
+typedef struct xcos_net xcos_net;
+
+xcos_status xcos_net_new(xcos_net **net, xcos_error *err);
+void xcos_net_free(xcos_net *net);
+
+/* Declares an input: dims after the batch (rank-1 of them, -1 = any). */
+xcos_status xcos_net_input(xcos_net *net, const char *name, int rank, const int64_t *dims, int *id,
+                           xcos_error *err);
+/* Declares a constant value (batch dimension must be 1: it broadcasts). */
+xcos_status xcos_net_constant(xcos_net *net, const char *name, const xcos_tensor *tensor, int *id,
+                              xcos_error *err);
+xcos_status xcos_net_layer(xcos_net *net, const xcos_layer *layer, int *id, xcos_error *err);
+xcos_status xcos_net_output(xcos_net *net, int id, const char *name, xcos_error *err);
+/* Folds batch norms, fuses activations and residual additions. */
+xcos_status xcos_net_finish(xcos_net *net, xcos_error *err);
+
+/* Shapes of all outputs for given input shapes.  in_dims: n_inputs rows of
+ * XCOS_MAX_RANK, batch first, all batches equal.  Plans (and caches the plan
+ * for) that shape. */
+xcos_status xcos_net_shapes(xcos_net *net, const int64_t (*in_dims)[XCOS_MAX_RANK], int *out_rank,
+                            int64_t (*out_dims)[XCOS_MAX_RANK], xcos_error *err);
+
+/* Runs the network: inputs and outputs are float32, plain (row-major) layout, of
+ * the shapes above.  threads <= 0: the default.  Thread-safe. */
+xcos_status xcos_net_run(xcos_net *net, const int64_t (*in_dims)[XCOS_MAX_RANK],
+                         const float *const *inputs, float *const *outputs, int threads,
+                         xcos_error *err);
+
+/* ------------------------------------------------------------------- head */
+
+/* The xCos head: weights of the attention (METHOD: paper section 3; layouts as
+ * PyTorch's).  All tensors are copied by xcos_head_new.
+ *   embed   (E, D, 3, 3), bias (E), one PReLU slope
+ *   attend1 (F, 2E, 3, 3), bias (F), one PReLU slope
+ *   attend2 (1, F, 3, 3), bias (1), one PReLU slope
+ * minmax != 0 takes the reference's other normalisation (a - min)/sum instead of
+ * softmax(a / temperature). */
+typedef struct {
+    int depth, embed_channels, attend_channels; /* D, E, F */
+    int height, width;                          /* cells */
+    const float *embed_weight, *embed_bias, *attend1_weight, *attend1_bias, *attend2_weight,
+        *attend2_bias;
+    float embed_slope, attend1_slope, attend2_slope;
+    float temperature;
+    int minmax;
+} xcos_head_weights;
+
+/* Immutable after new; any number of threads may use it at once. */
+typedef struct xcos_head xcos_head;
+
+xcos_status xcos_head_new(const xcos_head_weights *weights, xcos_head **head, xcos_error *err);
+void xcos_head_free(xcos_head *head);
+
+/* Compares n pairs of grids a[i], b[i], each (D, H, W).  scores (n); cosine and
+ * attention (n, H, W) may be NULL.  Norms are floored at 1e-6 as in the reference. */
+xcos_status xcos_head_compare(const xcos_head *head, const float *a, const float *b, int64_t n,
+                              float *scores, float *cosine, float *attention, int threads,
+                              xcos_error *err);
+
+/* Compares every a[i] with every b[j]: scores (n, m), cosine and attention
+ * (n, m, H, W) or NULL.  What depends on one face alone is computed once per face. */
+xcos_status xcos_head_compare_all(const xcos_head *head, const float *a, int64_t n, const float *b,
+                                  int64_t m, float *scores, float *cosine, float *attention,
+                                  int threads, xcos_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,96 @@
+"""Builds the one extension module, xcos._core, from csrc/.
+
+What a user may set in the environment:
+
+- ``XCOS_STB_INCLUDE``  folder that holds stb_image.h (else ``pkg-config stb`` is asked)
+- ``XCOS_WERROR=1``     warnings are errors (CI)
+- ``XCOS_SANITIZE=1``   AddressSanitizer and UndefinedBehaviorSanitizer
+
+Nothing here looks at the CPU of the build machine: instruction sets are chosen
+at run time (csrc/cpu.c), function by function.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import scipy_openblas32
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent
+
+
+def stb_include() -> str:
+    """Folder of stb_image.h, or an end of the build that says what to install."""
+    candidates = []
+    if os.environ.get("XCOS_STB_INCLUDE"):
+        candidates = [os.environ["XCOS_STB_INCLUDE"]]
+    else:
+        try:
+            flags = subprocess.run(
+                ["pkg-config", "--cflags-only-I", "stb"], capture_output=True, text=True, check=True
+            ).stdout.split()
+            candidates = [flag.removeprefix("-I") for flag in flags]
+        except (OSError, subprocess.CalledProcessError):
+            pass
+        candidates.append("/usr/include/stb")  # where Debian puts it, for machines without pkg-config
+    for folder in candidates:
+        if (Path(folder) / "stb_image.h").is_file():
+            return folder
+    sys.exit(
+        f"xcos: stb_image.h was not found (looked in: {', '.join(candidates) or 'nowhere'}).\n"
+        "Install it (Debian/Ubuntu: apt-get install libstb-dev) or set XCOS_STB_INCLUDE to its folder."
+    )
+
+
+class BuildExt(build_ext):
+    """Compiles the core and puts OpenBLAS's shared library beside it.
+
+    scipy-openblas32 asks other packages not to depend on it at run time, so the
+    library travels inside our package and the extension finds it by $ORIGIN.
+    """
+
+    def build_extension(self, ext: Extension) -> None:
+        # One place holds the version: pyproject.toml.
+        ext.define_macros.append(("XCOS_VERSION", f'"{self.distribution.get_version()}"'))
+        super().build_extension(ext)
+        target = Path(self.get_ext_fullpath(ext.name)).parent / "_libs"
+        target.mkdir(exist_ok=True)
+        for library in Path(scipy_openblas32.get_lib_dir()).glob("libscipy_openblas*"):
+            shutil.copy2(library, target / library.name)
+
+
+compile_args = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-math-errno", "-Wall", "-Wextra"]
+link_args = ["-Wl,-rpath,$ORIGIN/_libs"] if sys.platform.startswith("linux") else []
+if os.environ.get("XCOS_WERROR") == "1":
+    compile_args.append("-Werror")
+if os.environ.get("XCOS_SANITIZE") == "1":
+    sanitizers = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"]
+    compile_args += [*sanitizers, "-O1"]
+    link_args += sanitizers
+
+setup(
+    cmdclass={"build_ext": BuildExt},
+    ext_modules=[
+        Extension(
+            "xcos._core",
+            sources=sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.c")),
+            depends=sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.h")),
+            include_dirs=[
+                "csrc",
+                numpy.get_include(),
+                stb_include(),
+                scipy_openblas32.get_include_dir(),
+            ],
+            library_dirs=[scipy_openblas32.get_lib_dir()],
+            libraries=[scipy_openblas32.get_library(), "m", "pthread"],
+            extra_compile_args=compile_args,
+            extra_link_args=link_args,
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        )
+    ],
+)
