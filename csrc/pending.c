@@ -18,3 +18,5 @@ WEAK PyMethodDef xpy_image_methods[] = {{NULL, NULL, 0, NULL}};
 WEAK PyMethodDef xpy_face_methods[] = {{NULL, NULL, 0, NULL}};
 WEAK int xpy_add_network(PyObject *m) { (void)m; return 0; }
 WEAK int xpy_add_head(PyObject *m) { (void)m; return 0; }
+#include "pool.h"
+WEAK void xc_parallel(int t, int64_t n, xc_loop *f, void *c) { (void)t; for (int64_t i = 0; i < n; i++) f(c, i, 0); }
