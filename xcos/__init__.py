@@ -1,0 +1,93 @@
+"""Explainable face verification: do two photographs show one person, and why?
+
+    import xcos
+
+    e = xcos.explain("a.jpg", "b.jpg")
+    e.score, e.same, e.threshold          # 0.55, True, 0.24
+    e.contribution.sum()                  # the score again: the explanation is its arithmetic
+    e.save("why.png")
+
+The method is xCos (Lin et al., arXiv 2003.05383): two faces are compared cell by cell on a 7 x 7 grid
+(patch cosines), a small learned module says how much each cell counts (attention, sums to 1), and the
+score is the weighted sum.
+
+Names are imported when first used, so ``import xcos`` itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._core import __version__
+    from .api import convert, explain, load, verify
+    from .errors import ImageError, ModelFileError, NoFaceError, XcosError
+    from .faces import Face, align, crop, detect
+    from .features import Comparison, Features
+    from .image import read_image
+    from .model import Model
+    from .model_file import ModelFile
+    from .network import Network
+    from .results import Explanation, Verification
+
+_HOME = {
+    "Comparison": "features",
+    "Explanation": "results",
+    "Face": "faces",
+    "Features": "features",
+    "ImageError": "errors",
+    "Model": "model",
+    "ModelFile": "model_file",
+    "ModelFileError": "errors",
+    "Network": "network",
+    "NoFaceError": "errors",
+    "Verification": "results",
+    "XcosError": "errors",
+    "__version__": "_core",
+    "align": "faces",
+    "convert": "api",
+    "crop": "faces",
+    "detect": "faces",
+    "explain": "api",
+    "load": "api",
+    "read_image": "image",
+    "verify": "api",
+}
+
+__all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HOME)
+    "verify",
+    "explain",
+    "load",
+    "convert",
+    "detect",
+    "align",
+    "crop",
+    "read_image",
+    "Model",
+    "ModelFile",
+    "Network",
+    "Features",
+    "Comparison",
+    "Face",
+    "Verification",
+    "Explanation",
+    "XcosError",
+    "ImageError",
+    "NoFaceError",
+    "ModelFileError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value  # found without this function next time
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,86 @@
+"""The functions of the package that use a default model, and the way to model files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from .errors import ModelFileError
+from .model import Model
+from .model_file import ModelFile
+
+DEFAULT = "mobilefacenet_xcos_v0"
+_MODELS = Path(__file__).parent / "models"
+_cache: dict[str, Model] = {}
+_lock = Lock()
+
+
+def model_path(name_or_path: str | os.PathLike[str] | None = None) -> Path:
+    """The file of a model: None for the default one, a name of the package's models, or a path as it is.
+
+    Raises ModelFileError for a name (no folder, no suffix) that neither the package nor the working folder has.
+    """
+    path = Path(DEFAULT if name_or_path is None else name_or_path)
+    if path.suffix or len(path.parts) > 1:
+        return path
+    inside = _MODELS / f"{path.name}.safetensors"
+    if inside.is_file():
+        return inside
+    if path.exists():
+        return path
+    names = ", ".join(sorted(model.stem for model in _MODELS.glob("*.safetensors")))
+    raise ModelFileError(f"no model named {path.name!r}: expected a path or one of {names or 'none'}")
+
+
+def load(name_or_path: str | os.PathLike[str] | None = None) -> Model:
+    """The default model, a model of the package by its name, or one from a file.
+
+    Models of the package are loaded once and shared; other files are read anew each time. Safe from any
+    number of threads. Raises OSError when the file can't be read, ModelFileError when it is damaged, holds
+    no recognizer with an xCos head, or there is no model of that name.
+    """
+    path = model_path(name_or_path)
+    if path.parent != _MODELS:
+        return Model.load(path)
+    with _lock:
+        if path.name not in _cache:
+            _cache[path.name] = Model.load(path)
+        return _cache[path.name]
+
+
+def _model(model: Model | str | os.PathLike[str] | None) -> Model:
+    return model if isinstance(model, Model) else load(model)
+
+
+def verify(a: Any, b: Any, *, model: Model | str | os.PathLike[str] | None = None, **keywords: Any) -> Any:
+    """Do photographs `a` and `b` show one person? -> Verification, or a list of them for lists.
+
+    A photograph is a path, bytes, a file object, a PIL image, or an (H, W, 3) uint8 RGB array. `model`: a
+    Model, a name or a path; None: the default. Keywords (threshold, face, aligned, bgr, threads, progress)
+    and errors are those of ``Model.verify``.
+    """
+    return _model(model).verify(a, b, **keywords)
+
+
+def explain(a: Any, b: Any, *, model: Model | str | os.PathLike[str] | None = None, **keywords: Any) -> Any:
+    """Like ``verify``, with the reason cell by cell -> Explanation, or a list of them for lists.
+
+    Keywords (threshold, face, aligned, bgr, threads) and errors are those of ``Model.explain``.
+    """
+    return _model(model).explain(a, b, **keywords)
+
+
+def convert(source: str | os.PathLike[str], target: str | os.PathLike[str] | None = None) -> ModelFile:
+    """Imports an ONNX network and, with `target`, writes it as a model file. Needs ``pip install xcos[onnx]``.
+
+    Raises OSError when a file can't be read or written, ModelFileError for content that is damaged or uses
+    an operator that the core lacks; operator and node are named.
+    """
+    from .importers.onnx import import_onnx
+
+    file = import_onnx(source)
+    if target is not None:
+        file.write(target)
+    return file

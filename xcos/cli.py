@@ -1,0 +1,247 @@
+"""The command line: ``xcos verify | explain | detect | info | convert``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+SAME, DIFFERENT, FAILED = 0, 1, 2
+
+_EXAMPLES = """\
+examples:
+  xcos verify a.jpg b.jpg                       one line: decision, score, threshold
+  xcos verify a.jpg b.jpg --json | jq .score
+  xcos explain a.jpg b.jpg -o why.png           the reason, cell by cell (also .pdf .svg .json .npz)
+  xcos detect group.jpg -o faces.png            numbers the faces, for --face
+  xcos verify group.jpg b.jpg --face 2,0        the third face of group.jpg with the first of b.jpg
+  xcos info                                     the default model: licence, origin, threshold
+  xcos convert network.onnx network.safetensors
+
+exit code: 0 same person (or done), 1 different people (or no face detected), 2 error
+"""
+
+_CARE = (
+    "Face recognition errs, and errs differently for different groups of people. "
+    "The score is no probability; let a person decide whatever matters."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; errors become one sentence on stderr."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(name)s: %(message)s", level=logging.DEBUG if options.verbose else logging.WARNING)
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()  # so that a closed pipe shows here
+        return code
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # nobody reads on; keep the interpreter quiet
+        return FAILED
+    except (OSError, ValueError, ImportError, MemoryError) as error:
+        logging.getLogger("xcos").debug("", exc_info=True)
+        print(f"xcos: {_sentence(error)}", file=sys.stderr)
+        return FAILED
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _verify(options: argparse.Namespace) -> int:
+    import xcos
+
+    result = xcos.verify(options.first, options.second, **_keywords(options))
+    _print(options, result.to_dict(), _summary(result))
+    return SAME if result.same else DIFFERENT
+
+
+def _explain(options: argparse.Namespace) -> int:
+    import xcos
+
+    result = xcos.explain(options.first, options.second, **_keywords(options))
+    if options.output:
+        result.save(options.output)
+    written = f"\nwritten: {options.output}" if options.output else ""
+    _print(options, result.to_dict(), f"{_summary(result)}\n\n{_table(result.contribution)}{written}")
+    return SAME if result.same else DIFFERENT
+
+
+def _detect(options: argparse.Namespace) -> int:
+    import xcos
+
+    image = xcos.read_image(options.image)
+    found = xcos.detect(image)
+    if options.output:
+        from . import plot
+        from .results import PICTURES, save
+
+        save(options.output, {kind: _picture(plot, image, found, kind[1:]) for kind in PICTURES})
+    lines = [f"{len(found)} face{'s' * (len(found) != 1)} in {options.image}"]
+    for i, face in enumerate(found):
+        left, top, right, bottom = face.box
+        lines.append(
+            f"{i:3d}  score {face.score:.3f}  box {left:.0f},{top:.0f} to {right:.0f},{bottom:.0f}"
+            f"  ({right - left:.0f} x {bottom - top:.0f} pixels)"
+        )
+    _print(options, {"image": options.image, "faces": [face.to_dict() for face in found]}, "\n".join(lines))
+    return SAME if found else DIFFERENT
+
+
+def _picture(plot: Any, image: Any, found: Any, kind: str) -> Any:
+    return lambda file: file.write(plot.render_detections(image, found, kind))
+
+
+def _info(options: argparse.Namespace) -> int:
+    import xcos
+    from xcos import _core
+    from xcos.api import model_path
+
+    file = xcos.ModelFile.read(model_path(options.model))
+    facts = {
+        "name": file.name,
+        "kind": file.kind,
+        "inputs": {value["name"]: list(value["shape"]) for value in file.inputs},
+        "outputs": list(file.outputs),
+        "layers": len(file.layers),
+        "parameters": _parameters(file),
+        "thresholds": dict(file.thresholds or {}),
+        "thresholds_from": file.thresholds_from,
+        "license": file.license,
+        "origin": file.origin,
+        "training": file.training,
+        "xcos": xcos.__version__,
+        "instruction set": _core.isa(),
+        "threads": _core.default_threads(),
+    }
+    width = max(map(len, facts))
+    _print(options, facts, "\n".join(f"{key.replace('_', ' '):{width}}  {_plain(v)}" for key, v in facts.items()))
+    return SAME
+
+
+def _convert(options: argparse.Namespace) -> int:
+    import xcos
+
+    file = xcos.convert(options.source, options.target)
+    facts = {
+        "name": file.name,
+        "layers": len(file.layers),
+        "parameters": _parameters(file),
+        "written": options.target,
+    }
+    _print(options, facts, "{name}: {layers} layers, {parameters:,} parameters, {written}".format(**facts))
+    return SAME
+
+
+def _parameters(file: Any) -> int:
+    return sum(int(tensor.size) for tensor in file.tensors.values())
+
+
+def _keywords(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "model": options.model,
+        "threshold": options.threshold,
+        "threads": options.threads,
+        "aligned": options.aligned,
+        "face": options.face,
+    }
+
+
+def _summary(result: Any) -> str:
+    lines = [result.sentence(), f"threshold: {result.threshold_from}"]
+    return "\n".join([*lines, f"plain cosine, for reference: {result.cosine:.4f}  (model {result.model})"])
+
+
+def _table(contribution: Any) -> str:
+    """The contributions in thousandths, as the figure names its cells."""
+    letters = "".join(f"{chr(ord('A') + i):>5}" for i in range(contribution.shape[1]))
+    rows = [f"{i + 1:>2}" + "".join(f"{round(1000 * float(v)):>5}" for v in row) for i, row in enumerate(contribution)]
+    return "\n".join(["contribution of each cell, thousandths of the score:", "  " + letters, *rows])
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _print(options: argparse.Namespace, data: dict[str, Any], text: str) -> None:
+    print(json.dumps(data, indent=1, ensure_ascii=False) if options.json else text)
+
+
+def _face(text: str) -> Any:
+    """``2`` for both photographs, ``2,0`` for each; an empty place chooses automatically."""
+    try:
+        numbers = [int(part) if part.strip() else None for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not 1 <= len(numbers) <= 2 or any(n is not None and n < 0 for n in numbers):
+        raise argparse.ArgumentTypeError(f"expected N or N,M counted from 0, got {text!r}")
+    return tuple(numbers) if len(numbers) == 2 else numbers[0]
+
+
+def _threads(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
+    return int(text)
+
+
+class _Version(argparse.Action):
+    """Prints the version, importing the core only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        import xcos
+
+        print(f"xcos {xcos.__version__}")
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    layout = argparse.RawDescriptionHelpFormatter
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print JSON")
+    common.add_argument("-v", "--verbose", action="store_true", help="log to stderr; show tracebacks")
+    pair = argparse.ArgumentParser(add_help=False)
+    pair.add_argument("first", metavar="A", help="photograph (JPEG, PNG, BMP, GIF, PNM)")
+    pair.add_argument("second", metavar="B", help="the other photograph")
+    pair.add_argument("--model", help="name of a model of the package, or a model file")
+    pair.add_argument("--threshold", type=float, help="the same person when score > this (default: the model's)")
+    pair.add_argument("--threads", type=_threads, metavar="N", help="at most so many (default: all there are)")
+    pair.add_argument("--aligned", action="store_true", help="the photographs are aligned 112 x 112 crops")
+    pair.add_argument("--face", type=_face, metavar="N[,M]", help="which face, as `xcos detect` numbers them")
+
+    parser = argparse.ArgumentParser(
+        prog="xcos", formatter_class=layout, epilog=_EXAMPLES + "\n" + _CARE,
+        description="Tells whether two photographs show the same person, and why, cell by cell.",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Any, text: str, parents: Sequence[argparse.ArgumentParser], example: str) -> Any:
+        sub = commands.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".", parents=[*parents, common],
+            formatter_class=layout, epilog=f"example:\n  {example}",
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    command("verify", _verify, "decide whether two photographs show one person", [pair], "xcos verify a.jpg b.jpg")
+    explain = command("explain", _explain, "decide, and show why", [pair], "xcos explain a.jpg b.jpg -o why.png")
+    explain.add_argument("-o", "--output", metavar="FILE", help="write .png, .pdf, .svg, .json or .npz")
+    detect = command("detect", _detect, "find the faces of a photograph", [], "xcos detect group.jpg -o faces.png")
+    detect.add_argument("image", metavar="A", help="photograph")
+    detect.add_argument("-o", "--output", metavar="FILE", help="write a .png, .pdf or .svg with boxes and points")
+    info = command("info", _info, "tell about a model and this installation", [], "xcos info --json")
+    info.add_argument("model", nargs="?", help="name or file (default: the default model)")
+    convert = command("convert", _convert, "turn an ONNX network into a model file", [],
+                      "xcos convert network.onnx network.safetensors")
+    convert.add_argument("source", metavar="ONNX")
+    convert.add_argument("target", metavar="OUT")
+    return parser

@@ -1,0 +1,109 @@
+"""What a network sees in faces, and what comes of comparing it: plain arrays, stacked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """Features of N faces; a single face is a stack of one.
+
+    grid       (N, D, H, W) float32: a vector of D numbers for each of the H x W cells (32, 7, 7)
+    embedding  (N, E) float32: one vector for the whole face (512), for the plain cosine
+
+    ``f[3]``, ``f[2:5]`` and ``f[[0, 4]]`` are stacks again; so is ``Features.concatenate([f, g])``.
+    """
+
+    grid: Floats
+    embedding: Floats
+
+    def __post_init__(self) -> None:
+        for name, rank, shape in (("grid", 4, "(N, D, H, W)"), ("embedding", 2, "(N, E)")):
+            array = np.ascontiguousarray(getattr(self, name), dtype=np.float32)
+            if array.ndim != rank:
+                raise ValueError(f"Features.{name}: expected an array of shape {shape}, got {array.shape}")
+            object.__setattr__(self, name, array)
+        if len(self.grid) != len(self.embedding):
+            raise ValueError(
+                f"Features: grid holds {len(self.grid)} faces, embedding {len(self.embedding)}; "
+                "expected the same number"
+            )
+
+    def __len__(self) -> int:
+        return len(self.grid)
+
+    def __getitem__(self, index: Any) -> Features:
+        if isinstance(index, (int, np.integer)):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"face {index} of a stack of {len(self)}")
+            index = [index]
+        return Features(self.grid[index], self.embedding[index])
+
+    def __iter__(self) -> Iterator[Features]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        grid, embedding = self.grid.shape, self.embedding.shape
+        return f"Features({len(self)} faces, grid {grid}, embedding {embedding})"
+
+    @classmethod
+    def concatenate(cls, stacks: Iterable[Features]) -> Features:
+        """One stack of all the faces of `stacks`, in their order."""
+        stacks = list(stacks)
+        if not stacks:
+            raise ValueError("Features.concatenate: expected at least one stack, got none")
+        return cls(
+            np.concatenate([s.grid for s in stacks]), np.concatenate([s.embedding for s in stacks])
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """N pairs of faces compared.
+
+    score      (N,) float32 in -1..1: sum over cells of attention x patch cosine (xCos, arXiv 2003.05383)
+    cosine     (N,) float32 in -1..1: plain cosine of the two embeddings, for reference
+    threshold  a pair is the same person where score > threshold
+    cosine_map (N, H, W) float32 in -1..1: cosine of the two faces in each cell; None without maps
+    attention  (N, H, W) float32, sums to 1: how much each cell counts; None without maps
+    """
+
+    score: Floats
+    cosine: Floats
+    threshold: float
+    cosine_map: Floats | None = field(default=None, repr=False)
+    attention: Floats | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    @property
+    def same(self) -> NDArray[np.bool_]:
+        """(N,) bool: score > threshold."""
+        return self.score > self.threshold
+
+    @property
+    def contribution(self) -> Floats | None:
+        """(N, H, W) float32: attention x cosine_map, whose sum over the cells is the score."""
+        if self.cosine_map is None or self.attention is None:
+            return None
+        return self.attention * self.cosine_map
+
+    def __repr__(self) -> str:
+        return f"Comparison({len(self)} pairs, {int(self.same.sum())} over the threshold {self.threshold:.4f})"
+
+
+def plain_cosine(a: Floats, b: Floats) -> Floats:
+    """Cosine of a[i] and b[i] for (N, E) twice -> (N,) float32, summed in float64; 0 for a zero vector."""
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    dots = np.einsum("ij,ij->i", x, y)
+    return np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0).astype(np.float32)

@@ -1,0 +1,292 @@
+"""A recognition model with its xCos head: from photographs to features, scores and explanations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core, faces
+from .errors import ModelFileError
+from .features import Comparison, Features, plain_cosine
+from .image import read_image
+from .model_file import ModelFile
+from .network import Network
+from .progress import Progress, batches
+from .results import Explanation, Verification
+
+SIDE = 112  # pixels of an aligned crop; the ArcFace template is made for it
+
+
+class Model:
+    """A network that turns aligned faces into grids and embeddings, and the head that compares them.
+
+    Made by ``xcos.load()`` or :meth:`load`. Immutable, safe from any number of threads at once, picklable.
+
+    Wherever an *image* is taken it may be a path, bytes, a file object, a PIL image, or an (H, W, 3) uint8
+    RGB array; a list of those or an (N, H, W, 3) array stands for N images. The keywords they share:
+
+    - ``face``     which face of the photograph, counted from 0 as ``xcos.detect`` lists them (best first), or
+      a ``Face``; None takes the largest x most central. A list gives one for each image.
+    - ``aligned``  the images are 112 x 112 crops aligned to the ArcFace template already
+    - ``bgr``      arrays are BGR, as OpenCV reads them
+    - ``threads``  threads at most; None: XCOS_NUM_THREADS, else what CPU affinity and cgroup quota leave
+
+    They raise OSError for files that can't be read, ``ImageError`` for content that is no picture (or no crop
+    of 112 x 112 with ``aligned``), ``NoFaceError`` where no face is found; all name the image.
+    """
+
+    def __init__(self, file: ModelFile) -> None:
+        """Raises ModelFileError unless `file` is a recognizer with an xCos head and (3, 112, 112) input."""
+        if file.kind != "recognizer" or not file.head:
+            found = f"a {file.kind}" if file.head else f"a {file.kind} without head"
+            raise ModelFileError(
+                f"model {file.name!r}: expected a recognizer with an xCos head, got {found} "
+                "(xcos.Network runs any model file)"
+            )
+        shapes = [tuple(value["shape"]) for value in file.inputs]
+        if shapes != [(3, SIDE, SIDE)]:
+            raise ModelFileError(f"model {file.name!r}: expected one input of shape (3, 112, 112), got {shapes}")
+        if "xcos" not in file.thresholds:
+            raise ModelFileError(f"model {file.name!r}: the header gives no threshold named 'xcos'")
+        self._file = file
+        self._network = Network.load(file)
+        self._head = _head(file)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | bytes) -> Model:
+        """Reads a model file (docs/model-file.md) from a path or from its bytes.
+
+        Raises OSError when it can't be read, ModelFileError when it is damaged or of another kind.
+        """
+        return cls(ModelFile.read(path))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the model file; it appears whole or not at all."""
+        self._file.write(path)
+
+    def __reduce__(self) -> tuple[type[Model], tuple[ModelFile]]:
+        return type(self), (self._file,)
+
+    def __repr__(self) -> str:
+        return f"Model({self.name!r}, threshold {self.threshold:.4f})"
+
+    @property
+    def name(self) -> str:
+        return self._file.name
+
+    @property
+    def file(self) -> ModelFile:
+        """The model file: header (licence, origin, training, thresholds) and tensors."""
+        return self._file
+
+    @property
+    def threshold(self) -> float:
+        """Two faces are called the same person when their score is over this."""
+        return float(self._file.thresholds["xcos"])
+
+    def crops(
+        self,
+        images: Any,
+        *,
+        face: Any = None,
+        aligned: bool = False,
+        bgr: bool = False,
+        threads: int | None = None,
+    ) -> NDArray[np.uint8]:
+        """Aligned faces of the images: (N, 112, 112, 3) uint8 RGB. Keywords and errors: see the class."""
+        listed, _ = as_list(images)
+        return self._crop(listed, _each(face, len(listed)), aligned, bgr, threads)
+
+    def features(
+        self,
+        images: Any,
+        *,
+        face: Any = None,
+        aligned: bool = False,
+        bgr: bool = False,
+        batch: int = 32,
+        threads: int | None = None,
+        progress: Progress = None,
+    ) -> Features:
+        """What the network sees in N images: grids and embeddings. Keywords and errors: see the class.
+
+        `batch` images are held at a time. `progress`: True draws a tqdm bar, a function is called as
+        progress(done, total).
+        """
+        if batch < 1:
+            raise ValueError(f"batch: expected at least 1, got {batch}")
+        listed, _ = as_list(images)
+        pairs = list(zip(listed, _each(face, len(listed)), strict=True))
+        stacks = [
+            self._see(self._crop([x for x, _ in part], [f for _, f in part], aligned, bgr, threads), threads)
+            for part in batches(pairs, batch, progress, "features")
+        ]
+        return Features.concatenate(stacks or [self._see(np.empty((0, SIDE, SIDE, 3), np.uint8), threads)])
+
+    def compare(
+        self, first: Features, second: Features, *, maps: bool = True, threads: int | None = None
+    ) -> Comparison:
+        """Compares first[i] with second[i]: scores, plain cosines, and the maps unless ``maps=False``.
+
+        A stack of one is compared with each of the other. Raises ValueError when the numbers differ
+        otherwise. The order of the two matters slightly: the attention sees them one after the other.
+        """
+        n = max(len(first), len(second)) if len(first) and len(second) else 0
+        if len(first) != len(second) and n != len(first) * len(second):
+            raise ValueError(f"compare: expected two stacks of one length, got {len(first)} and {len(second)}")
+        first, second = (f if len(f) == n else f[[0] * n] for f in (first, second))
+        score, cosine_map, attention = self._head.compare(first.grid, second.grid, maps=maps, threads=threads or 0)
+        cosine = plain_cosine(first.embedding, second.embedding)
+        return Comparison(score, cosine, self.threshold, cosine_map, attention)
+
+    def compare_all(
+        self, first: Features, second: Features, *, maps: bool = False, threads: int | None = None
+    ) -> Any:
+        """Compares every first[i] with every second[j]: scores, (N, M) float32.
+
+        With ``maps=True``: (scores, cosine maps (N, M, H, W), attention (N, M, H, W)).
+        """
+        result = self._head.compare_all(first.grid, second.grid, maps=maps, threads=threads or 0)
+        return result if maps else result[0]
+
+    def verify(
+        self,
+        a: Any,
+        b: Any,
+        *,
+        threshold: float | None = None,
+        face: Any = None,
+        aligned: bool = False,
+        bgr: bool = False,
+        threads: int | None = None,
+        progress: Progress = None,
+    ) -> Any:
+        """Decides whether image `a` and image `b` show one person: a Verification.
+
+        Lists give a list: a[i] with b[i], or one image with each of a list. `face` is None, one choice for
+        both, or a tuple of two (for `a`, for `b`); other keywords and errors: see the class. `threshold`
+        replaces the model's.
+        """
+        (first, second), single = self._two(a, b)
+        keywords: dict[str, Any] = {"aligned": aligned, "bgr": bgr, "threads": threads}
+        counts = (len(first), len(second))
+        seen = self.features(
+            [*first, *second], face=_two_faces(face, *counts), progress=progress, **keywords
+        )
+        compared = self.compare(seen[: counts[0]], seen[counts[0] :], maps=False, threads=threads)
+        results = [Verification(**self._decision(compared, i, threshold)) for i in range(len(compared))]
+        return results[0] if single else results
+
+    def explain(
+        self,
+        a: Any,
+        b: Any,
+        *,
+        threshold: float | None = None,
+        face: Any = None,
+        aligned: bool = False,
+        bgr: bool = False,
+        threads: int | None = None,
+    ) -> Any:
+        """Like :meth:`verify`, with the reason: an Explanation (for lists, a list of them)."""
+        (first, second), single = self._two(a, b)
+        n, m = len(first), len(second)
+        crops = self._crop([*first, *second], _two_faces(face, n, m), aligned, bgr, threads)
+        seen = self._see(crops, threads)
+        compared = self.compare(seen[:n], seen[n:], threads=threads)
+        assert compared.cosine_map is not None and compared.attention is not None
+        results = []
+        for i in range(len(compared)):
+            left, right = min(i, n - 1), min(i, m - 1)  # a stack of one stands for all
+            results.append(
+                Explanation(
+                    **self._decision(compared, i, threshold),
+                    cosine_map=compared.cosine_map[i],
+                    attention=compared.attention[i],
+                    crops=crops[[left, n + right]],
+                    names=(_title(first[left], "first"), _title(second[right], "second")),
+                )
+            )
+        return results[0] if single else results
+
+    def _two(self, a: Any, b: Any) -> tuple[tuple[list[Any], list[Any]], bool]:
+        (first, one), (second, other) = as_list(a), as_list(b)
+        if not (one or other) and len(first) != len(second):
+            raise ValueError(f"expected two lists of one length, got {len(first)} and {len(second)} images")
+        return (first, second), one and other
+
+    def _crop(
+        self, images: Sequence[Any], chosen: Sequence[Any], aligned: bool, bgr: bool, threads: int | None
+    ) -> NDArray[np.uint8]:
+        def one(image: Any, face: Any) -> NDArray[np.uint8]:
+            return faces.crop(read_image(image, bgr=True) if bgr else image, face=face, aligned=aligned)
+
+        workers = min(threads or _core.default_threads(), len(images))
+        if workers > 1:  # decoding and the networks run without the GIL
+            with ThreadPoolExecutor(workers) as pool:
+                crops = list(pool.map(one, images, chosen))
+        else:
+            crops = [one(image, face) for image, face in zip(images, chosen, strict=True)]
+        return np.stack(crops) if crops else np.empty((0, SIDE, SIDE, 3), np.uint8)
+
+    def _see(self, crops: NDArray[np.uint8], threads: int | None) -> Features:
+        pre, head = self._file.preprocess, self._file.head
+        x = _core.normalize(crops, pre["mean"], pre["scale"], pre["color"] == "BGR")
+        outputs = self._network.run(x, threads=threads)
+        assert head is not None
+        return Features(outputs[head["grid"]], outputs[head["embedding"]])
+
+    def _decision(self, compared: Comparison, i: int, threshold: float | None) -> dict[str, Any]:
+        return {
+            "score": float(compared.score[i]),
+            "threshold": self.threshold if threshold is None else float(threshold),
+            "cosine": float(compared.cosine[i]),
+            "threshold_from": self._file.thresholds_from if threshold is None else "given by the caller",
+            "model": self.name,
+        }
+
+
+def as_list(images: Any) -> tuple[list[Any], bool]:
+    """Images as a list, and whether it was a single one: lists, tuples and 4-D arrays are many."""
+    if isinstance(images, (list, tuple)) or (isinstance(images, np.ndarray) and images.ndim == 4):
+        return list(images), False
+    return [images], True
+
+
+def _each(face: Any, n: int) -> list[Any]:
+    if not isinstance(face, (list, tuple)):
+        return [face] * n
+    if len(face) != n:
+        raise ValueError(f"face: expected one choice or one for each of {n} images, got {len(face)}")
+    return list(face)
+
+
+def _two_faces(face: Any, n: int, m: int) -> list[Any]:
+    first, second = face if isinstance(face, tuple) and len(face) == 2 else (face, face)
+    return [*_each(first, n), *_each(second, m)]
+
+
+def _title(image: Any, otherwise: str) -> str:
+    return Path(image).name if isinstance(image, (str, os.PathLike)) else otherwise
+
+
+def _head(file: ModelFile) -> _core.Head:
+    assert file.head is not None
+    weights: list[Any] = []
+    for name in ("embed", "attend1", "attend2"):
+        layer = [f"head.{name}.{part}" for part in ("weight", "bias", "prelu")]
+        missing = [tensor for tensor in layer if tensor not in file.tensors]
+        if missing:
+            raise ModelFileError(f"model {file.name!r}: tensors of the head are missing: {', '.join(missing)}")
+        weights += [file.tensors[layer[0]], file.tensors[layer[1]], float(file.tensors[layer[2]].reshape(-1)[0])]
+    return _core.Head(
+        *weights,
+        temperature=float(file.head.get("temperature", 1.0)),
+        minmax=file.head.get("normalization") == "minmax",
+    )

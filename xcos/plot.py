@@ -1,0 +1,254 @@
+"""Pictures of results, by matplotlib: on fixed scales, so that two of them can be compared.
+
+The figure of an explanation is the arithmetic of its score: patch cosines x attention = contributions, whose
+sum is the score. Colours: a diverging blue-red map and a grey one, both safe for colour-blind readers;
+every cell also carries its number.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from textwrap import fill, shorten
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
+except ImportError:
+    raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
+
+    from .faces import Face
+    from .results import Explanation, Verification
+
+# Fixed scales. A cell of even attention counts 1/49; one cell in a hundred counts more than four times that.
+COSINE_LIMIT = 1.0
+ATTENTION_LIMIT = 4 / 49
+CONTRIBUTION_LIMIT = 3 / 49
+
+_SAME, _DIFFERENT = "#2166ac", "#b2182b"  # the ends of the colour map RdBu
+_COSINE = colormaps["RdBu"]
+_ATTENTION = colormaps["Greys"].with_extremes(over="#ffb000")
+_INK, _QUIET = "#222222", "#666666"
+_SIZE = (10.6, 7.6)  # inches
+
+
+def explanation(e: Explanation, ax: Axes | None = None) -> tuple[Figure, dict[str, Axes]]:
+    """Draws an Explanation in a new pyplot figure, or in the place of `ax`. Returns figure and axes by name."""
+    if ax is None:
+        from matplotlib import pyplot
+
+        figure = pyplot.figure(figsize=_SIZE)
+        return figure, _explanation(e, figure)
+    figure = ax.get_figure(root=True)
+    place = ax.get_subplotspec()
+    if figure is None or place is None:
+        raise ValueError("ax: expected an Axes made by subplots or add_subplot")
+    ax.remove()
+    return figure, _explanation(e, figure.add_subfigure(place))
+
+
+def verification(v: Verification, ax: Axes | None = None) -> tuple[Figure, Axes]:
+    """Draws score and threshold of a Verification on the scale -1..1, in `ax` or a new pyplot figure."""
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.figure(figsize=(5, 1.6), layout="constrained").add_subplot()
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    _scale(ax, v)
+    ax.set_title(v.sentence(), fontsize=10, color=_SAME if v.same else _DIFFERENT)
+    return figure, ax
+
+
+def detections(image: NDArray[np.uint8], faces: Sequence[Face], ax: Axes | None = None) -> tuple[Figure, Axes]:
+    """Draws boxes, points and scores of `faces` over `image` (H, W, 3), in `ax` or a new pyplot figure."""
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = _picture_axes(pyplot.figure(figsize=_picture_size(image)))
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    _detections(ax, image, faces)
+    return figure, ax
+
+
+def render(result: Verification, kind: str) -> bytes:
+    """The plot of a result as a file of `kind` (png, pdf, svg); touches no pyplot state, safe in threads."""
+    from .results import Explanation
+
+    if isinstance(result, Explanation):
+        figure = Figure(figsize=_SIZE)
+        _explanation(result, figure)
+    else:
+        figure = Figure(figsize=(5, 1.6), layout="constrained")
+        verification(result, figure.add_subplot())
+    return _encode(figure, kind)
+
+
+def render_detections(image: NDArray[np.uint8], faces: Sequence[Face], kind: str) -> bytes:
+    """The picture of :func:`detections` as a file of `kind` (png, pdf, svg)."""
+    figure = Figure(figsize=_picture_size(image))
+    _detections(_picture_axes(figure), image, faces)
+    return _encode(figure, kind)
+
+
+def _encode(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=110)
+    return buffer.getvalue()
+
+
+def _explanation(e: Explanation, figure: Figure | SubFigure) -> dict[str, Axes]:
+    grid = figure.add_gridspec(
+        2, 3, left=0.03, right=0.97, bottom=0.085, top=0.89, wspace=0.17, hspace=0.27
+    )
+    place = dict(zip(("first", "second", "score", "cosine", "attention", "contribution"), grid, strict=True))
+    axes: dict[str, Axes] = {name: figure.add_subplot(spot) for name, spot in place.items()}
+    verdict, sign = ("Same person", ">") if e.same else ("Different people", "≤")
+    figure.suptitle(
+        f"{verdict}: score {e.score:.3f} {sign} threshold {e.threshold:.3f}",
+        x=0.5, y=0.975, fontsize=17, weight="bold", color=_SAME if e.same else _DIFFERENT,
+    )
+    for name, crop, title in zip(("first", "second"), e.crops, e.names, strict=True):
+        _face(axes[name], crop, title, e.cosine_map.shape)
+    _summary(axes["score"], e)
+    _map(axes["cosine"], e.cosine_map, 2, _COSINE, (-COSINE_LIMIT, COSINE_LIMIT),
+         "How alike is each cell?", "patch cosine; the faces, laid over each other",
+         shade=_shade(e.crops))
+    _map(axes["attention"], e.attention, 3, _ATTENTION, (0, ATTENTION_LIMIT),
+         "How much does it count?", "attention, sum 1")
+    _map(axes["contribution"], e.contribution, 3, _COSINE, (-CONTRIBUTION_LIMIT, CONTRIBUTION_LIMIT),
+         "What does it add?", f"contribution, sum {e.contribution.sum():.3f} = the score")
+    for left, right, symbol in (("cosine", "attention", "×"), ("attention", "contribution", "=")):
+        boxes = [axes[name].get_position() for name in (left, right)]
+        figure.text((boxes[0].x1 + boxes[1].x0) / 2, (boxes[0].y0 + boxes[0].y1) / 2, symbol,
+                    ha="center", va="center", fontsize=22, color=_INK)
+    return axes
+
+
+def _shade(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The two faces laid on each other as a shadow, 0 where bright to 0.4: the colours stay readable."""
+    grey = crops.mean(axis=(0, 3), dtype=np.float32)
+    low, high = np.percentile(grey, (2, 98))
+    return np.float32(0.4) * np.clip((high - grey) / max(high - low, 1), 0, 1)
+
+
+def _face(ax: Axes, crop: NDArray[np.uint8], title: str, cells: tuple[int, ...]) -> None:
+    ax.imshow(crop, extent=(0, cells[1], cells[0], 0), interpolation="lanczos")
+    _cells(ax, cells, color="white", alpha=0.35)
+    ax.set_title(title, fontsize=10, color=_INK)
+
+
+def _cells(ax: Axes, cells: tuple[int, ...], **line: Any) -> None:
+    """Grid lines, and names for the cells: letters across, numbers down, so that one can speak of C4."""
+    rows, columns = cells
+    ax.hlines(range(1, rows), 0, columns, linewidth=0.6, **line)
+    ax.vlines(range(1, columns), 0, rows, linewidth=0.6, **line)
+    ax.set_xlim(0, columns)
+    ax.set_ylim(rows, 0)
+    ax.set_xticks(np.arange(columns) + 0.5, [chr(ord("A") + i) for i in range(columns)])
+    ax.set_yticks(np.arange(rows) + 0.5, [str(i + 1) for i in range(rows)])
+    ax.tick_params(length=0, labelsize=7, labelcolor=_QUIET, pad=1)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def _map(ax: Axes, values: NDArray[np.float32], digits: int, colours: Colormap, limits: tuple[float, float],
+         title: str, subtitle: str, shade: NDArray[np.float32] | None = None) -> None:
+    """One map: a colour and a number for each cell; `shade` (0..1, pixels) darkens the colours like a shadow."""
+    scale = ScalarMappable(Normalize(*limits), colours)
+    extent = (0, values.shape[1], values.shape[0], 0)
+    ax.imshow(values, cmap=colours, norm=scale.norm, extent=extent, interpolation="nearest")
+    bright = scale.to_rgba(values)[..., :3] @ (0.299, 0.587, 0.114)
+    if shade is not None:
+        ax.imshow(np.zeros_like(shade), cmap="gray", alpha=shade, extent=extent, interpolation="bicubic")
+        bright = bright * (1 - shade.mean())
+    _cells(ax, values.shape, color="white", alpha=0.9)
+    for cell, value in np.ndenumerate(values):
+        ax.text(cell[1] + 0.5, cell[0] + 0.5, _number(float(value), digits), ha="center", va="center",
+                fontsize=7.5, color="white" if bright[cell] < 0.5 else "black")
+    ax.text(0.5, 1.085, title, transform=ax.transAxes, ha="center", fontsize=11.5, weight="bold", color=_INK)
+    ax.text(0.5, 1.025, subtitle, transform=ax.transAxes, ha="center", fontsize=8.5, color=_QUIET)
+    figure = ax.get_figure()
+    assert figure is not None
+    bar = figure.colorbar(scale, cax=ax.inset_axes((0, -0.115, 1, 0.03)), orientation="horizontal",
+                          ticks=np.linspace(limits[0], limits[1], 5), format=_tick,
+                          extend="max" if limits[0] == 0 else "neither")
+    bar.ax.tick_params(labelsize=7, labelcolor=_QUIET, length=2)
+    bar.outline.set_visible(False)
+
+
+def _tick(value: float, _: int) -> str:
+    return f"{value:.2g}"
+
+
+def _number(value: float, digits: int) -> str:
+    """.55, -.08: the zero before the point is the same in all cells and left out, as is the sign of zero."""
+    value = round(value, digits) + 0.0
+    return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
+
+
+def _summary(ax: Axes, e: Explanation) -> None:
+    ax.axis("off")
+    _scale(ax.inset_axes((0.0, 0.72, 1.0, 0.27)), e)
+    notes = [
+        "The score is the sum over the cells of the two maps below, multiplied: cosine × attention. "
+        "It is no probability.",
+        f"The threshold: {e.threshold_from}.".replace("..", "."),
+        f"Model {e.model}. For reference, the plain cosine of the two embeddings: {e.cosine:.3f}.",
+    ]
+    text = "\n\n".join(fill(shorten(note, 240, placeholder=" …"), 50) for note in notes)
+    ax.text(0, 0.5, text, transform=ax.transAxes, va="top", fontsize=8.5, color=_INK, linespacing=1.35)
+
+
+def _scale(ax: Axes, v: Verification) -> None:
+    """The line -1..1 with threshold and score: right of the threshold means the same person."""
+    colour = _SAME if v.same else _DIFFERENT
+    ax.barh(0, v.threshold + 1, left=-1, height=1, color=_DIFFERENT, alpha=0.15)
+    ax.barh(0, 1 - v.threshold, left=v.threshold, height=1, color=_SAME, alpha=0.15)
+    ax.vlines(v.threshold, -0.5, 0.5, color=_INK, linewidth=1.5)
+    ax.plot([v.score], [0], "o", color=colour, markersize=9, clip_on=False)
+    ax.text(v.score, 0.65, f"{v.score:.3f}", ha="center", va="bottom", color=colour, weight="bold", fontsize=10)
+    ax.set(xlim=(-1, 1), ylim=(-0.5, 1.6), yticks=[], xticks=[-1, v.threshold, 1])
+    labels = ax.set_xticklabels(["-1\ndifferent people", f"threshold {v.threshold:.3f}", "1\nsame person"],
+                                fontsize=8, color=_QUIET)
+    labels[0].set_horizontalalignment("left")
+    labels[-1].set_horizontalalignment("right")
+    ax.tick_params(length=0, pad=3)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def _picture_size(image: NDArray[np.uint8]) -> tuple[float, float]:
+    height, width = image.shape[:2]
+    scale = 8 / max(height, width)
+    return max(1.0, width * scale), max(1.0, height * scale)
+
+
+def _picture_axes(figure: Figure) -> Axes:
+    return figure.add_axes((0, 0, 1, 1))
+
+
+def _detections(ax: Axes, image: NDArray[np.uint8], faces: Sequence[Face]) -> None:
+    ax.imshow(image)
+    ax.axis("off")
+    outline = [withStroke(linewidth=3, foreground="black")]
+    for i, face in enumerate(faces):
+        left, top, right, bottom = face.box
+        ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, linewidth=1.6,
+                               edgecolor="#ffb000", path_effects=outline))
+        ax.plot(*np.asarray(face.points).T, "o", markersize=3.5, color="#ffb000", markeredgecolor="black")
+        ax.text(left, top - 4, f"{i}: {face.score:.2f}", color="#ffb000", fontsize=10, weight="bold",
+                va="bottom", path_effects=outline, clip_on=True)

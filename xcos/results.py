@@ -1,0 +1,195 @@
+"""Results of a verification, with and without its explanation."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PICTURES = (".png", ".pdf", ".svg")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Verification:
+    """A decision about two faces.
+
+    score           in -1..1, higher is more alike: the xCos score (arXiv 2003.05383)
+    threshold       the two are called the same person when score > threshold
+    cosine          in -1..1: plain cosine of the two embeddings, for reference; it decides nothing
+    threshold_from  how the threshold was set
+    model           name of the model
+
+    The score is no probability: what it means is known only through the threshold and how it was set.
+    """
+
+    score: float
+    threshold: float
+    cosine: float
+    threshold_from: str
+    model: str
+
+    @property
+    def same(self) -> bool:
+        """True when score > threshold."""
+        return self.score > self.threshold
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.sentence()})"
+
+    def sentence(self) -> str:
+        """The decision in words: ``same person: score 0.5521 > threshold 0.2400``."""
+        verdict, sign = ("same person", ">") if self.same else ("different people", "<=")
+        return f"{verdict}: score {self.score:.4f} {sign} threshold {self.threshold:.4f}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers, strings and lists only, ready for json.dumps."""
+        return {
+            "same": self.same,
+            "score": self.score,
+            "threshold": self.threshold,
+            "threshold_from": self.threshold_from,
+            "cosine": self.cosine,
+            "model": self.model,
+        }
+
+    def plot(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
+        """Draws score and threshold on the scale -1..1. Needs matplotlib (``pip install xcos[plot]``)."""
+        from . import plot
+
+        return plot.verification(self, ax)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes .png, .pdf, .svg (the plot) or .json (``to_dict()``), by suffix.
+
+        The file appears whole or not at all. Raises ValueError for another suffix, OSError where the
+        file can't be written, ImportError for a picture without matplotlib.
+        """
+        save(path, {**self._pictures(), ".json": self._write_json})
+
+    def _pictures(self) -> dict[str, Callable[[IO[bytes]], object]]:
+        def writer(suffix: str) -> Callable[[IO[bytes]], object]:
+            return lambda file: file.write(self._render(suffix[1:]))
+
+        return {suffix: writer(suffix) for suffix in PICTURES}
+
+    def _render(self, kind: str) -> bytes:
+        from . import plot
+
+        return plot.render(self, kind)
+
+    def _write_json(self, file: IO[bytes]) -> None:
+        file.write((json.dumps(self.to_dict(), indent=1) + "\n").encode())
+
+    def _repr_html_(self) -> str | None:
+        rows = {
+            "decision": "same person" if self.same else "different people",
+            "score": f"{self.score:.4f}",
+            "threshold": f"{self.threshold:.4f}",
+            "how it was set": self.threshold_from,
+            "plain cosine": f"{self.cosine:.4f}",
+            "model": self.model,
+        }
+        cells = "".join(f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>" for key, value in rows.items())
+        return f"<table>{cells}</table>"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Explanation(Verification):
+    """A verification with its reason, cell by cell.
+
+    cosine_map    (H, W) float32 in -1..1: how alike the two faces are in each cell
+    attention     (H, W) float32, sums to 1: how much each cell counts
+    contribution  (H, W) float32: attention x cosine_map; its sum is the score
+    crops         (2, 112, 112, 3) uint8 RGB: the two aligned faces that were compared
+    names         what the two photographs are called
+
+    Row 0 is the top of the face, column 0 its left side in the picture.
+    """
+
+    cosine_map: NDArray[np.float32]
+    attention: NDArray[np.float32]
+    crops: NDArray[np.uint8]
+    names: tuple[str, str] = ("first", "second")
+
+    @property
+    def contribution(self) -> NDArray[np.float32]:
+        """(H, W) float32: attention x cosine_map; its sum is the score."""
+        return self.attention * self.cosine_map
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers, strings and lists only (the maps as lists of rows, without the crops)."""
+        return {
+            **Verification.to_dict(self),
+            "names": list(self.names),
+            "cosine_map": self.cosine_map.tolist(),
+            "attention": self.attention.tolist(),
+            "contribution": self.contribution.tolist(),
+        }
+
+    def plot(self, ax: Axes | None = None) -> tuple[Figure, Any]:
+        """Draws the two faces, patch cosines, attention and contributions.
+
+        All colour scales are fixed, so that two figures can be compared. With `ax` the drawing takes that
+        place of its figure. Returns (figure, dict of axes by name). Needs matplotlib
+        (``pip install xcos[plot]``).
+        """
+        from . import plot
+
+        return plot.explanation(self, ax)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes .png, .pdf, .svg (the plot), .json (``to_dict()``) or .npz (all arrays), by suffix.
+
+        The file appears whole or not at all. Raises ValueError for another suffix, OSError where the
+        file can't be written, ImportError for a picture without matplotlib.
+        """
+        save(path, {**self._pictures(), ".json": self._write_json, ".npz": self._write_npz})
+
+    def _write_npz(self, file: IO[bytes]) -> None:
+        arrays = {name: np.asarray(value) for name, value in Verification.to_dict(self).items()}
+        maps = {name: getattr(self, name) for name in ("cosine_map", "attention", "contribution", "crops")}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays, **maps, names=np.asarray(self.names))
+        file.write(buffer.getvalue())
+
+    def _repr_png_(self) -> bytes | None:
+        return self._render("png") if find_spec("matplotlib") else None
+
+    def _repr_html_(self) -> str | None:
+        """The table, only where matplotlib is missing: notebooks prefer HTML to the picture."""
+        return None if find_spec("matplotlib") else Verification._repr_html_(self)
+
+
+def save(path: str | os.PathLike[str], writers: dict[str, Callable[[IO[bytes]], object]]) -> None:
+    """Writes `path` through the writer of its suffix into a temporary file beside it, then renames.
+
+    Raises ValueError when the suffix has no writer.
+    """
+    target = Path(path)
+    writer = writers.get(target.suffix.lower())
+    if writer is None:
+        raise ValueError(f"{target}: expected a name that ends in {', '.join(writers)}, got {target.suffix!r}")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target}: its folder does not exist")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
+    try:
+        with open(temporary, "xb") as file:
+            writer(file)
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
