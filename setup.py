@@ -58,7 +58,14 @@ class BuildExt(build_ext):
         # One place holds the version: pyproject.toml.
         ext.define_macros.append(("XCOS_VERSION", f'"{self.distribution.get_version()}"'))
         super().build_extension(ext)
-        target = Path(self.get_ext_fullpath(ext.name)).parent / "_libs"
+        self.copy_openblas(Path(self.get_ext_fullpath(ext.name)).parent)
+
+    def copy_extensions_to_source(self) -> None:  # build_ext --inplace and editable installs
+        super().copy_extensions_to_source()
+        self.copy_openblas(ROOT / "xcos")
+
+    def copy_openblas(self, package: Path) -> None:
+        target = package / "_libs"
         target.mkdir(exist_ok=True)
         for library in Path(scipy_openblas32.get_lib_dir()).glob("libscipy_openblas*"):
             shutil.copy2(library, target / library.name)

@@ -1,0 +1,53 @@
+# make demo   set up everything, build, and explain a pair of the shipped photographs
+# make test   run the tests
+# make lint   ruff and mypy
+# make wheel  sdist and wheel in dist/
+# make clean  remove what was built; make distclean: the virtual environment too
+#
+# What is needed is installed on the way: Debian packages by apt, where they are missing, and PyPI
+# packages into .venv. Stamp files make a rerun quick.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+# In an environment made for it, the build needs no isolated one: a rebuild takes seconds.
+BUILD_REQUIRES := "setuptools>=77" "numpy>=2.0" "scipy-openblas32>=0.3.30" wheel
+SOURCES := setup.py pyproject.toml $(shell find csrc -name '*.[ch]')
+
+.PHONY: demo test lint wheel clean distclean
+
+demo: $(VENV)/.built
+	@mkdir -p build
+	@$(BIN)/xcos explain examples/obama_portrait_2012.jpg examples/obama_congress_2009.jpg -o build/demo.png
+
+test: $(VENV)/.built $(VENV)/.test
+	$(BIN)/python -m pytest -q $(PYTEST)
+
+lint: $(VENV)/.built $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+wheel: $(VENV)/.built $(VENV)/.test
+	$(BIN)/python -m build --no-isolation
+
+$(VENV)/.venv:
+	sh tools/bootstrap.sh "$(PYTHON)" "$(VENV)"
+	$(PIP) $(BUILD_REQUIRES)
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.venv $(SOURCES)
+	$(PIP) --no-build-isolation --editable '.[plot]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.venv requirements-test.txt
+	$(PIP) --requirement requirements-test.txt
+	@touch $@
+
+clean:
+	rm -rf build dist *.egg-info xcos/_libs xcos/_core*.so
+	rm -f $(VENV)/.built
+
+distclean: clean
+	rm -rf $(VENV)
