@@ -278,15 +278,14 @@ def _title(image: Any, otherwise: str) -> str:
 
 def _head(file: ModelFile) -> _core.Head:
     assert file.head is not None
-    weights: list[Any] = []
-    for name in ("embed", "attend1", "attend2"):
-        layer = [f"head.{name}.{part}" for part in ("weight", "bias", "prelu")]
-        missing = [tensor for tensor in layer if tensor not in file.tensors]
-        if missing:
-            raise ModelFileError(f"model {file.name!r}: tensors of the head are missing: {', '.join(missing)}")
-        weights += [file.tensors[layer[0]], file.tensors[layer[1]], float(file.tensors[layer[2]].reshape(-1)[0])]
-    return _core.Head(
-        *weights,
-        temperature=float(file.head.get("temperature", 1.0)),
-        minmax=file.head.get("normalization") == "minmax",
-    )
+    keywords: dict[str, Any] = {
+        "temperature": float(file.head.get("temperature", 1.0)),
+        "minmax": file.head.get("normalization") == "minmax",
+    }
+    for layer in ("embed", "attend1", "attend2"):
+        for part, keyword in (("weight", "weight"), ("bias", "bias"), ("prelu", "slope")):
+            tensor = file.tensors.get(f"head.{layer}.{part}")
+            if tensor is None:
+                raise ModelFileError(f"model {file.name!r}: the head's tensor head.{layer}.{part} is missing")
+            keywords[f"{layer}_{keyword}"] = float(tensor.reshape(-1)[0]) if part == "prelu" else tensor
+    return _core.Head(**keywords)
