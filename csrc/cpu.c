@@ -44,6 +44,15 @@ static void offer(const xk_table *table)
 
 static void detect(void)
 {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("fma"))
+        offer(&xk_avx512);
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        offer(&xk_avx2);
+#endif
     offer(&xk_generic);
     atomic_store(&in_force, tables[0]);
 }

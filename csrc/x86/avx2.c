@@ -1,0 +1,25 @@
+/* avx2.c: the kernels for AVX2 with FMA. */
+#if defined(__x86_64__)
+#include "../kernels.h"
+#include "vector_avx2.h"
+
+#define MR 6
+#include "depthwise_template.h"
+#include "gemm_template.h"
+#include "winograd_template.h"
+
+const xk_table xk_avx2 = {
+    .isa = "avx2",
+    .mr = MR,
+    .nr = NV * VL,
+    .vector = VL,
+    .gemm = gemm,
+    .depthwise = depthwise,
+    .wino4_input = wino4_input,
+    .wino2_input = wino2_input,
+    .wino4_output = wino4_output,
+    .wino2_output = wino2_output,
+};
+#else
+typedef int xk_no_avx2; /* ISO C wants a declaration in every file */
+#endif
