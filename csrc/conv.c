@@ -1,0 +1,394 @@
+/* conv.c: convolutions and fully connected layers.
+ *
+ * xn_conv_pick is the one place that picks an algorithm. Winograd lives in winograd.c,
+ * explicit columns with OpenBLAS in gemm.c; here are the implicit matrix product and the
+ * depthwise convolution, and the packing of weights for all of them.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "net.h"
+#include "pool.h"
+
+enum {
+    MAX_DEPTHWISE_KERNEL = 32, /* rows that the row pointers on the stack have room for */
+    BLOCK_BYTES = 128 << 10,   /* of input that a work item goes over again for each panel:
+                                  a quarter of a small second-level cache */
+    MAX_BLOCK_TILES = 16,
+    ROWS_PER_ITEM = 4,         /* of a depthwise convolution */
+};
+
+static int panels_of(int channels, int nr)
+{
+    return (channels + nr - 1) / nr;
+}
+
+static bool is_depthwise(const xn_conv *g)
+{
+    return g->groups > 1 && g->groups == g->c && g->groups == g->o && g->kh <= MAX_DEPTHWISE_KERNEL;
+}
+
+/* Cost of multiplying `rows` transformed pixels with weights of `planes` C x O matrices, in
+ * multiply-adds. Weights that do not stay in the second-level cache between two images
+ * have to be fetched; a float takes as long as some 24 multiply-adds (25 GB/s beside
+ * 150 G multiply-adds per second). */
+static double cost(const xn_conv *g, double rows, double planes)
+{
+    double weights = planes * g->c * g->o;
+    return rows * g->c * g->o + (weights > (1 << 18) ? 24 * weights : 0);
+}
+
+static xn_conv_kind xn_conv_pick(const xk_table *k, const xn_conv *g)
+{
+    if (is_depthwise(g))
+        return XN_CONV_DEPTHWISE;
+    if (!strcmp(k->isa, "generic"))
+        return XN_CONV_IM2COL;
+    const char *wish = getenv("XCOS_CONV"); /* gemm, wino2, wino4, im2col: for tests and benchmarks */
+    if (wish && !strcmp(wish, "im2col"))
+        return XN_CONV_IM2COL;
+    bool winograd = g->kh == 3 && g->kw == 3 && g->sy == 1 && g->sx == 1 && g->dy == 1 &&
+                    g->dx == 1 && g->groups == 1;
+    if (!winograd || (wish && !strcmp(wish, "gemm")))
+        return XN_CONV_GEMM;
+    if (wish && !strcmp(wish, "wino4"))
+        return XN_CONV_WINO4;
+    if (wish && !strcmp(wish, "wino2"))
+        return XN_CONV_WINO2;
+    if (g->c < 16 || g->o < 16) /* the transforms would cost more than they save */
+        return XN_CONV_GEMM;
+    double n = (double)g->n;
+    double tiles4 = n * ((g->oh + 3) / 4) * ((g->ow + 3) / 4);
+    double tiles2 = n * ((g->oh + 1) / 2) * ((g->ow + 1) / 2);
+    double direct = cost(g, n * g->oh * g->ow * 9, 9);
+    double wino4 = cost(g, tiles4 * 36, 36), wino2 = cost(g, tiles2 * 16, 16);
+    if (direct <= wino2 && direct <= wino4)
+        return XN_CONV_GEMM;
+    return wino4 <= wino2 ? XN_CONV_WINO4 : XN_CONV_WINO2;
+}
+
+/* ---------------------------------------------------------------- packing */
+
+/* One convolution's weights, seen through a batch norm's scale: w[o][c][tap] * scale[o]. */
+typedef struct {
+    const xn_node *node;
+    const xk_table *kernels;
+    int o, c, taps, planes; /* per group */
+    float *packed;
+} pack_job;
+
+static float weight(const pack_job *job, int64_t o, int64_t c, int tap)
+{
+    const float *scale = job->node->out_scale;
+    float w = job->node->layer.weight.data[(o * job->c + c) * job->taps + tap];
+    return scale ? w * scale[o] : w;
+}
+
+/* Panel `index` of [group][panel][tap][c][nr]. */
+static void pack_gemm_panel(void *context, int64_t index, int worker)
+{
+    (void)worker;
+    const pack_job *job = context;
+    const int nr = job->kernels->nr, panels = panels_of(job->o, nr);
+    const int64_t group = index / panels, first = index % panels * nr;
+    float *out = job->packed + index * job->taps * job->c * nr;
+    const int64_t depth = (int64_t)job->c * job->taps;
+    for (int64_t k = 0; k < depth; k++, out += nr) {
+        int tap = (int)(k / job->c);
+        int64_t c = k % job->c;
+        for (int j = 0; j < nr; j++)
+            out[j] = first + j < job->o ? weight(job, group * job->o + first + j, c, tap) : 0;
+    }
+}
+
+/* Panel `index` of [panel][plane][c][nr]. */
+static void pack_winograd_panel(void *context, int64_t index, int worker)
+{
+    (void)worker;
+    const pack_job *job = context;
+    const int nr = job->kernels->nr;
+    float *out = job->packed + index * job->planes * job->c * nr;
+    for (int64_t c = 0; c < job->c; c++) {
+        for (int j = 0; j < nr; j++) {
+            float g[9] = {0}, u[36] = {0};
+            if (index * nr + j < job->o)
+                for (int tap = 0; tap < 9; tap++)
+                    g[tap] = weight(job, index * nr + j, c, tap);
+            (job->planes == 36 ? xk_wino4_weight : xk_wino2_weight)(g, u);
+            for (int p = 0; p < job->planes; p++)
+                out[(p * (int64_t)job->c + c) * nr + j] = u[p];
+        }
+    }
+}
+
+/* [tap][channel], rows of a multiple of XK_CHANNEL_PAD. */
+static void pack_depthwise(const pack_job *job, int64_t ld)
+{
+    for (int tap = 0; tap < job->taps; tap++)
+        for (int64_t o = 0; o < ld; o++)
+            job->packed[tap * ld + o] = o < job->o ? weight(job, o, 0, tap) : 0;
+}
+
+/* [group][tap][c][o]: the second operand of OpenBLAS's product. */
+static void pack_im2col(const pack_job *job, int64_t groups)
+{
+    float *out = job->packed;
+    for (int64_t g = 0; g < groups; g++)
+        for (int tap = 0; tap < job->taps; tap++)
+            for (int64_t c = 0; c < job->c; c++)
+                for (int64_t o = 0; o < job->o; o++)
+                    *out++ = weight(job, g * job->o + o, c, tap);
+}
+
+static void flush_subnormals(float *w, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (w[i] > -1.17549435e-38f && w[i] < 1.17549435e-38f)
+            w[i] = 0;
+}
+
+bool xn_conv_pack(const xcos_net *net, xn_node *node, xn_conv_kind kind, int threads)
+{
+    if (node->packed[kind])
+        return true;
+    const xcos_layer *l = &node->layer;
+    const bool linear = l->op == XCOS_OP_LINEAR;
+    const int64_t groups = linear ? 1 : l->groups, nr = net->kernels->nr;
+    pack_job job = {.node = node,
+                    .kernels = net->kernels,
+                    .o = (int)(l->weight.dims[0] / groups),
+                    .c = (int)l->weight.dims[1],
+                    .taps = linear ? 1 : (int)(l->weight.dims[2] * l->weight.dims[3]),
+                    .planes = kind == XN_CONV_WINO4 ? 36 : 16};
+    const int64_t panels = panels_of(job.o, (int)nr);
+    const int64_t ld = (groups + XK_CHANNEL_PAD - 1) / XK_CHANNEL_PAD * XK_CHANNEL_PAD;
+    int64_t floats = kind == XN_CONV_DEPTHWISE ? job.taps * ld
+                     : kind == XN_CONV_IM2COL  ? groups * job.taps * job.c * job.o
+                     : kind == XN_CONV_GEMM    ? groups * panels * job.taps * job.c * nr
+                                               : panels * job.planes * job.c * nr;
+    if (!(job.packed = xn_alloc((size_t)floats * sizeof(float))))
+        return false;
+    if (kind == XN_CONV_DEPTHWISE) {
+        job.o = (int)groups;
+        pack_depthwise(&job, ld);
+    } else if (kind == XN_CONV_IM2COL) {
+        pack_im2col(&job, groups);
+    } else if (kind == XN_CONV_GEMM) {
+        xc_parallel(threads, groups * panels, pack_gemm_panel, &job);
+    } else {
+        xc_parallel(threads, panels, pack_winograd_panel, &job);
+    }
+    flush_subnormals(job.packed, floats);
+    node->packed[kind] = job.packed;
+    return true;
+}
+
+/* ------------------------------------------------- implicit matrix product */
+
+static xk_epilogue epilogue_of(const xn_task *task, int64_t channel, const float *residual,
+                               ptrdiff_t row, ptrdiff_t col)
+{
+    const xn_node *node = task->step->node;
+    return (xk_epilogue){.bias = node->bias + channel,
+                         .residual = residual,
+                         .residual_row = row,
+                         .residual_col = col,
+                         .activation = node->activation,
+                         .slope = node->slope ? node->slope + channel : NULL,
+                         .lo = node->lo,
+                         .hi = node->hi};
+}
+
+typedef struct {
+    const xn_task *task;
+    int64_t rows, tiles, blocks; /* pixels; tiles of at most mr; blocks of step->tiles tiles */
+    int panels, splits;          /* of one group; work items that share the panels of a block */
+    int64_t pointers;            /* floats of scratch per worker */
+} gemm_job;
+
+static gemm_job gemm_shape(const xn_task *task, const xcos_net *net, const xn_step *step)
+{
+    const xn_conv *g = &step->conv;
+    gemm_job job = {.task = task, .rows = g->n * g->oh * g->ow};
+    job.tiles = (job.rows + net->kernels->mr - 1) / net->kernels->mr;
+    job.blocks = (job.tiles + step->tiles - 1) / step->tiles;
+    job.panels = panels_of(g->o / g->groups, net->kernels->nr);
+    job.splits = 1;
+    if (step->threads > 1 && job.blocks * g->groups < 2 * step->threads) {
+        int64_t wanted = (2 * step->threads + job.blocks * g->groups - 1) / (job.blocks * g->groups);
+        job.splits = wanted < job.panels ? (int)wanted : job.panels;
+    }
+    job.pointers = (int64_t)step->tiles * net->kernels->mr * g->kh * g->kw * 2;
+    return job;
+}
+
+/* Addresses of the inputs of pixels [first, first + m), for each tap m of them. */
+static void point(const xn_task *task, int64_t first, int m, const float **a)
+{
+    const xn_conv *g = &task->step->conv;
+    const float *x = task->in[0];
+    if (g->kh == 1 && g->kw == 1 && g->sy == 1 && g->sx == 1 && !g->top && !g->left &&
+        g->oh == g->h && g->ow == g->w) {
+        for (int i = 0; i < m; i++)
+            a[i] = x + (first + i) * g->c;
+        return;
+    }
+    for (int i = 0; i < m; i++) {
+        int64_t pixel = first + i;
+        int ox = (int)(pixel % g->ow), oy = (int)(pixel / g->ow % g->oh);
+        const float *image = x + pixel / g->ow / g->oh * ((int64_t)g->h * g->w * g->c);
+        const float **at = a + i;
+        for (int r = 0; r < g->kh; r++) {
+            int y = oy * g->sy - g->top + r * g->dy;
+            for (int s = 0; s < g->kw; s++, at += m) {
+                int xx = ox * g->sx - g->left + s * g->dx;
+                bool inside = y >= 0 && y < g->h && xx >= 0 && xx < g->w;
+                *at = inside ? image + ((int64_t)y * g->w + xx) * g->c : task->net->zeros;
+            }
+        }
+    }
+}
+
+static void gemm_block(void *context, int64_t index, int worker)
+{
+    const gemm_job *job = context;
+    const xn_task *task = job->task;
+    const xn_step *step = task->step;
+    const xn_conv *g = &step->conv;
+    const xk_table *k = task->net->kernels;
+    const int taps = g->kh * g->kw, depth = g->c / g->groups, outputs = g->o / g->groups;
+    const int64_t part = index % job->splits, block = index / job->splits % job->blocks;
+    const int64_t group = index / job->splits / job->blocks;
+    const int64_t t0 = block * job->tiles / job->blocks, t1 = (block + 1) * job->tiles / job->blocks;
+    const int p0 = (int)(part * job->panels / job->splits);
+    const int p1 = (int)((part + 1) * job->panels / job->splits);
+    const float **a = (const float **)(task->scratch + worker * job->pointers);
+
+    /* Tiles share the rows evenly, so that none is left with a few. */
+    int64_t first[MAX_BLOCK_TILES + 1];
+    for (int64_t t = t0; t <= t1; t++)
+        first[t - t0] = t * job->rows / job->tiles;
+    for (int64_t t = 0; t < t1 - t0; t++) {
+        const float **at = a + t * k->mr * taps;
+        int m = (int)(first[t + 1] - first[t]);
+        point(task, first[t], m, at);
+        for (int i = 0; group && i < m * taps; i++)
+            at[i] += at[i] == task->net->zeros ? 0 : group * depth;
+    }
+    for (int p = p0; p < p1; p++) {
+        const int n = outputs - p * k->nr < k->nr ? outputs - p * k->nr : k->nr;
+        const int64_t channel = group * outputs + (int64_t)p * k->nr;
+        const float *w = step->node->packed[XN_CONV_GEMM] +
+                         (group * job->panels + p) * (int64_t)taps * depth * k->nr;
+        for (int64_t t = 0; t < t1 - t0; t++) {
+            const int64_t at = first[t] * g->o + channel;
+            const xk_epilogue e =
+                epilogue_of(task, channel, task->residual ? task->residual + at : NULL, 0, g->o);
+            k->gemm((int)(first[t + 1] - first[t]), n, depth, taps, a + t * k->mr * taps, w,
+                    task->out + at, g->o, &e);
+        }
+    }
+}
+
+const float *xn_affine_input(const xn_task *task, float *to)
+{
+    const xn_node *node = task->step->node;
+    const xn_conv *g = &task->step->conv;
+    const int64_t pixels = g->n * g->h * g->w;
+    for (int64_t p = 0; p < pixels; p++)
+        for (int c = 0; c < g->c; c++)
+            to[p * g->c + c] = task->in[0][p * g->c + c] * node->pre_scale[c] + node->pre_shift[c];
+    return to;
+}
+
+static void run_gemm(const xn_task *original)
+{
+    xn_task task = *original;
+    gemm_job job = gemm_shape(&task, task.net, task.step);
+    if (task.step->node->pre_scale)
+        task.in[0] =
+            xn_affine_input(original, original->scratch + job.pointers * task.step->threads);
+    job.task = &task;
+    xc_parallel(task.step->threads, job.blocks * job.splits * task.step->conv.groups, gemm_block,
+                &job);
+}
+
+/* ------------------------------------------------------------- depthwise */
+
+static void depthwise_rows(void *context, int64_t index, int worker)
+{
+    (void)worker;
+    const xn_task *task = context;
+    const xn_conv *g = &task->step->conv;
+    const int items = (g->oh + ROWS_PER_ITEM - 1) / ROWS_PER_ITEM;
+    const int64_t image = index / items;
+    const int y0 = (int)(index % items) * ROWS_PER_ITEM;
+    const int y1 = y0 + ROWS_PER_ITEM < g->oh ? y0 + ROWS_PER_ITEM : g->oh;
+    const int64_t ld = (g->c + XK_CHANNEL_PAD - 1) / XK_CHANNEL_PAD * XK_CHANNEL_PAD;
+    for (int oy = y0; oy < y1; oy++) {
+        const float *rows[MAX_DEPTHWISE_KERNEL];
+        for (int r = 0; r < g->kh; r++) {
+            int y = oy * g->sy - g->top + r * g->dy;
+            rows[r] = y < 0 || y >= g->h
+                          ? NULL
+                          : task->in[0] + (image * g->h + y) * (int64_t)g->w * g->c;
+        }
+        const int64_t at = (image * g->oh + oy) * (int64_t)g->ow * g->c;
+        const xk_epilogue e =
+            epilogue_of(task, 0, task->residual ? task->residual + at : NULL, 0, g->c);
+        task->net->kernels->depthwise(rows, g->w, g->c, g->c, g->kh, g->kw, g->sx, g->dx, g->left,
+                                      task->step->node->packed[XN_CONV_DEPTHWISE], ld,
+                                      task->out + at, g->ow, g->c, &e);
+    }
+}
+
+static void run_depthwise(const xn_task *task)
+{
+    const xn_conv *g = &task->step->conv;
+    xc_parallel(task->step->threads, g->n * ((g->oh + ROWS_PER_ITEM - 1) / ROWS_PER_ITEM),
+                depthwise_rows, (void *)task);
+}
+
+/* --------------------------------------------------------------- planning */
+
+void xn_conv_plan(const xcos_net *net, const xn_node *node, xn_step *step)
+{
+    const xcos_layer *l = &node->layer;
+    const xn_shape *in = &step->in_shape[0], *out = &step->out_shape;
+    xn_conv *g = &step->conv;
+    if (l->op == XCOS_OP_LINEAR) {
+        *g = (xn_conv){.n = in->dims[0], .h = 1, .w = 1, .c = (int)in->dims[1], .oh = 1, .ow = 1,
+                       .o = (int)out->dims[1], .kh = 1, .kw = 1, .sy = 1, .sx = 1, .dy = 1,
+                       .dx = 1, .groups = 1};
+    } else {
+        *g = (xn_conv){.n = in->dims[0], .h = (int)in->dims[1], .w = (int)in->dims[2],
+                       .c = (int)in->dims[3], .oh = (int)out->dims[1], .ow = (int)out->dims[2],
+                       .o = (int)out->dims[3], .kh = l->kernel[0], .kw = l->kernel[1],
+                       .sy = l->stride[0], .sx = l->stride[1], .dy = l->dilation[0],
+                       .dx = l->dilation[1], .top = l->pad[0], .left = l->pad[1],
+                       .groups = l->groups};
+    }
+    step->kind = xn_conv_pick(net->kernels, g);
+    switch (step->kind) {
+    case XN_CONV_DEPTHWISE:
+        step->run = run_depthwise;
+        break;
+    case XN_CONV_IM2COL:
+        step->run = xn_run_im2col;
+        step->scratch_floats = xn_im2col_scratch(step);
+        break;
+    case XN_CONV_WINO2:
+    case XN_CONV_WINO4:
+        step->run = xn_run_winograd;
+        step->scratch_floats = xn_winograd_scratch(net, step);
+        break;
+    default: {
+        int64_t tiles = BLOCK_BYTES / ((int64_t)net->kernels->mr * g->c * (int64_t)sizeof(float));
+        step->tiles = tiles < 1 ? 1 : tiles > MAX_BLOCK_TILES ? MAX_BLOCK_TILES : (int)tiles;
+        step->run = run_gemm;
+        step->scratch_floats = gemm_shape(NULL, net, step).pointers * step->threads;
+        if (node->pre_scale)
+            step->scratch_floats += xn_count(in);
+    }
+    }
+}
