@@ -42,19 +42,21 @@ static xn_conv_kind xn_conv_pick(const xk_table *k, const xn_conv *g)
 {
     if (is_depthwise(g))
         return XN_CONV_DEPTHWISE;
-    if (!strcmp(k->isa, "generic"))
-        return XN_CONV_IM2COL;
-    const char *wish = getenv("XCOS_CONV"); /* gemm, wino2, wino4, im2col: for tests and benchmarks */
+    const bool winograd = g->kh == 3 && g->kw == 3 && g->sy == 1 && g->sx == 1 && g->dy == 1 &&
+                          g->dx == 1 && g->groups == 1;
+    const char *wish = getenv("XCOS_CONV"); /* for tests and benchmarks */
+    if (wish && !strcmp(wish, "gemm"))
+        return XN_CONV_GEMM;
     if (wish && !strcmp(wish, "im2col"))
         return XN_CONV_IM2COL;
-    bool winograd = g->kh == 3 && g->kw == 3 && g->sy == 1 && g->sx == 1 && g->dy == 1 &&
-                    g->dx == 1 && g->groups == 1;
-    if (!winograd || (wish && !strcmp(wish, "gemm")))
-        return XN_CONV_GEMM;
-    if (wish && !strcmp(wish, "wino4"))
+    if (wish && !strcmp(wish, "wino4") && winograd)
         return XN_CONV_WINO4;
-    if (wish && !strcmp(wish, "wino2"))
+    if (wish && !strcmp(wish, "wino2") && winograd)
         return XN_CONV_WINO2;
+    if (!strcmp(k->isa, "generic"))
+        return XN_CONV_IM2COL;
+    if (!winograd)
+        return XN_CONV_GEMM;
     if (g->c < 16 || g->o < 16) /* the transforms would cost more than they save */
         return XN_CONV_GEMM;
     double n = (double)g->n;

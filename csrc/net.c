@@ -49,6 +49,7 @@ void xcos_net_free(xcos_net *net)
     free(net->nodes);
     free(net->inputs);
     free(net->outputs);
+    xn_free(net->zeros);
     pthread_mutex_destroy(&net->lock);
     free(net);
 }
@@ -314,6 +315,9 @@ xcos_status xcos_net_finish(xcos_net *net, xcos_error *err)
     if (net->finished || net->n_inputs < 1 || net->n_outputs < 1)
         return xcos_fail(err, XCOS_E_ARG, "a network needs at least one input and one output");
     xcos_status status = xn_fuse(net, err);
+    if (status != XCOS_OK)
+        return status;
+    int64_t widest = 1;
     for (int i = 0; i < net->n_nodes; i++) {
         const xcos_tensor *w = &net->nodes[i].layer.weight;
         if (w->data && w->rank > 1) {
@@ -321,10 +325,14 @@ xcos_status xcos_net_finish(xcos_net *net, xcos_error *err)
             for (int j = 0; j < w->rank; j++)
                 count *= w->dims[j];
             net->weight_floats += count;
+            widest = w->dims[1] > widest ? w->dims[1] : widest;
         }
     }
-    net->finished = status == XCOS_OK;
-    return status;
+    if (!(net->zeros = xn_alloc((size_t)widest * sizeof(float))))
+        return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
+    memset(net->zeros, 0, (size_t)widest * sizeof(float));
+    net->finished = true;
+    return XCOS_OK;
 }
 
 /* ---------------------------------------------------------------- running */
