@@ -74,9 +74,7 @@ typedef struct {
     void (*wino2_output)(const float *m, ptrdiff_t ldp, int channels, float *y, ptrdiff_t row,
                          ptrdiff_t col, int rows, int cols, const xk_epilogue *e);
 
-    /* The pair kernel of the head: see head.c for the layouts. Lanes are pairs. */
-    int lanes;
-    const struct xk_head_kernels *head;
+    const struct xk_head_kernels *head; /* the pair kernel: head_kernels.h */
 } xk_table;
 
 /* Weights of a 3x3 convolution of one (output, input) channel pair to the planes of

@@ -1,5 +1,6 @@
 /* kernels_ref.c: every kernel in plain C.  The oracle of the others, and what runs
  * where no better instruction set is known. */
+#include "head_kernels.h"
 #include "kernels.h"
 
 enum { MR = 4, NR = 8 };
@@ -176,4 +177,5 @@ const xk_table xk_generic = {
     .wino2_input = wino2_input,
     .wino4_output = wino4_output,
     .wino2_output = wino2_output,
+    .head = &xk_head_generic,
 };

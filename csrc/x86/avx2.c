@@ -1,5 +1,6 @@
 /* avx2.c: the kernels for AVX2 with FMA. */
 #if defined(__x86_64__)
+#include "../head_kernels.h"
 #include "../kernels.h"
 #include "vector_avx2.h"
 
@@ -19,6 +20,7 @@ const xk_table xk_avx2 = {
     .wino2_input = wino2_input,
     .wino4_output = wino4_output,
     .wino2_output = wino2_output,
+    .head = &xk_head_avx2,
 };
 #else
 typedef int xk_no_avx2; /* ISO C wants a declaration in every file */

@@ -1,5 +1,6 @@
 /* avx512.c: the kernels for AVX-512 (F, VL, DQ, BW). */
 #if defined(__x86_64__)
+#include "../head_kernels.h"
 #include "../kernels.h"
 #include "vector_avx512.h"
 
@@ -19,6 +20,7 @@ const xk_table xk_avx512 = {
     .wino2_input = wino2_input,
     .wino4_output = wino4_output,
     .wino2_output = wino2_output,
+    .head = &xk_head_avx512,
 };
 #else
 typedef int xk_no_avx512; /* ISO C wants a declaration in every file */

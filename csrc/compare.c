@@ -1,0 +1,260 @@
+/* compare.c: pairs of faces through the head: what runs on which thread, and errors.
+ *
+ * xcos_head_compare takes pairs in blocks of `lanes`, both faces of each prepared on the
+ * spot.  xcos_head_compare_all prepares a chunk of each side, then goes through their
+ * pairs; chunks bound the memory to 2 * CHUNK_FLOATS floats and some. */
+#include "head.h"
+#include "pool.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CHUNK_FLOATS = 1 << 22, /* of records on one side: 16 MiB, 1,747 faces of 7x7x32 */
+    RUN = 64,               /* first faces that one call of the loop compares with a block */
+    MAX_WORKERS = 256,      /* each has some 130 KiB of scratch */
+};
+
+/* No face, no pair: above all numbers of those. */
+#define NONE INT64_MAX
+
+typedef struct {
+    const xcos_head *head;
+    const float *a, *b; /* of the whole call */
+    int64_t m;          /* columns of the result; compare has one row of n */
+    float *scores, *cosine, *attention;
+    int64_t a0, a_count, b0, b_count; /* the chunk at hand */
+    float *a_records, *b_blocks;
+    float *scratch; /* per worker: prepare's, then the kernel's results */
+    size_t scratch_size, results;
+    /* The first face with a value that is not finite, the first pair whose score is not. */
+    _Atomic int64_t bad_a, bad_b, bad_pair;
+} job;
+
+static void lower(_Atomic int64_t *least, int64_t value)
+{
+    int64_t old = atomic_load(least);
+    while (value < old && !atomic_compare_exchange_weak(least, &old, value))
+        ;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t face_size(const xcos_head *h)
+{
+    return (size_t)h->cells * (size_t)h->depth;
+}
+
+/* Faces from..from+count-1 of one side as a block of lanes, the last filling what is left. */
+static void prepare_block(job *j, bool second, int64_t from, int count, float *scratch,
+                          float *block)
+{
+    const int lanes = j->head->kernels->head->lanes;
+    const float *faces = second ? j->b : j->a;
+    for (int l = 0; l < count; l++)
+        if (!xh_prepare(j->head, faces + (size_t)(from + l) * face_size(j->head), second, scratch,
+                        block + l, lanes, l + 1 < count ? 1 : lanes - l))
+            lower(second ? &j->bad_b : &j->bad_a, from + l);
+}
+
+/* Compares `rows` first faces with `count` second ones and writes what the caller sees. */
+static void compare_tile(job *j, const float *const *a, int rows, int a_stride, const float *block,
+                         int64_t row, int64_t col, int count, float *results)
+{
+    const xcos_head *h = j->head;
+    const int lanes = h->kernels->head->lanes;
+    const size_t cells = (size_t)h->cells, map = cells * (size_t)lanes;
+    float *scores = results, *attention = scores + XK_PAIR_ROWS * lanes;
+    float *cosine = j->cosine ? attention + XK_PAIR_ROWS * map : NULL;
+    h->kernels->head->pairs(&h->pairs, a, rows, a_stride, block, scores, cosine, attention);
+    for (int i = 0; i < rows; i++)
+        for (int l = 0; l < count; l++) {
+            const int64_t pair = (row + i) * j->m + col + l;
+            const size_t from = (size_t)i * map + (size_t)l, to = (size_t)pair * cells;
+            j->scores[pair] = scores[i * lanes + l];
+            if (!isfinite(j->scores[pair]))
+                lower(&j->bad_pair, pair);
+            if (j->cosine)
+                for (size_t cell = 0; cell < cells; cell++)
+                    j->cosine[to + cell] = cosine[from + cell * (size_t)lanes];
+            if (j->attention)
+                for (size_t cell = 0; cell < cells; cell++)
+                    j->attention[to + cell] = attention[from + cell * (size_t)lanes];
+        }
+}
+
+/* ---------------------------------------------------------------- the loops */
+
+static void prepare_first(void *context, int64_t index, int worker)
+{
+    job *j = context;
+    float *record = j->a_records + (size_t)index * j->head->values;
+    if (!xh_prepare(j->head, j->a + (size_t)(j->a0 + index) * face_size(j->head), false,
+                    j->scratch + (size_t)worker * j->scratch_size, record, 1, 1))
+        lower(&j->bad_a, j->a0 + index);
+}
+
+static void prepare_second(void *context, int64_t index, int worker)
+{
+    job *j = context;
+    const int lanes = j->head->kernels->head->lanes;
+    prepare_block(j, true, j->b0 + index * lanes, (int)smaller(lanes, j->b_count - index * lanes),
+                  j->scratch + (size_t)worker * j->scratch_size,
+                  j->b_blocks + (size_t)index * j->head->values * (size_t)lanes);
+}
+
+/* Index: block of second faces, run of first ones, the latter faster. */
+static void compare_run(void *context, int64_t index, int worker)
+{
+    job *j = context;
+    const int lanes = j->head->kernels->head->lanes;
+    const int64_t runs = (j->a_count + RUN - 1) / RUN, block = index / runs;
+    const int64_t from = index % runs * RUN, to = smaller(from + RUN, j->a_count);
+    float *results = j->scratch + (size_t)worker * j->scratch_size + j->results;
+    for (int64_t i = from; i < to; i += XK_PAIR_ROWS) {
+        const int rows = (int)smaller(XK_PAIR_ROWS, to - i);
+        const float *a[XK_PAIR_ROWS];
+        for (int r = 0; r < rows; r++)
+            a[r] = j->a_records + (size_t)(i + r) * j->head->values;
+        compare_tile(j, a, rows, 1, j->b_blocks + (size_t)(block * lanes) * j->head->values,
+                     j->a0 + i, j->b0 + block * lanes,
+                     (int)smaller(lanes, j->b_count - block * lanes), results);
+    }
+}
+
+static void compare_block(void *context, int64_t index, int worker)
+{
+    job *j = context;
+    const int lanes = j->head->kernels->head->lanes;
+    const size_t block = (size_t)lanes * j->head->values;
+    const int64_t from = index * lanes;
+    const int count = (int)smaller(lanes, j->m - from);
+    float *scratch = j->scratch + (size_t)worker * j->scratch_size;
+    float *a = j->a_records + (size_t)worker * block, *b = j->b_blocks + (size_t)worker * block;
+    prepare_block(j, false, from, count, scratch, a);
+    prepare_block(j, true, from, count, scratch, b);
+    compare_tile(j, (const float *const[]){a}, 1, lanes, b, 0, from, count, scratch + j->results);
+}
+
+/* ------------------------------------------------------------------ the API */
+
+/* Scratch for `workers`, records of a_faces and b_faces. */
+static bool job_alloc(job *j, int workers, size_t a_faces, size_t b_faces)
+{
+    const size_t lanes = (size_t)j->head->kernels->head->lanes, cells = (size_t)j->head->cells;
+    const size_t maps = j->cosine ? 2 : 1, prepare = xh_scratch_size(j->head);
+    j->results = (prepare + 15) / 16 * 16;
+    j->scratch_size = j->results + XK_PAIR_ROWS * lanes * (1 + maps * cells);
+    j->scratch = xh_alloc((size_t)workers * j->scratch_size);
+    j->a_records = xh_alloc(a_faces * j->head->values);
+    j->b_blocks = xh_alloc(b_faces * j->head->values);
+    for (int i = 0; j->scratch && i < workers; i++)
+        memset(j->scratch + (size_t)i * j->scratch_size, 0, prepare * sizeof(float));
+    return j->scratch && j->a_records && j->b_blocks;
+}
+
+static xcos_status not_finite(const job *j, const char *name, const float *faces, int64_t face,
+                              xcos_error *err)
+{
+    const xcos_head *h = j->head;
+    const size_t size = face_size(h);
+    const float *x = faces + (size_t)face * size;
+    size_t i = 0;
+    while (i + 1 < size && isfinite(x[i]))
+        i++;
+    const int cell = (int)(i % (size_t)h->cells);
+    return xcos_fail(err, XCOS_E_ARG,
+                     "%s[%" PRId64 ", %zu, %d, %d] is %g, expected finite features", name, face,
+                     i / (size_t)h->cells, cell / h->width, cell % h->width, (double)x[i]);
+}
+
+static xcos_status job_end(job *j, bool allocated, bool paired, xcos_error *err)
+{
+    const int64_t a = j->bad_a, b = j->bad_b, pair = j->bad_pair;
+    free(j->scratch);
+    free(j->a_records);
+    free(j->b_blocks);
+    if (!allocated)
+        return xcos_fail(err, XCOS_E_NOMEM, "head: out of memory");
+    if (a != NONE)
+        return not_finite(j, "a", j->a, a, err);
+    if (b != NONE)
+        return not_finite(j, "b", j->b, b, err);
+    if (pair != NONE)
+        return xcos_fail(err, XCOS_E_ARG,
+                         "a[%" PRId64 "] and b[%" PRId64 "]: features so large that the attention "
+                         "overflows float32",
+                         paired ? pair : pair / j->m, pair % j->m);
+    return XCOS_OK;
+}
+
+static xcos_status check(const float *a, const float *b, int64_t n, int64_t m, const float *scores,
+                         xcos_error *err)
+{
+    if (n < 0 || m < 0)
+        return xcos_fail(err, XCOS_E_ARG, "head: %" PRId64 " and %" PRId64 " faces", n, m);
+    if (n && m && (!a || !b || !scores))
+        return xcos_fail(err, XCOS_E_ARG, "head: faces or scores are NULL");
+    return XCOS_OK;
+}
+
+static int workers_for(int threads, int64_t count)
+{
+    return (int)smaller(smaller(threads > 0 ? threads : xcos_default_threads(), MAX_WORKERS), count);
+}
+
+xcos_status xcos_head_compare_all(const xcos_head *h, const float *a, int64_t n, const float *b,
+                                  int64_t m, float *scores, float *cosine, float *attention,
+                                  int threads, xcos_error *err)
+{
+    const xcos_status status = check(a, b, n, m, scores, err);
+    if (status != XCOS_OK || !n || !m)
+        return status;
+    const int64_t lanes = h->kernels->head->lanes;
+    const int64_t fit = (int64_t)(CHUNK_FLOATS / h->values) / lanes * lanes;
+    const int64_t chunk = fit > lanes ? fit : lanes;
+    const int64_t a_chunk = smaller(chunk, n);
+    const int64_t b_chunk = smaller(chunk, (m + lanes - 1) / lanes * lanes);
+    const int workers = workers_for(threads, a_chunk > b_chunk ? a_chunk : b_chunk);
+    job j = {.head = h, .a = a, .b = b, .m = m, .scores = scores, .cosine = cosine,
+             .attention = attention, .bad_a = NONE, .bad_b = NONE, .bad_pair = NONE};
+    const bool allocated = job_alloc(&j, workers, (size_t)a_chunk, (size_t)b_chunk);
+    for (j.a0 = 0; allocated && j.a0 < n; j.a0 += chunk) {
+        j.a_count = smaller(chunk, n - j.a0);
+        xc_parallel(workers, j.a_count, prepare_first, &j);
+        for (j.b0 = 0; j.b0 < m; j.b0 += chunk) {
+            j.b_count = smaller(chunk, m - j.b0);
+            const int64_t blocks = (j.b_count + lanes - 1) / lanes;
+            xc_parallel(workers, blocks, prepare_second, &j);
+            if (j.bad_a != NONE || j.bad_b != NONE)
+                return job_end(&j, allocated, false, err);
+            xc_parallel(workers, blocks * ((j.a_count + RUN - 1) / RUN), compare_run, &j);
+        }
+    }
+    return job_end(&j, allocated, false, err);
+}
+
+xcos_status xcos_head_compare(const xcos_head *h, const float *a, const float *b, int64_t n,
+                              float *scores, float *cosine, float *attention, int threads,
+                              xcos_error *err)
+{
+    const xcos_status status = check(a, b, n, n, scores, err);
+    if (status != XCOS_OK || !n)
+        return status;
+    const int lanes = h->kernels->head->lanes;
+    const int64_t blocks = (n + lanes - 1) / lanes;
+    const int workers = workers_for(threads, blocks);
+    job j = {.head = h, .a = a, .b = b, .m = n, .scores = scores, .cosine = cosine,
+             .attention = attention, .bad_a = NONE, .bad_b = NONE, .bad_pair = NONE};
+    const size_t faces = (size_t)workers * (size_t)lanes;
+    const bool allocated = job_alloc(&j, workers, faces, faces);
+    if (allocated)
+        xc_parallel(workers, blocks, compare_block, &j);
+    return job_end(&j, allocated, true, err);
+}
