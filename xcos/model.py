@@ -52,8 +52,9 @@ class Model:
         shapes = [tuple(value["shape"]) for value in file.inputs]
         if shapes != [(3, SIDE, SIDE)]:
             raise ModelFileError(f"model {file.name!r}: expected one input of shape (3, 112, 112), got {shapes}")
-        if "xcos" not in file.thresholds:
-            raise ModelFileError(f"model {file.name!r}: the header gives no threshold named 'xcos'")
+        if "xcos" not in file.thresholds or file.preprocess is None:
+            absent = "threshold 'xcos'" if file.preprocess else "preprocess"
+            raise ModelFileError(f"model {file.name!r}: its header gives no {absent}")
         self._file = file
         self._network = Network.load(file)
         self._head = _head(file)
@@ -237,10 +238,13 @@ class Model:
 
     def _see(self, crops: NDArray[np.uint8], threads: int | None) -> Features:
         pre, head = self._file.preprocess, self._file.head
+        assert pre is not None and head is not None  # checked by __init__
         x = _core.normalize(crops, pre["mean"], pre["scale"], pre["color"] == "BGR")
         outputs = self._network.run(x, threads=threads)
-        assert head is not None
-        return Features(outputs[head["grid"]], outputs[head["embedding"]])
+        grid = outputs[head["grid"]]
+        # Without a whole-face embedding the flattened grid stands for it: the margin loss was trained on that.
+        whole = head.get("embedding")
+        return Features(grid, outputs[whole] if whole else grid.reshape(len(grid), -1))
 
     def _decision(self, compared: Comparison, i: int, threshold: float | None) -> dict[str, Any]:
         return {
@@ -283,9 +287,7 @@ def _head(file: ModelFile) -> _core.Head:
         "minmax": file.head.get("normalization") == "minmax",
     }
     for layer in ("embed", "attend1", "attend2"):
-        for part, keyword in (("weight", "weight"), ("bias", "bias"), ("prelu", "slope")):
-            tensor = file.tensors.get(f"head.{layer}.{part}")
-            if tensor is None:
-                raise ModelFileError(f"model {file.name!r}: the head's tensor head.{layer}.{part} is missing")
-            keywords[f"{layer}_{keyword}"] = float(tensor.reshape(-1)[0]) if part == "prelu" else tensor
+        for part in ("weight", "bias"):
+            keywords[f"{layer}_{part}"] = file.tensors[f"head.{layer}.{part}"]
+        keywords[f"{layer}_slope"] = float(file.tensors[f"head.{layer}.prelu"][0])
     return _core.Head(**keywords)

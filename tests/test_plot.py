@@ -1,0 +1,113 @@
+"""Figures: the numbers drawn are those of the result, on scales that are the same in every figure."""
+
+import io
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+from PIL import Image
+
+from test_results import make, verification
+from xcos import plot
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    pyplot.close("all")
+
+
+def texts(ax):
+    return [t.get_text() for t in ax.texts]
+
+
+def test_every_cell_carries_its_number():
+    e = make()
+    _, axes = plot.explanation(e)
+    for name, values, digits in (
+        ("cosine", e.cosine_map, 2),
+        ("attention", e.attention, 3),
+        ("contribution", e.contribution, 3),
+    ):
+        drawn = [float(t) for t in texts(axes[name])[: values.size]]
+        np.testing.assert_allclose(drawn, values.ravel(), atol=0.51 * 10**-digits)
+
+
+def test_title_has_score_decision_and_threshold():
+    for e in (make(), make(-0.9)):
+        figure, axes = plot.explanation(e)
+        title = figure.get_suptitle()
+        assert f"{e.score:.3f}" in title and "0.240" in title
+        assert title.startswith("Same person" if e.same else "Different people")
+        assert any(f"sum {e.contribution.sum():.3f}" in t for t in texts(axes["contribution"]))
+        assert "%" not in title + "".join(t for ax in axes.values() for t in texts(ax))
+
+
+def test_scales_are_fixed():
+    limits = []
+    for e in (make(), make(-0.9)):
+        _, axes = plot.explanation(e)
+        limits.append([axes[name].images[0].get_clim() for name in ("cosine", "attention", "contribution")])
+    assert limits[0] == limits[1]
+    assert limits[0][0] == (-1, 1)
+    assert limits[0][1][0] == 0
+    assert limits[0][2][0] == -limits[0][2][1]
+
+
+def test_faces_are_shown_as_they_are():
+    e = make(names=("one.jpg", "two.jpg"))
+    _, axes = plot.explanation(e)
+    for i, name in enumerate(("first", "second")):
+        np.testing.assert_array_equal(axes[name].images[0].get_array(), e.crops[i])
+        assert axes[name].get_title() == e.names[i]
+
+
+def test_two_explanations_in_one_figure():
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(21, 7.6))
+    for ax, e in ((left, make()), (right, make(-0.9))):
+        drawn, axes = e.plot(ax=ax)
+        assert drawn is figure
+        assert "cosine" in axes
+    assert len(figure.subfigs) == 2
+    figure.canvas.draw()
+    with pytest.raises(ValueError, match="add_subplot"):
+        make().plot(ax=Figure().add_axes((0, 0, 1, 1)))
+
+
+def test_verification_draws_into_given_axes():
+    figure, ax = pyplot.subplots()
+    assert verification(0.3).plot(ax=ax) == (figure, ax)
+    assert ax.get_title() == verification(0.3).sentence()
+    assert ax.get_xlim() == (-1, 1)
+
+
+@pytest.mark.parametrize(("value", "digits", "text"), [
+    (0.554, 2, ".55"), (-0.08, 2, "-.08"), (-0.0001, 3, ".000"), (1.0, 2, "1.00"), (-0.999, 2, "-1.00"), (0.0, 2, ".00"),
+])  # fmt: skip
+def test_numbers(value, digits, text):
+    assert plot._number(value, digits) == text
+
+
+def test_rendering_leaves_no_figures_open():
+    for kind in ("png", "svg"):
+        assert plot.render(make(), kind)
+        assert plot.render(verification(0.1), kind)
+    assert pyplot.get_fignums() == []
+
+
+def test_detections():
+    class Face:
+        box = (10.0, 20.0, 60.0, 90.0)
+        score = 0.9
+        points = np.float32([[20, 40], [50, 40], [35, 55], [25, 70], [45, 70]])
+
+    image = np.zeros((120, 200, 3), np.uint8)
+    _, ax = plot.detections(image, [Face(), Face()])
+    assert len(ax.patches) == 2
+    assert texts(ax) == ["0: 0.90", "1: 0.90"]
+    with Image.open(io.BytesIO(plot.render_detections(image, [Face()], "png"))) as picture:
+        assert picture.width / picture.height == pytest.approx(200 / 120, rel=0.02)

@@ -1,0 +1,147 @@
+"""Results: their arithmetic, and what they look like as text, JSON, files and in notebooks."""
+
+import dataclasses
+import io
+import json
+import pickle
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from xcos.results import Explanation, Verification, save
+
+
+def make(score_shift: float = 0.0, names: tuple[str, str] = ("a.jpg", "b.jpg")) -> Explanation:
+    rng = np.random.default_rng(4)
+    logits = rng.normal(size=(7, 7))
+    attention = (np.exp(logits) / np.exp(logits).sum()).astype(np.float32)
+    cosine = (rng.uniform(-0.3, 0.9, (7, 7)) + score_shift).clip(-1, 1).astype(np.float32)
+    return Explanation(
+        score=float((attention * cosine).sum()),
+        threshold=0.24,
+        cosine=0.5,
+        threshold_from="best on <pairs> & more",
+        model="test",
+        cosine_map=cosine,
+        attention=attention,
+        crops=rng.integers(0, 256, (2, 112, 112, 3), dtype=np.uint8),
+        names=names,
+    )
+
+
+def verification(score: float, threshold: float = 0.24) -> Verification:
+    return Verification(score, threshold, 0.5, "somehow", "test")
+
+
+@pytest.mark.parametrize(("score", "same"), [(0.25, True), (0.24, False), (0.2, False), (-1.0, False)])
+def test_same_is_over_the_threshold(score, same):
+    assert verification(score).same is same
+
+
+def test_contributions_sum_to_the_score():
+    e = make()
+    assert e.contribution.sum() == pytest.approx(e.score, abs=1e-6)
+    np.testing.assert_allclose(e.contribution, e.attention.astype(float) * e.cosine_map, rtol=1e-6)
+
+
+def test_results_are_frozen_and_slotted():
+    for result in (verification(0.3), make()):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            result.score = 1.0
+        assert not hasattr(result, "__dict__")
+
+
+def test_repr_is_one_short_line_with_the_threshold():
+    assert repr(verification(0.3)) == "Verification(same person: score 0.3000 > threshold 0.2400)"
+    assert repr(verification(0.1)) == "Verification(different people: score 0.1000 <= threshold 0.2400)"
+    assert repr(make()).startswith("Explanation(") and len(repr(make())) < 90
+
+
+def test_results_pickle():
+    e = pickle.loads(pickle.dumps(make()))
+    np.testing.assert_array_equal(e.crops, make().crops)
+    assert e.to_dict() == make().to_dict()
+    assert pickle.loads(pickle.dumps(verification(0.3))) == verification(0.3)
+
+
+def test_dict_is_plain_json():
+    e = make()
+    back = json.loads(json.dumps(e.to_dict()))
+    assert back["same"] is e.same
+    assert back["threshold_from"] == e.threshold_from
+    assert np.sum(back["contribution"]) == pytest.approx(back["score"], abs=1e-6)
+    assert np.float32(back["cosine_map"]).shape == (7, 7)
+
+
+def test_save_json_and_npz(tmp_path):
+    e = make()
+    e.save(tmp_path / "e.json")
+    assert json.loads((tmp_path / "e.json").read_text()) == e.to_dict()
+    e.save(str(tmp_path / "e.npz"))
+    with np.load(tmp_path / "e.npz", allow_pickle=False) as archive:
+        for name in ("cosine_map", "attention", "contribution", "crops"):
+            np.testing.assert_array_equal(archive[name], getattr(e, name))
+        assert archive["score"] == e.score and list(archive["names"]) == list(e.names)
+    verification(0.3).save(tmp_path / "v.json")
+    assert json.loads((tmp_path / "v.json").read_text())["score"] == 0.3
+
+
+@pytest.mark.parametrize("result", [make(), verification(0.3)], ids=["explanation", "verification"])
+def test_save_pictures(tmp_path, result):
+    for suffix, magic in ((".png", b"\x89PNG"), (".PDF", b"%PDF"), (".svg", b"<?xml")):
+        path = tmp_path / f"picture{suffix}"
+        result.save(path)
+        assert path.read_bytes().startswith(magic)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["picture.PDF", "picture.png", "picture.svg"]
+
+
+def test_save_names_what_it_can_write(tmp_path):
+    with pytest.raises(ValueError, match=r"e\.gif.*\.png.*\.npz.*got '\.gif'"):
+        make().save(tmp_path / "e.gif")
+    with pytest.raises(ValueError, match=r"\.json, got ''"):
+        verification(0.3).save(tmp_path / "plain")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        make().save(tmp_path / "nowhere" / "e.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path):
+    path = tmp_path / "e.json"
+    path.write_text("old")
+
+    def fail(file: io.BufferedWriter) -> None:
+        file.write(b"half")
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError):
+        save(path, {".json": fail})
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["e.json"]
+
+
+def test_notebooks_show_a_picture_or_a_table():
+    picture = make()._repr_png_()
+    assert picture is not None
+    with Image.open(io.BytesIO(picture)) as image:
+        image.load()
+        assert image.width > 800
+    assert make()._repr_html_() is None  # else notebooks would prefer it to the picture
+    table = verification(0.3)._repr_html_()
+    assert table is not None and "0.2400" in table and "same person" in table
+
+
+def test_without_matplotlib(monkeypatch):
+    e = make()
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"] + ["xcos.plot"]:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delattr("xcos.plot", raising=False)
+    with pytest.raises(ImportError, match=r"pip install xcos\[plot\]"):
+        e.plot()
+    with pytest.raises(ImportError, match=r"pip install xcos\[plot\]"):
+        e.save("never.png")
+    assert e._repr_png_() is None
+    table = e._repr_html_()
+    assert table is not None and "best on &lt;pairs&gt; &amp; more" in table
