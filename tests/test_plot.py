@@ -8,8 +8,8 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 from PIL import Image
-
 from test_results import make, verification
+
 from xcos import plot
 
 matplotlib.use("Agg")
@@ -86,7 +86,8 @@ def test_verification_draws_into_given_axes():
 
 
 @pytest.mark.parametrize(("value", "digits", "text"), [
-    (0.554, 2, ".55"), (-0.08, 2, "-.08"), (-0.0001, 3, ".000"), (1.0, 2, "1.00"), (-0.999, 2, "-1.00"), (0.0, 2, ".00"),
+    (0.554, 2, ".55"), (-0.08, 2, "-.08"), (-0.0001, 3, ".000"), (1.0, 2, "1.00"),
+    (-0.999, 2, "-1.00"), (0.0, 2, ".00"),
 ])  # fmt: skip
 def test_numbers(value, digits, text):
     assert plot._number(value, digits) == text
