@@ -85,10 +85,10 @@ def test_verification_draws_into_given_axes():
     assert ax.get_xlim() == (-1, 1)
 
 
-@pytest.mark.parametrize(("value", "digits", "text"), [
-    (0.554, 2, ".55"), (-0.08, 2, "-.08"), (-0.0001, 3, ".000"), (1.0, 2, "1.00"),
-    (-0.999, 2, "-1.00"), (0.0, 2, ".00"),
-])  # fmt: skip
+NUMBERS = [(0.554, 2, ".55"), (-0.08, 2, "-.08"), (-0.0001, 3, ".000"), (1.0, 2, "1.00"), (-0.999, 2, "-1.00")]
+
+
+@pytest.mark.parametrize(("value", "digits", "text"), NUMBERS)
 def test_numbers(value, digits, text):
     assert plot._number(value, digits) == text
 
