@@ -1,0 +1,15 @@
+"""What the tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with foreign models, photographs and data that the repository does not hold."""
+    folder = Path(os.environ.get("XCOS_SHARED", Path(__file__).parents[2] / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"the shared folder is absent ({folder}); XCOS_SHARED names another place")
+    return folder
