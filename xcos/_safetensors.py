@@ -158,4 +158,5 @@ def _tensor(entry: dict[str, Any], data: memoryview) -> NDArray[np.float32]:
             array = np.asarray(np.frombuffer(data, _DTYPES[entry["dtype"]]), np.float32)
     if not array.flags.aligned:
         array = array.copy()
-    return array.reshape(entry["shape"])
+    shape: list[int] = entry["shape"]
+    return array.reshape(shape)

@@ -1,0 +1,60 @@
+"""One node of an ONNX graph, with the differences between opsets levelled where that is possible."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+Array = NDArray[Any]
+"""A constant. Of dtype object where its elements are sizes (int or Dim)."""
+
+
+class Refusal(Exception):
+    """Why a node cannot be imported."""
+
+
+class Node:
+    """A node's operator, names and attributes.
+
+    `opset` is the version of the operator set that the graph follows.
+    """
+
+    def __init__(self, proto: NodeProto, opset: int) -> None:
+        self.op = proto.op_type if proto.domain in ("", "ai.onnx") else f"{proto.domain}.{proto.op_type}"
+        self.name = proto.name
+        self.opset = opset
+        self.inputs = list(proto.input)
+        self.outputs = list(proto.output)
+        self._attributes = {item.name: item for item in proto.attribute}
+
+    def __str__(self) -> str:
+        where = repr(self.name) if self.name else f"with the output {self.outputs[0]!r}"
+        return f"{self.op} {where}"
+
+    def __contains__(self, attribute: str) -> bool:
+        return attribute in self._attributes
+
+    def get(self, attribute: str, default: Any = None) -> Any:
+        """An attribute: int, float, str, a list of these, or an array."""
+        if attribute not in self._attributes:
+            return default
+        value: Any = helper.get_attribute_value(self._attributes[attribute])
+        if isinstance(value, bytes):
+            return value.decode()
+        if isinstance(value, TensorProto):
+            return array_of(value)
+        return list(value) if not isinstance(value, int | float | str) else value
+
+    def has_input(self, index: int) -> bool:
+        return index < len(self.inputs) and self.inputs[index] != ""
+
+    @property
+    def output(self) -> str:
+        return self.outputs[0]
+
+
+def array_of(tensor: TensorProto) -> Array:
+    """A tensor as an array; small types that NumPy lacks (bfloat16, int4, float8) become float32."""
+    array = numpy_helper.to_array(tensor)
+    return array.astype(np.float32) if array.dtype.kind not in "biufO" else array
