@@ -250,5 +250,6 @@ def _detections(ax: Axes, image: NDArray[np.uint8], faces: Sequence[Face]) -> No
         ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, linewidth=1.6,
                                edgecolor="#ffb000", path_effects=outline))
         ax.plot(*np.asarray(face.points).T, "o", markersize=3.5, color="#ffb000", markeredgecolor="black")
-        ax.text(left, top - 4, f"{i}: {face.score:.2f}", color="#ffb000", fontsize=10, weight="bold",
-                va="bottom", path_effects=outline, clip_on=True)
+        above = max(top - 4, 0.03 * image.shape[0])  # inside the picture, also for a face at its upper edge
+        ax.text(left, above, f"{i}: {face.score:.2f}", color="#ffb000", fontsize=10, weight="bold", va="bottom",
+                path_effects=outline, clip_on=True)
