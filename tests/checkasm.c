@@ -5,7 +5,7 @@
  *     checkasm --bench   speeds, and shares of the measured peak
  *     checkasm --peak    the peak alone, GFLOP/s of one core, best instruction set
  *
- * Built by test_kernels.py from csrc/cpu.c, csrc/pack.c, csrc/kernels_ref.c and csrc/x86. */
+ * Built by test_kernels.py, which names the sources. */
 #include "checkasm.h"
 #include "xcos.h"
 
@@ -19,14 +19,6 @@
 static const xk_table *table;
 static int failures;
 static float worst; /* of the check at hand, relative to the size of its sums */
-
-/* The core's error function lives in a file that needs the whole core. */
-xcos_status xcos_fail(xcos_error *err, xcos_status status, const char *format, ...)
-{
-    if (err)
-        snprintf(err->text, sizeof err->text, "%s", format);
-    return status;
-}
 
 /* ---- random numbers and guarded memory -------------------------------------------------- */
 

@@ -25,7 +25,7 @@ def compiler() -> str:
 def build(target: Path, sources: list[Path], *options: str) -> Path:
     """Compiles the kernels together with `sources`."""
     csrc = ROOT / "csrc"
-    kernels = [csrc / name for name in ("cpu.c", "pack.c", "kernels_ref.c")]
+    kernels = [csrc / name for name in ("cpu.c", "status.c", "pack.c", "kernels_ref.c", "head_ref.c")]
     kernels += sorted((csrc / "x86").glob("*.c"))
     done = subprocess.run(
         [compiler(), "-std=gnu11", "-O3", "-Wall", "-Wextra", "-Werror", f"-I{csrc}", *options]
