@@ -88,6 +88,11 @@ xcos_status xcos_image_warp(const uint8_t *src, int src_h, int src_w, const doub
                             const uint8_t border[3], uint8_t *dst, int dst_h, int dst_w,
                             xcos_error *err);
 
+/* Resizes with a triangle filter: bilinear when enlarging, free of aliasing when reducing.
+ * `dst` holds dst_h*dst_w*3 bytes.  Thread-safe. */
+xcos_status xcos_image_resize(const uint8_t *src, int src_h, int src_w, uint8_t *dst, int dst_h,
+                              int dst_w, xcos_error *err);
+
 /* ------------------------------------------------------------------ faces */
 
 typedef struct {
@@ -96,11 +101,12 @@ typedef struct {
     float points[5][2];  /* x, y: eye (image left), eye (image right), nose, mouth corners likewise */
 } xcos_face;
 
-/* Greedy non-maximum suppression.  Sorts `faces` by descending score (ties: by
- * position in the input), keeps each that overlaps no kept one by more than
- * `max_iou`, moves the kept to the front and stores their number in `*kept`. */
-xcos_status xcos_faces_nms(xcos_face *faces, size_t count, float max_iou, size_t *kept,
-                           xcos_error *err);
+/* Greedy non-maximum suppression of boxes (count, 4: left, top, right, bottom).  Takes them
+ * by descending score (ties: by position), keeps each that overlaps no kept one by more than
+ * `max_iou` (0..1), stores the indices of the kept in `keep` (room for `count`), best first,
+ * and their number in `*kept`.  Scores must not be NaN.  Thread-safe. */
+xcos_status xcos_nms(const float *boxes, const float *scores, size_t count, float max_iou,
+                     size_t *keep, size_t *kept, xcos_error *err);
 
 /* Decodes one stride of YuNet's outputs for an input of rows*stride by
  * cols*stride pixels: cls, obj (rows*cols), bbox (rows*cols*4), kps
