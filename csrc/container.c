@@ -124,8 +124,8 @@ static size_t next_marker(const uint8_t *data, size_t size, size_t i, int in_sca
     return size;
 }
 
-static xcos_status check_frame(const uint8_t *segment, size_t length, int marker, int adobe,
-                               xcos_error *err)
+static xcos_status read_frame(const uint8_t *segment, size_t length, int marker, int adobe,
+                              xc_container *out, xcos_error *err)
 {
     if (marker > 0xC2)
         return xcos_fail(err, XCOS_E_UNSUPPORTED,
@@ -139,6 +139,8 @@ static xcos_status check_frame(const uint8_t *segment, size_t length, int marker
     if (segment[7] == 4 && !adobe)
         return xcos_fail(err, XCOS_E_UNSUPPORTED,
                          "a CMYK JPEG without Adobe's marker, which leaves its colours undefined");
+    out->height = big16(segment + 3);
+    out->width = big16(segment + 5);
     return XCOS_OK;
 }
 
@@ -168,7 +170,7 @@ static xcos_status walk_jpeg(const uint8_t *data, size_t size, xc_container *out
             adobe = 1;
         } else if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 &&
                    marker != 0xCC) { /* C4, C8, CC: tables and a reserved code */
-            const xcos_status status = check_frame(segment, length, marker, adobe, err);
+            const xcos_status status = read_frame(segment, length, marker, adobe, out, err);
             if (status)
                 return status;
         }
@@ -186,11 +188,16 @@ static xcos_status walk_png(const uint8_t *data, size_t size, xc_container *out,
         const uint8_t *kind = data + i + 4, *body = kind + 4;
         if (length > size - i - 12)
             break;
+        for (int k = 0; k < 4; k++) /* stb_image would quote the name in its message */
+            if ((kind[k] | 0x20) < 'a' || (kind[k] | 0x20) > 'z')
+                return xcos_fail(err, XCOS_E_FORMAT, "damaged PNG (a chunk without a name)");
         if (memcmp(kind, "IEND", 4) == 0)
             return XCOS_OK;
-        if (memcmp(kind, "IHDR", 4) == 0 && length == 13)
+        if (memcmp(kind, "IHDR", 4) == 0 && length == 13) {
+            out->width = big32(body);
+            out->height = big32(body + 4);
             out->alpha |= body[COLOR_TYPE] & HAS_ALPHA;
-        else if (memcmp(kind, "tRNS", 4) == 0)
+        } else if (memcmp(kind, "tRNS", 4) == 0)
             out->alpha = 1;
         else if (memcmp(kind, "CgBI", 4) == 0)
             return xcos_fail(err, XCOS_E_UNSUPPORTED, "an iPhone-optimised PNG (CgBI) is not read");
@@ -223,8 +230,12 @@ static size_t colour_table(int flags)
 static xcos_status walk_gif(const uint8_t *data, size_t size, xc_container *out, xcos_error *err)
 {
     enum { HEADER = 13, DESCRIPTOR = 10, EXTENSION = 0x21, IMAGE = 0x2C, TRAILER = 0x3B };
+    if (size < HEADER)
+        return TRUNCATED(err, "GIF");
+    out->width = little16(data + 6);
+    out->height = little16(data + 8);
     out->alpha = 1;
-    size_t i = size < HEADER ? size : HEADER + colour_table(data[10]);
+    size_t i = HEADER + colour_table(data[10]);
     while (i < size) {
         if (data[i] == TRAILER)
             return XCOS_OK;
@@ -248,35 +259,34 @@ static xcos_status walk_bmp(const uint8_t *data, size_t size, xc_container *out,
         return xcos_fail(err, XCOS_E_FORMAT, "damaged BMP (a header of %u bytes)", (unsigned)header);
     if (size < 14 + (size_t)header)
         return TRUNCATED(err, "BMP");
-    int64_t width, height;
     uint32_t bits, compression = RGB;
     if (header == CORE_HEADER) {
-        width = little16(data + 18);
-        height = little16(data + 20);
+        out->width = little16(data + 18);
+        out->height = little16(data + 20);
         bits = little16(data + 24);
     } else {
-        width = (int32_t)little32(data + 18);
-        height = (int32_t)little32(data + 22);
+        const int64_t height = (int32_t)little32(data + 22); /* negative: top row first */
+        out->width = (int32_t)little32(data + 18);
+        out->height = height < 0 ? -height : height;
         bits = little16(data + 28);
         compression = little32(data + 30);
     }
     if (compression != RGB && compression != BITFIELDS && compression != ALPHA_BITFIELDS)
         return xcos_fail(err, XCOS_E_UNSUPPORTED, "a compressed BMP (method %u) is not read",
                          (unsigned)compression);
-    if (width < 1 || height == 0 || bits < 1 || bits > 32)
+    if (out->width < 1 || out->height < 1 || bits < 1 || bits > 32)
         return xcos_fail(err, XCOS_E_FORMAT, "damaged BMP (its header)");
     /* Without bit fields the fourth byte of a pixel means nothing. */
     out->alpha = compression != RGB;
-    const int64_t row = (width * bits + 31) / 32 * 4, rows = height < 0 ? -height : height;
-    if (start > size || (int64_t)(size - start) / row < rows)
+    const int64_t row = (out->width * bits + 31) / 32 * 4;
+    if (start > size || (int64_t)(size - start) / row < out->height)
         return TRUNCATED(err, "BMP");
     return XCOS_OK;
 }
 
-xcos_status xc_container_walk(xc_format format, const uint8_t *data, size_t size,
-                              xc_container *out, xcos_error *err)
+static xcos_status walk(xc_format format, const uint8_t *data, size_t size, xc_container *out,
+                        xcos_error *err)
 {
-    *out = (xc_container){0};
     switch (format) {
     case XC_JPEG:
         return walk_jpeg(data, size, out, err);
@@ -290,5 +300,16 @@ xcos_status xc_container_walk(xc_format format, const uint8_t *data, size_t size
     case XC_UNKNOWN:
         break;
     }
-    return XCOS_OK;
+    return xcos_fail(err, XCOS_E_ARG, "no container to walk");
+}
+
+xcos_status xc_container_walk(xc_format format, const uint8_t *data, size_t size,
+                              xc_container *out, xcos_error *err)
+{
+    *out = (xc_container){0};
+    const xcos_status status = walk(format, data, size, out, err);
+    if (!status && (out->width < 1 || out->height < 1))
+        return xcos_fail(err, XCOS_E_FORMAT, "a picture of %lld x %lld pixels",
+                         (long long)out->width, (long long)out->height);
+    return status;
 }

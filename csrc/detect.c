@@ -83,12 +83,14 @@ xcos_status xcos_yunet_decode(const float *cls, const float *obj, const float *b
             const float cx = ((float)x + bbox[0]) * (float)stride;
             const float cy = ((float)y + bbox[1]) * (float)stride;
             const float w = expf(bbox[2]) * (float)stride, h = expf(bbox[3]) * (float)stride;
-            xcos_face *face = &faces[(*count)++];
-            *face = (xcos_face){{cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2}, score, {{0}}};
+            xcos_face face = {{cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2}, score, {{0}}};
+            float sum = cx + cy + w + h;
             for (int i = 0; i < 5; i++) {
-                face->points[i][0] = ((float)x + kps[2 * i]) * (float)stride;
-                face->points[i][1] = ((float)y + kps[2 * i + 1]) * (float)stride;
+                sum += face.points[i][0] = ((float)x + kps[2 * i]) * (float)stride;
+                sum += face.points[i][1] = ((float)y + kps[2 * i + 1]) * (float)stride;
             }
+            if (isfinite(sum))
+                faces[(*count)++] = face;
         }
     return XCOS_OK;
 }

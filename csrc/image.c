@@ -71,34 +71,22 @@ static xcos_status orient(xcos_image *image, int o, xcos_error *err)
     return XCOS_OK;
 }
 
-static xcos_status stb_failure(const char *name, xcos_error *err)
-{
-    const char *reason = stbi_failure_reason();
-    if (reason && strcmp(reason, "outofmem") == 0)
-        return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
-    return xcos_fail(err, XCOS_E_FORMAT, "%s that is damaged (%s)", name,
-                     reason ? reason : "no reason known");
-}
-
 static xcos_status stb_decode(const uint8_t *data, size_t size, const char *name, int alpha,
-                              int64_t max_pixels, xcos_image *out, xcos_error *err)
+                              xcos_image *out, xcos_error *err)
 {
-    int width, height, channels;
+    int channels;
     if (size > INT_MAX)
         return xcos_fail(err, XCOS_E_LIMIT, "%zu bytes, more than the limit of %d", size, INT_MAX);
-    if (!stbi_info_from_memory(data, (int)size, &width, &height, &channels) || width < 1 ||
-        height < 1)
-        return stb_failure(name, err);
-    const xcos_status status = xc_check_pixels(width, height, max_pixels, err);
-    if (status)
-        return status;
-    uint8_t *pixels =
-        stbi_load_from_memory(data, (int)size, &width, &height, &channels, alpha ? 4 : 3);
-    if (!pixels)
-        return stb_failure(name, err);
+    out->pixels = stbi_load_from_memory(data, (int)size, &out->width, &out->height, &channels,
+                                        alpha ? 4 : 3);
+    if (!out->pixels) {
+        const char *reason = stbi_failure_reason();
+        if (strcmp(reason, "outofmem") == 0)
+            return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
+        return xcos_fail(err, XCOS_E_FORMAT, "%s that is damaged (%s)", name, reason);
+    }
     if (alpha)
-        drop_alpha(pixels, (size_t)width * height);
-    *out = (xcos_image){width, height, pixels};
+        drop_alpha(out->pixels, (size_t)out->width * out->height);
     return XCOS_OK;
 }
 
@@ -117,15 +105,15 @@ xcos_status xcos_image_decode(const uint8_t *data, size_t size, int64_t max_pixe
     if (format == XC_UNKNOWN)
         return xcos_fail(err, XCOS_E_FORMAT,
                          "the content is %s; what is read is JPEG, PNG, BMP, GIF and PNM", name);
-    xcos_status status = xc_container_walk(format, data, size, &container, err);
-    if (status)
-        return status;
     if (format == XC_PNM)
         return xc_pnm_decode(data, size, max_pixels, out, err);
-    status = stb_decode(data, size, name, container.alpha, max_pixels, out, err);
-    if (status)
-        return status;
-    status = orient(out, xc_exif_orientation(container.exif, container.exif_size), err);
+    xcos_status status = xc_container_walk(format, data, size, &container, err);
+    if (!status)
+        status = xc_check_pixels(container.width, container.height, max_pixels, err);
+    if (!status)
+        status = stb_decode(data, size, name, container.alpha, out, err);
+    if (!status)
+        status = orient(out, xc_exif_orientation(container.exif, container.exif_size), err);
     if (status)
         xcos_image_free(out);
     return status;

@@ -8,6 +8,7 @@ typedef enum { XC_UNKNOWN, XC_JPEG, XC_PNG, XC_BMP, XC_GIF, XC_PNM } xc_format;
 
 /* What a walk over the container tells, before anything is decoded. */
 typedef struct {
+    int64_t width, height; /* at least 1 */
     const uint8_t *exif; /* a TIFF block inside the data, or NULL */
     size_t exif_size;
     int alpha; /* pixels may be transparent */

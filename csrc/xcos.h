@@ -111,7 +111,8 @@ xcos_status xcos_nms(const float *boxes, const float *scores, size_t count, floa
 /* Decodes one stride of YuNet's outputs for an input of rows*stride by
  * cols*stride pixels: cls, obj (rows*cols), bbox (rows*cols*4), kps
  * (rows*cols*10).  Appends faces whose sqrt(cls*obj) >= min_score to `faces`
- * (room for `capacity`), advancing `*count`.  Coordinates are input pixels. */
+ * (room for `capacity`), advancing `*count`.  Coordinates are input pixels; cells whose
+ * coordinates are not finite are left out. */
 xcos_status xcos_yunet_decode(const float *cls, const float *obj, const float *bbox,
                               const float *kps, int rows, int cols, int stride, float min_score,
                               xcos_face *faces, size_t capacity, size_t *count, xcos_error *err);

@@ -13,3 +13,10 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the shared folder is absent ({folder}); XCOS_SHARED names another place")
     return folder
+
+
+@pytest.fixture(scope="session")
+def photos() -> dict[str, Path]:
+    """The four photographs under examples/, by name: three of one person, one of another."""
+    names = ("obama_portrait_2012", "obama_congress_2009", "obama_blue_room_2010", "biden_blue_room_2010")
+    return {name: Path(__file__).parents[1] / "examples" / f"{name}.jpg" for name in names}

@@ -37,6 +37,9 @@ def warp(
 ) -> NDArray[np.uint8]:
     """Bilinear warp of (H, W, 3) uint8; matrix (2, 3) maps destination to source pixel centres."""
 
+def resize(image: NDArray[np.uint8], height: int, width: int, /) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 -> (height, width, 3): bilinear when enlarging, free of aliasing when reducing."""
+
 def normalize(
     images: NDArray[np.uint8], mean: ArrayLike, scale: ArrayLike, reverse: bool = False
 ) -> NDArray[np.float32]:

@@ -1,0 +1,172 @@
+"""What read_image refuses, and how it says so."""
+
+import io
+import os
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import NOISE, SMOOTH, encode, exif
+from PIL import Image
+
+from xcos.errors import ImageError, XcosError
+from xcos.image import read_image
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "progressive", "PNG", "BMP", "GIF", "PPM"])
+def test_every_truncation_is_refused(kind, tmp_path):
+    image = Image.fromarray(SMOOTH).quantize(8) if kind == "GIF" else Image.fromarray(SMOOTH)
+    if kind == "progressive":
+        data = encode(image, "JPEG", progressive=True)
+    else:
+        data = encode(image, kind)
+    read_image(data)
+    for length in {*range(0, len(data), max(1, len(data) // 150)), len(data) - 1}:
+        path = tmp_path / "cut"
+        path.write_bytes(data[:length])
+        with pytest.raises(ImageError) as caught:
+            read_image(path)
+        assert str(caught.value).startswith(str(path))
+
+
+def test_truncation_inside_a_jpeg_with_a_thumbnail():
+    inner = encode(Image.fromarray(SMOOTH[:16, :16]), "JPEG")
+    data = encode(Image.fromarray(SMOOTH), "JPEG", exif=exif(1) + inner)  # its own end of image is not ours
+    with pytest.raises(ImageError, match="truncated JPEG"):
+        read_image(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"just some words\n", "text"),
+        (b"<!DOCTYPE html><html></html>", "HTML"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "WebP"),
+        (b"\0\0\0\x20ftypheic\0\0\0\0", "HEIC"),
+        (b"\0\0\0\x20ftypavif\0\0\0\0", "AVIF"),
+        (b"II*\0\x08\0\0\0", "TIFF"),
+        (b"MM\0*\0\0\0\x08", "TIFF"),
+        (b"%PDF-1.7", "PDF"),
+        (b"PK\3\4\0\0", "ZIP"),
+        (b"\x00\x01\x02\x03\x04\x05", "unknown"),
+    ],
+)
+def test_what_is_no_picture_is_named(content, said, tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=said) as caught:
+        read_image(path)
+    assert str(path) in str(caught.value)
+    assert isinstance(caught.value, ValueError) and isinstance(caught.value, XcosError)
+
+
+def test_missing_paths_and_directories(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"No such file.*nobody\.jpg"):
+        read_image(tmp_path / "nobody.jpg")
+    with pytest.raises(IsADirectoryError, match=tmp_path.name):
+        read_image(tmp_path)
+    with pytest.raises(ImageError, match="null"):
+        read_image("a\0b.jpg")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_forbidden_paths(tmp_path):
+    path = tmp_path / "secret.jpg"
+    path.touch(mode=0)
+    with pytest.raises(PermissionError, match=r"secret\.jpg"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a.jpg", "HTTP://x/y", "s3://b/k", "data:image/png;base64,AA"])
+def test_urls_are_not_fetched(url):
+    with pytest.raises(ImageError, match="URL"):
+        read_image(url)
+
+
+def test_oversized_pictures_are_refused_before_decoding(tmp_path):
+    for kind in ("PNG", "JPEG", "BMP", "GIF", "PPM"):
+        data = encode(Image.fromarray(NOISE), kind)
+        assert read_image(data, max_pixels=37 * 53).shape == (37, 53, 3)
+        with pytest.raises(ImageError, match=r"<bytes>: 53 x 37 pixels.*1960"):
+            read_image(data, max_pixels=37 * 53 - 1)
+    with pytest.raises(ImageError, match="53 x 37"):
+        read_image(Image.fromarray(NOISE), max_pixels=100)
+    # Headers that promise terabytes, with next to nothing behind them.
+    huge = bytearray(encode(Image.fromarray(NOISE), "PNG"))
+    huge[16:24] = struct.pack(">II", 2**24 - 1, 2**24 - 1)
+    with pytest.raises(ImageError, match="16777215 x 16777215"):
+        read_image(bytes(huge))
+    with pytest.raises(ImageError, match="999999999"):
+        read_image(b"P6 999999999 999999999 255\n\0\0\0")
+    with pytest.raises(ValueError, match="max_pixels"):
+        read_image(NOISE, max_pixels=0)
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros((4, 4, 3), np.float32), "float32.*round"),
+        (np.zeros((4, 4), bool), "bool"),
+        (np.zeros((4, 4, 3), np.int64), "int64"),
+        (np.zeros((3, 40, 50), np.uint8), "transpose"),
+        (np.zeros((2, 40, 50, 3), np.uint8), "stack"),
+        (np.zeros((4, 4, 5), np.uint8), r"\(4, 4, 5\)"),
+        (np.zeros(7, np.uint8), r"\(7,\)"),
+        (np.zeros((0, 4, 3), np.uint8), "no pixels"),
+    ],
+)
+def test_other_arrays_are_refused(array, said):
+    with pytest.raises(ImageError, match=said):
+        read_image(array)
+
+
+def test_other_objects_are_refused():
+    for thing in (7, None, [NOISE], object()):
+        with pytest.raises(TypeError, match=f"got {type(thing).__name__}"):
+            read_image(thing)
+    with pytest.raises(ImageError, match="text mode"):
+        read_image(io.StringIO("x"))
+    with pytest.raises(ImageError, match="mode F"):
+        read_image(Image.new("F", (4, 4)))
+    with pytest.raises(ImageError, match="truncated"):
+        read_image(Image.open(io.BytesIO(encode(Image.fromarray(NOISE), "PNG")[:900])))
+
+
+def test_jpegs_of_other_kinds_are_named():
+    data = bytearray(encode(Image.fromarray(SMOOTH), "JPEG"))
+    at = data.index(b"\xff\xc0") + 1
+    for marker, said in ((0xC9, "arithmetic"), (0xC3, "lossless")):
+        data[at] = marker
+        with pytest.raises(ImageError, match=said):
+            read_image(bytes(data))
+    data[at], data[at + 3] = 0xC0, 12
+    with pytest.raises(ImageError, match="12 bits"):
+        read_image(bytes(data))
+
+
+SEEDS = [
+    encode(Image.fromarray(SMOOTH), "JPEG", exif=exif(6)),
+    encode(Image.fromarray(SMOOTH), "JPEG", progressive=True),
+    encode(Image.fromarray(NOISE[:9, :9]), "PNG", exif=exif(5)[6:]),
+    encode(Image.fromarray(NOISE[:9, :9]).quantize(7), "PNG", transparency=1),
+    encode(Image.fromarray(NOISE[:9, :9]).quantize(7), "GIF"),
+    encode(Image.fromarray(NOISE[:9, :9]), "BMP"),
+    encode(Image.fromarray(NOISE[:9, :9, 0]), "PPM"),
+    b"P3 2 2 255 1 2 3 4 5 6 7 8 9 10 11 12",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=8))
+def test_damaged_data_gives_a_picture_or_an_error(data, changes):
+    damaged = bytearray(data)
+    for at, value in changes:
+        damaged[at % len(damaged)] = value
+    try:
+        out = read_image(bytes(damaged), max_pixels=10**6)
+    except ImageError:
+        return
+    assert out.ndim == 3 and out.shape[2] == 3

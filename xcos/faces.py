@@ -1,0 +1,329 @@
+"""Faces in pictures: find them, mark five points, cut them out upright.
+
+YuNet finds the faces. It sees faces of about 20 to 600 pixels of height (on LFW photographs pasted into
+scenes it finds 85 % of those of 20 pixels, 94 % of 24, all of 32 to 600), so a large photograph is looked
+at twice: at `max_side`, and small, for faces that fill it.
+
+The points come from a network of 68 landmarks that looks twice at each face: at YuNet's box, turned
+level, and then at the box of the points of the first look.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from .errors import ImageError, NoFaceError
+from .image import describe, read_image
+
+if TYPE_CHECKING:
+    from .network import Network
+
+# Where ArcFace's aligned crops of 112 x 112 pixels have the eyes, the nose and the corners of the mouth
+# (Deng et al., arXiv 1801.07698; InsightFace).
+TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+SIDE = 112
+
+# YuNet at 640 pixels still finds what is 600 pixels high; in larger pictures a second look, at 320
+# pixels, is there for the faces that are too large for the first.
+_ONE_LOOK, _SMALL_LOOK, _SMALL_LOOK_FACE = 640, 320, 80
+
+# The landmark network's square as a multiple of the longer side of the box, for the first look (YuNet's
+# box) and the second (the box of the 68 points): the best of those tried, see benchmarks/points.py.
+_FIRST_LOOK, _SECOND_LOOK = 1.2, 1.3
+_LOOK = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Face:
+    """A face in a picture; all coordinates in pixels of the upright picture, pixel centres at integers.
+
+    box     left, top, right, bottom; may reach beyond the picture
+    score   0 to 1, the detector's confidence
+    points  (5, 2) float32, x and y of the eyes (the one at the image's left first), the nose and the
+            corners of the mouth (likewise)
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    points: NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        left, top, right, bottom = self.box
+        return f"Face(box=({left:.0f}, {top:.0f}, {right:.0f}, {bottom:.0f}), score={self.score:.3f})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, ready for JSON."""
+        return {"box": list(self.box), "score": self.score, "points": self.points.tolist()}
+
+
+@overload
+def detect(
+    image: list[Any] | tuple[Any, ...],
+    *,
+    min_score: float = ...,
+    max_iou: float = ...,
+    max_side: int = ...,
+    bgr: bool = ...,
+    threads: int | None = ...,
+) -> list[list[Face]]: ...
+@overload
+def detect(
+    image: Any,
+    *,
+    min_score: float = ...,
+    max_iou: float = ...,
+    max_side: int = ...,
+    bgr: bool = ...,
+    threads: int | None = ...,
+) -> list[Face]: ...
+def detect(
+    image: Any,
+    *,
+    min_score: float = 0.6,
+    max_iou: float = 0.3,
+    max_side: int = 1280,
+    bgr: bool = False,
+    threads: int | None = None,
+) -> list[Face] | list[list[Face]]:
+    """The faces of a picture, best score first; of a list of pictures, a list of such lists.
+
+    image      anything that `read_image` takes, or a list or tuple of it
+    min_score  0 to 1, faces with less are left out
+    max_iou    0 to 1, of two boxes that overlap by more (intersection over union) the better stays
+    max_side   pixels, at least 32: larger pictures are made smaller for the detector until their longer
+               side has this length. Faces of less than about 20 pixels after that are missed.
+    bgr        arrays are in the order of OpenCV
+    threads    None: the default
+
+    Raises what `read_image` raises, and ValueError for arguments out of range.
+    """
+    for name, value in (("min_score", min_score), ("max_iou", max_iou)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name}: expected 0 to 1, got {value}")
+    if max_side < 32:
+        raise ValueError(f"max_side: expected at least 32 pixels, got {max_side}")
+
+    def one(x: Any) -> list[Face]:
+        pixels = read_image(x, bgr=bgr)
+        found = _find(pixels, min_score, max_iou, max_side, threads)
+        points = _five_points(pixels, found, threads)
+        return [Face((*row[:4],), row[4], five) for row, five in zip(found.tolist(), points, strict=True)]
+
+    return [one(x) for x in image] if isinstance(image, (list, tuple)) else one(image)
+
+
+def align(image: Any, points: Any, size: int = SIDE, *, bgr: bool = False) -> NDArray[np.uint8]:
+    """Cuts faces out upright, as face networks expect them: (size, size, 3) uint8 RGB.
+
+    The similarity transform (rotation, scale, shift; no reflection) that brings the points closest to
+    ArcFace's template in the least-squares sense (Umeyama, 1991), with bilinear sampling; what lies
+    outside the picture is black.
+
+    image   anything that `read_image` takes; `bgr`: an array in the order of OpenCV
+    points  (5, 2) as in `Face.points`, or a `Face`; a list of these or an array (N, 5, 2) gives a stack
+            (N, size, size, 3)
+
+    Raises what `read_image` raises, and ValueError for points of another shape, not finite or all in one
+    place.
+    """
+    if size < 1:
+        raise ValueError(f"size: expected at least 1, got {size}")
+    pixels = read_image(image, bgr=bgr)
+    if isinstance(points, (list, tuple)) and any(isinstance(p, Face) for p in points):
+        points = [p.points if isinstance(p, Face) else p for p in points]
+    many = np.asarray(points.points if isinstance(points, Face) else points, np.float64)
+    if many.shape[-2:] != (5, 2) or many.ndim not in (2, 3):
+        if many.size:
+            raise ValueError(f"points: expected the shape (5, 2) or (N, 5, 2), got {many.shape}")
+        many = many.reshape(0, 5, 2)
+    crops = np.empty((*many.shape[:-2], size, size, 3), np.uint8)
+    for i in np.ndindex(many.shape[:-2]):
+        crops[i] = _core.warp(pixels, _crop_to_image(many[i], size), size, size)
+    return crops
+
+
+def choose(faces: Sequence[Face], image_shape: Sequence[int]) -> Face:
+    """The face that a picture is of: the largest x most central.
+
+    The area of the box times 1 at the middle of the picture, falling linearly to 0 in its corners.
+    `image_shape` is (H, W) or (H, W, 3). Raises NoFaceError when there are no faces.
+    """
+    if not faces:
+        raise NoFaceError("there is no face to choose from")
+    height, width = image_shape[:2]
+
+    def weight(face: Face) -> float:
+        left, top, right, bottom = face.box
+        away = math.hypot(left + right - width, top + bottom - height) / math.hypot(width, height)
+        return (right - left) * (bottom - top) * max(1 - away, 0.0)
+
+    return max(faces, key=weight)
+
+
+def crop(
+    image: Any,
+    *,
+    face: int | Face | None = None,
+    aligned: bool = False,
+    bgr: bool = False,
+    threads: int | None = None,
+) -> NDArray[np.uint8]:
+    """The face of a picture as the (112, 112, 3) uint8 RGB crop that verification uses.
+
+    image    anything that `read_image` takes
+    face     None: the largest x most central one (see `choose`); a number: that one of `detect`'s list;
+             a `Face` of this picture: that one
+    aligned  the picture is such a crop already and is returned as it is
+    bgr      an array is in the order of OpenCV
+
+    Raises what `read_image` raises; NoFaceError, naming the picture, when no face is found or there is
+    none of that number; ImageError when `aligned` and the picture is not 112 x 112.
+    """
+    name, pixels = describe(image), read_image(image, bgr=bgr)
+    height, width = pixels.shape[:2]
+    if aligned:
+        if (height, width) != (SIDE, SIDE):
+            raise ImageError(f"{name}: an aligned crop is {SIDE} x {SIDE} pixels, this is {width} x {height}")
+        return pixels
+    if isinstance(face, Face):
+        return align(pixels, face)
+    faces = detect(pixels, threads=threads)
+    if not faces:
+        raise NoFaceError(f"{name}: no face was found in its {width} x {height} pixels")
+    if face is None:
+        return align(pixels, choose(faces, pixels.shape))
+    if not 0 <= face < len(faces):
+        raise NoFaceError(f"{name}: there is no face {face}; {len(faces)} found, counted from 0")
+    return align(pixels, faces[face])
+
+
+@functools.cache
+def _network(name: str) -> "Network":
+    from .network import Network
+
+    return Network.load(Path(__file__).parent / "models" / f"{name}.safetensors")
+
+
+def _find(
+    pixels: NDArray[np.uint8], min_score: float, max_iou: float, max_side: int, threads: int | None
+) -> NDArray[np.float32]:
+    """YuNet's faces: (K, 15) float32 rows of box, score, five points, best first."""
+    found = _look(pixels, min_score, max_iou, max_side, threads)
+    longest = max(pixels.shape[:2])
+    if min(longest, max_side) > _ONE_LOOK:
+        large = _look(pixels, min_score, max_iou, _SMALL_LOOK, threads)
+        large = large[(large[:, 3] - large[:, 1]) * _SMALL_LOOK > _SMALL_LOOK_FACE * longest]
+        if len(large):
+            found = np.concatenate([found, large])
+            found = found[_core.nms(found[:, :4], found[:, 4], max_iou)]
+    return found
+
+
+def _look(
+    pixels: NDArray[np.uint8], min_score: float, max_iou: float, max_side: int, threads: int | None
+) -> NDArray[np.float32]:
+    """One run of YuNet, on the picture made smaller until its longer side is at most max_side."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, max_side / max(height, width))
+    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    padded = np.zeros((1, -(-h // 32) * 32, -(-w // 32) * 32, 3), np.uint8)  # what its strides ask for
+    padded[0, :h, :w] = pixels if scale == 1 else _core.resize(pixels, h, w)
+    network = _network("yunet")
+    pre = network.file.preprocess
+    out = network.run(_core.normalize(padded, pre["mean"], pre["scale"], pre["color"] == "BGR"), threads=threads)
+    cls, obj, bbox, kps = (
+        [out[f"{kind}_{stride}"] for stride in (8, 16, 32)] for kind in ("cls", "obj", "bbox", "kps")
+    )
+    rows, cols = padded.shape[1:3]
+    found = _core.yunet_faces(cls, obj, bbox, kps, rows, cols, min_score, max_iou)
+    x, y = np.float32(width / w), np.float32(height / h)
+    found *= np.array([x, y, x, y, 1, *[x, y] * 5])  # back to the picture's own pixels
+    return found
+
+
+def _five_points(
+    pixels: NDArray[np.uint8], found: NDArray[np.float32], threads: int | None
+) -> NDArray[np.float32]:
+    """Five points (K, 5, 2) of faces that YuNet found, from the landmark network's two looks."""
+    five = found[:, 5:].reshape(-1, 5, 2)
+    if len(found) == 0:
+        return five
+    boxes = found[:, :4]
+    for scale in (_FIRST_LOOK, _SECOND_LOOK):
+        marks = _landmarks(pixels, boxes, five, scale, threads)
+        boxes = np.concatenate([marks.min(axis=1), marks.max(axis=1)], axis=1)
+        eyes = [marks[:, [37, 38, 40, 41]].mean(axis=1), marks[:, [43, 44, 46, 47]].mean(axis=1)]
+        mouth = [marks[:, [48, 60]].mean(axis=1), marks[:, [54, 64]].mean(axis=1)]
+        five = np.stack([*eyes, marks[:, 30], *mouth], axis=1).astype(np.float32)
+    return five
+
+
+def _landmarks(
+    pixels: NDArray[np.uint8],
+    boxes: NDArray[Any],
+    five: NDArray[Any],
+    scale: float,
+    threads: int | None,
+) -> NDArray[np.float64]:
+    """68 points (K, 68, 2) of the faces in boxes (K, 4), turned level by their five points (K, 5, 2)."""
+    crops = np.empty((len(boxes), _LOOK, _LOOK, 3), np.uint8)
+    turns, origins = np.empty((len(boxes), 2, 2)), np.empty((len(boxes), 2))
+    for i, (box, points) in enumerate(zip(boxes.astype(np.float64), five, strict=True)):
+        step = scale * max(box[2] - box[0], box[3] - box[1]) / _LOOK
+        a, b = _rotation_scale(points)
+        cos, sin = (a, b) / np.hypot(a, b) if a or b else (1.0, 0.0)
+        turns[i] = step * np.array([[cos, sin], [-sin, cos]])
+        origins[i] = (box[:2] + box[2:]) / 2 - turns[i] @ np.full(2, (_LOOK - 1) / 2)
+        crops[i] = _sample(pixels, turns[i], origins[i], step)
+    network = _network("landmarks68")
+    pre = network.file.preprocess
+    grey = np.rint(crops @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]  # ITU-R BT.601
+    (out,) = network.run(_core.normalize(grey, pre["mean"], pre["scale"]), threads=threads).values()
+    marks = out.reshape(-1, 68, 2) * float(_LOOK) - 0.5  # fractions of the square to pixel centres
+    in_image: NDArray[np.float64] = marks @ turns.transpose(0, 2, 1) + origins[:, None]
+    return in_image
+
+
+def _sample(
+    pixels: NDArray[np.uint8], turn: NDArray[np.float64], origin: NDArray[np.float64], step: float
+) -> NDArray[np.uint8]:
+    """The square whose pixel centres are turn @ (x, y) + origin. Bilinear sampling skips pixels from a
+    step of 2 on, so then the square is sampled finer (8 times at most) and made smaller."""
+    finer = math.ceil(min(max(step / 2, 1), 8))
+    centred = origin + turn @ np.full(2, (1 / finer - 1) / 2)
+    size = _LOOK * finer
+    square = _core.warp(pixels, np.column_stack([turn / finer, centred]), size, size)
+    return square if finer == 1 else _core.resize(square, _LOOK, _LOOK)
+
+
+def _rotation_scale(points: NDArray[Any]) -> NDArray[np.float64]:
+    """a, b of the least-squares similarity x' = a x - b y + …, y' = b x + a y + … to the template; 0, 0
+    for points all in one place."""
+    centred, target = points - points.mean(axis=0, dtype=np.float64), TEMPLATE - TEMPLATE.mean(axis=0)
+    spread = (centred**2).sum()
+    if spread == 0:
+        return np.zeros(2)
+    dot = (centred * target).sum()
+    cross = (centred[:, 0] * target[:, 1] - centred[:, 1] * target[:, 0]).sum()
+    return np.array([dot / spread, cross / spread])
+
+
+def _crop_to_image(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """(2, 3): pixel centres of the aligned crop to pixel centres of the picture."""
+    if not np.isfinite(points).all():
+        raise ValueError("points: expected finite numbers")
+    a, b = _rotation_scale(points)
+    if a == b == 0:
+        raise ValueError("points: five points all in one place say nothing about size and angle")
+    inverse = np.array([[a, b], [-b, a]]) / (a * a + b * b)
+    shift = points.mean(axis=0) - inverse @ TEMPLATE.mean(axis=0)
+    return np.column_stack([inverse * (SIDE / size), shift])
