@@ -213,6 +213,14 @@ def _network(name: str) -> "Network":
     return Network.load(Path(__file__).parent / "models" / f"{name}.safetensors")
 
 
+def _run(name: str, images: NDArray[np.uint8], threads: int | None) -> dict[str, NDArray[np.float32]]:
+    """Outputs of one of the package's networks for pictures (N, H, W, C), RGB or grey."""
+    network = _network(name)
+    pre = network.file.preprocess
+    assert pre is not None  # both files have it
+    return network.run(_core.normalize(images, pre["mean"], pre["scale"], pre["color"] == "BGR"), threads)
+
+
 def _find(
     pixels: NDArray[np.uint8], min_score: float, max_iou: float, max_side: int, threads: int | None
 ) -> NDArray[np.float32]:
@@ -237,9 +245,7 @@ def _look(
     h, w = max(1, round(height * scale)), max(1, round(width * scale))
     padded = np.zeros((1, -(-h // 32) * 32, -(-w // 32) * 32, 3), np.uint8)  # what its strides ask for
     padded[0, :h, :w] = pixels if scale == 1 else _core.resize(pixels, h, w)
-    network = _network("yunet")
-    pre = network.file.preprocess
-    out = network.run(_core.normalize(padded, pre["mean"], pre["scale"], pre["color"] == "BGR"), threads=threads)
+    out = _run("yunet", padded, threads)
     cls, obj, bbox, kps = (
         [out[f"{kind}_{stride}"] for stride in (8, 16, 32)] for kind in ("cls", "obj", "bbox", "kps")
     )
@@ -284,11 +290,8 @@ def _landmarks(
         turns[i] = step * np.array([[cos, sin], [-sin, cos]])
         origins[i] = (box[:2] + box[2:]) / 2 - turns[i] @ np.full(2, (_LOOK - 1) / 2)
         crops[i] = _sample(pixels, turns[i], origins[i], step)
-    network = _network("landmarks68")
-    pre = network.file.preprocess
     grey = np.rint(crops @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]  # ITU-R BT.601
-    (out,) = network.run(_core.normalize(grey, pre["mean"], pre["scale"]), threads=threads).values()
-    marks = out.reshape(-1, 68, 2) * float(_LOOK) - 0.5  # fractions of the square to pixel centres
+    marks = _run("landmarks68", grey, threads)["output"].reshape(-1, 68, 2) * float(_LOOK) - 0.5  # fractions of the square to pixel centres
     in_image: NDArray[np.float64] = marks @ turns.transpose(0, 2, 1) + origins[:, None]
     return in_image
 
