@@ -1,8 +1,8 @@
 /* conv.c: convolutions and fully connected layers.
  *
  * xn_conv_pick is the one place that picks an algorithm. Winograd lives in winograd.c,
- * explicit columns with OpenBLAS in gemm.c; here are the implicit matrix product and the
- * depthwise convolution, and the packing of weights for all of them.
+ * explicit columns with OpenBLAS in gemm.c, the packing of weights in weights.c; here are
+ * the implicit matrix product and the depthwise convolution.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +17,6 @@ enum {
     MAX_BLOCK_TILES = 16,
     ROWS_PER_ITEM = 4,         /* of a depthwise convolution */
 };
-
-static int panels_of(int channels, int nr)
-{
-    return (channels + nr - 1) / nr;
-}
 
 static bool is_depthwise(const xn_conv *g)
 {
@@ -69,122 +64,6 @@ static xn_conv_kind xn_conv_pick(const xk_table *k, const xn_conv *g)
     return wino4 <= wino2 ? XN_CONV_WINO4 : XN_CONV_WINO2;
 }
 
-/* ---------------------------------------------------------------- packing */
-
-/* One convolution's weights, seen through a batch norm's scale: w[o][c][tap] * scale[o]. */
-typedef struct {
-    const xn_node *node;
-    const xk_table *kernels;
-    int o, c, taps, planes; /* per group */
-    float *packed;
-} pack_job;
-
-static float weight(const pack_job *job, int64_t o, int64_t c, int tap)
-{
-    const float *scale = job->node->out_scale;
-    float w = job->node->layer.weight.data[(o * job->c + c) * job->taps + tap];
-    return scale ? w * scale[o] : w;
-}
-
-/* Panel `index` of [group][panel][tap][c][nr]. */
-static void pack_gemm_panel(void *context, int64_t index, int worker)
-{
-    (void)worker;
-    const pack_job *job = context;
-    const int nr = job->kernels->nr, panels = panels_of(job->o, nr);
-    const int64_t group = index / panels, first = index % panels * nr;
-    float *out = job->packed + index * job->taps * job->c * nr;
-    const int64_t depth = (int64_t)job->c * job->taps;
-    for (int64_t k = 0; k < depth; k++, out += nr) {
-        int tap = (int)(k / job->c);
-        int64_t c = k % job->c;
-        for (int j = 0; j < nr; j++)
-            out[j] = first + j < job->o ? weight(job, group * job->o + first + j, c, tap) : 0;
-    }
-}
-
-/* Panel `index` of [panel][plane][c][nr]. */
-static void pack_winograd_panel(void *context, int64_t index, int worker)
-{
-    (void)worker;
-    const pack_job *job = context;
-    const int nr = job->kernels->nr;
-    float *out = job->packed + index * job->planes * job->c * nr;
-    for (int64_t c = 0; c < job->c; c++) {
-        for (int j = 0; j < nr; j++) {
-            float g[9] = {0}, u[36] = {0};
-            if (index * nr + j < job->o)
-                for (int tap = 0; tap < 9; tap++)
-                    g[tap] = weight(job, index * nr + j, c, tap);
-            (job->planes == 36 ? xk_wino4_weight : xk_wino2_weight)(g, u);
-            for (int p = 0; p < job->planes; p++)
-                out[(p * (int64_t)job->c + c) * nr + j] = u[p];
-        }
-    }
-}
-
-/* [tap][channel], rows of a multiple of XK_CHANNEL_PAD. */
-static void pack_depthwise(const pack_job *job, int64_t ld)
-{
-    for (int tap = 0; tap < job->taps; tap++)
-        for (int64_t o = 0; o < ld; o++)
-            job->packed[tap * ld + o] = o < job->o ? weight(job, o, 0, tap) : 0;
-}
-
-/* [group][tap][c][o]: the second operand of OpenBLAS's product. */
-static void pack_im2col(const pack_job *job, int64_t groups)
-{
-    float *out = job->packed;
-    for (int64_t g = 0; g < groups; g++)
-        for (int tap = 0; tap < job->taps; tap++)
-            for (int64_t c = 0; c < job->c; c++)
-                for (int64_t o = 0; o < job->o; o++)
-                    *out++ = weight(job, g * job->o + o, c, tap);
-}
-
-static void flush_subnormals(float *w, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        if (w[i] > -1.17549435e-38f && w[i] < 1.17549435e-38f)
-            w[i] = 0;
-}
-
-bool xn_conv_pack(const xcos_net *net, xn_node *node, xn_conv_kind kind, int threads)
-{
-    if (node->packed[kind])
-        return true;
-    const xcos_layer *l = &node->layer;
-    const bool linear = l->op == XCOS_OP_LINEAR;
-    const int64_t groups = linear ? 1 : l->groups, nr = net->kernels->nr;
-    pack_job job = {.node = node,
-                    .kernels = net->kernels,
-                    .o = (int)(l->weight.dims[0] / groups),
-                    .c = (int)l->weight.dims[1],
-                    .taps = linear ? 1 : (int)(l->weight.dims[2] * l->weight.dims[3]),
-                    .planes = kind == XN_CONV_WINO4 ? 36 : 16};
-    const int64_t panels = panels_of(job.o, (int)nr);
-    const int64_t ld = (groups + XK_CHANNEL_PAD - 1) / XK_CHANNEL_PAD * XK_CHANNEL_PAD;
-    int64_t floats = kind == XN_CONV_DEPTHWISE ? job.taps * ld
-                     : kind == XN_CONV_IM2COL  ? groups * job.taps * job.c * job.o
-                     : kind == XN_CONV_GEMM    ? groups * panels * job.taps * job.c * nr
-                                               : panels * job.planes * job.c * nr;
-    if (!(job.packed = xn_alloc((size_t)floats * sizeof(float))))
-        return false;
-    if (kind == XN_CONV_DEPTHWISE) {
-        job.o = (int)groups;
-        pack_depthwise(&job, ld);
-    } else if (kind == XN_CONV_IM2COL) {
-        pack_im2col(&job, groups);
-    } else if (kind == XN_CONV_GEMM) {
-        xc_parallel(threads, groups * panels, pack_gemm_panel, &job);
-    } else {
-        xc_parallel(threads, panels, pack_winograd_panel, &job);
-    }
-    flush_subnormals(job.packed, floats);
-    node->packed[kind] = job.packed;
-    return true;
-}
-
 /* ------------------------------------------------- implicit matrix product */
 
 static xk_epilogue epilogue_of(const xn_task *task, int64_t channel, const float *residual,
@@ -214,7 +93,7 @@ static gemm_job gemm_shape(const xn_task *task, const xcos_net *net, const xn_st
     gemm_job job = {.task = task, .rows = g->n * g->oh * g->ow};
     job.tiles = (job.rows + net->kernels->mr - 1) / net->kernels->mr;
     job.blocks = (job.tiles + step->tiles - 1) / step->tiles;
-    job.panels = panels_of(g->o / g->groups, net->kernels->nr);
+    job.panels = (g->o / g->groups + net->kernels->nr - 1) / net->kernels->nr;
     job.splits = 1;
     if (step->threads > 1 && job.blocks * g->groups < 2 * step->threads) {
         int64_t wanted = (2 * step->threads + job.blocks * g->groups - 1) / (job.blocks * g->groups);

@@ -36,7 +36,8 @@ static bool conv_new(xh_conv *c, const xk_table *kernels, const float *w, ptrdif
                 for (int i = 0; i < depth; i++)
                     plain[(size_t)o * k + (size_t)t * (size_t)depth + (size_t)i] =
                         sign * w[o * ld_out + i * ld_in + t];
-        xk_pack_panels(plain, (ptrdiff_t)k, 1, outputs, (int)k, kernels->nr, c->weight);
+        xk_pack_panels(plain, (ptrdiff_t)k, 1, outputs, (int)k, kernels->nr, NULL,
+                   c->weight);
         for (size_t o = 0; o < padded + XK_CHANNEL_PAD; o++) {
             c->bias[o] = bias && o < (size_t)outputs ? sign * bias[o] : 0;
             c->slope[o] = slope;

@@ -77,17 +77,19 @@ typedef struct {
     const struct xk_head_kernels *head; /* the pair kernel: head_kernels.h */
 } xk_table;
 
-/* Weights of a 3x3 convolution of one (output, input) channel pair to the planes of
- * Winograd F(m x m, 3 x 3): u[36] or u[16].  Plain C, double inside; used when packing. */
-void xk_wino4_weight(const float g[9], float u[36]);
-void xk_wino2_weight(const float g[9], float u[16]);
+/* Packs one panel of a 3x3 convolution for Winograd F(tile x tile, 3 x 3), tile = 4 or 2:
+ * the nr output channels from w on (zero from `outputs` on), taps contiguous, to
+ *   packed[(plane*inputs + i)*nr + j],  plane = 0..35 or 0..15,
+ * multiplied by scale[j] (NULL: 1).  Computed in double. */
+void xk_pack_winograd(int tile, const float *w, ptrdiff_t ld_out, ptrdiff_t ld_in, int outputs,
+                      int inputs, int nr, const float *scale, float *packed);
 
 /* Packs a (outputs, depth) matrix given by strides into panels of nr output channels:
  *   panel p, k, j  at  packed[(p*depth + k)*nr + j]  =  w[(p*nr + j)*ld_out + k*ld_depth]
- * zero where p*nr + j >= outputs.  Subnormal weights become zero: they cost hundreds of
+ * times scale[p*nr + j] (NULL: 1), zero where p*nr + j >= outputs.  Subnormal weights become zero: they cost hundreds of
  * cycles each and change no result. */
 void xk_pack_panels(const float *w, ptrdiff_t ld_out, ptrdiff_t ld_depth, int outputs, int depth,
-                    int nr, float *packed);
+                    int nr, const float *scale, float *packed);
 
 extern const xk_table xk_generic;
 #if defined(__x86_64__)

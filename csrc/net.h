@@ -158,8 +158,9 @@ void xn_plan_free(xn_plan *plan);
 float *xn_arena_take(xcos_net *net, xn_plan *plan);
 void xn_arena_give(xcos_net *net, xn_plan *plan, float *arena);
 
-/* conv.c: chooses the algorithm and sets run, kind and scratch; packs the weights for it. */
+/* conv.c: chooses the algorithm and sets run, kind and scratch. */
 void xn_conv_plan(const xcos_net *net, const xn_node *node, xn_step *step);
+/* weights.c: packs the node's weights for an algorithm, once; false: no memory. */
 bool xn_conv_pack(const xcos_net *net, xn_node *node, xn_conv_kind kind, int threads);
 /* The batch norm in front of a convolution whose algorithm does not apply it itself: writes
  * the input to `to`, n*h*w*c floats, and returns it. */

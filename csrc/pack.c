@@ -3,6 +3,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 static float flushed(double x)
 {
@@ -10,14 +11,15 @@ static float flushed(double x)
 }
 
 void xk_pack_panels(const float *w, ptrdiff_t ld_out, ptrdiff_t ld_depth, int outputs, int depth,
-                    int nr, float *packed)
+                    int nr, const float *scale, float *packed)
 {
     for (int first = 0; first < outputs; first += nr) {
         int n = outputs - first < nr ? outputs - first : nr;
         for (int k = 0; k < depth; k++, packed += nr) {
             const float *column = w + first * ld_out + k * ld_depth;
             for (int j = 0; j < n; j++)
-                packed[j] = flushed(column[j * ld_out]);
+                packed[j] = flushed(scale ? (double)column[j * ld_out] * scale[first + j]
+                                          : column[j * ld_out]);
             for (int j = n; j < nr; j++)
                 packed[j] = 0.0f;
         }
@@ -29,53 +31,60 @@ void xk_pack_panels(const float *w, ptrdiff_t ld_out, ptrdiff_t ld_depth, int ou
  * product is read back there.  The divisors of Lagrange's basis, which belong to the input
  * transform, are moved here, where they cost nothing.
  *
- * F(4x4): points 0, +-a, +-1/a and infinity with a = 1/sqrt(2).  The usual 0, +-1, +-2 lose
+ * All lines work on LANES output channels side by side, so that the compiler can use
+ * vectors: a network of 40 million weights is packed in a fraction of a second. */
+enum { LANES = 16 };
+typedef double lanes[LANES];
+
+/* F(4x4): points 0, +-a, +-1/a and infinity with a = 1/sqrt(2).  The usual 0, +-1, +-2 lose
  * two to five times more accuracy, because their powers spread from 1 to 32. */
-static void wino4_line(const double g[3], double u[6])
+static void wino4_line(const lanes *g, int step, lanes *u, int to)
 {
     const double a = 0.70710678118654752440, b = 1.41421356237309504880;
-    u[0] = g[0];
-    u[1] = (g[0] + 0.5 * g[2] + a * g[1]) * (-1.0 / 1.5);
-    u[2] = (g[0] + 0.5 * g[2] - a * g[1]) * (-1.0 / 1.5);
-    u[3] = (g[0] + 2.0 * g[2] + b * g[1]) * (1.0 / 6.0);
-    u[4] = (g[0] + 2.0 * g[2] - b * g[1]) * (1.0 / 6.0);
-    u[5] = g[2];
+    for (int j = 0; j < LANES; j++) {
+        const double g0 = g[0][j], g1 = g[step][j], g2 = g[2 * step][j];
+        u[0][j] = g0;
+        u[to][j] = (g0 + 0.5 * g2 + a * g1) * (-1.0 / 1.5);
+        u[2 * to][j] = (g0 + 0.5 * g2 - a * g1) * (-1.0 / 1.5);
+        u[3 * to][j] = (g0 + 2.0 * g2 + b * g1) * (1.0 / 6.0);
+        u[4 * to][j] = (g0 + 2.0 * g2 - b * g1) * (1.0 / 6.0);
+        u[5 * to][j] = g2;
+    }
 }
 
 /* F(2x2): points 0, +-1 and infinity. */
-static void wino2_line(const double g[3], double u[4])
+static void wino2_line(const lanes *g, int step, lanes *u, int to)
 {
-    u[0] = g[0];
-    u[1] = 0.5 * (g[0] + g[2] + g[1]);
-    u[2] = 0.5 * (g[0] + g[2] - g[1]);
-    u[3] = g[2];
-}
-
-/* u = G g G^T: columns first, then rows. */
-static void wino_weight(int size, void (*line)(const double *, double *), const float g[9],
-                        float *u)
-{
-    double columns[3][6], in[3], out[6];
-    for (int s = 0; s < 3; s++) {
-        for (int r = 0; r < 3; r++)
-            in[r] = g[r * 3 + s];
-        line(in, columns[s]);
-    }
-    for (int r = 0; r < size; r++) {
-        for (int s = 0; s < 3; s++)
-            in[s] = columns[s][r];
-        line(in, out);
-        for (int s = 0; s < size; s++)
-            u[r * size + s] = flushed(out[s]);
+    for (int j = 0; j < LANES; j++) {
+        const double g0 = g[0][j], g1 = g[step][j], g2 = g[2 * step][j];
+        u[0][j] = g0;
+        u[to][j] = 0.5 * (g0 + g2 + g1);
+        u[2 * to][j] = 0.5 * (g0 + g2 - g1);
+        u[3 * to][j] = g2;
     }
 }
 
-void xk_wino4_weight(const float g[9], float u[36])
+void xk_pack_winograd(int tile, const float *w, ptrdiff_t ld_out, ptrdiff_t ld_in, int outputs,
+                      int inputs, int nr, const float *scale, float *packed)
 {
-    wino_weight(6, wino4_line, g, u);
-}
-
-void xk_wino2_weight(const float g[9], float u[16])
-{
-    wino_weight(4, wino2_line, g, u);
+    const int size = tile + 2;
+    void (*const line)(const lanes *, int, lanes *, int) = tile == 4 ? wino4_line : wino2_line;
+    for (int c = 0; c < inputs; c++, packed += nr) {
+        for (int first = 0; first < nr; first += LANES) {
+            lanes g[9], columns[6 * 3], u[36];
+            memset(g, 0, sizeof g);
+            for (int j = 0; j < LANES && first + j < outputs; j++) {
+                const double factor = scale ? scale[first + j] : 1.0;
+                for (int tap = 0; tap < 9; tap++)
+                    g[tap][j] = w[(first + j) * ld_out + c * ld_in + tap] * factor;
+            }
+            for (int s = 0; s < 3; s++) /* u = G g G^T: columns first, then rows */
+                line(g + s, 3, columns + s, 3);
+            for (int r = 0; r < size; r++)
+                line(columns + 3 * r, 1, u + size * r, 1);
+            for (int p = 0; p < size * size; p++)
+                for (int j = 0; j < LANES && first + j < nr; j++)
+                    packed[(ptrdiff_t)p * inputs * nr + first + j] = flushed(u[p][j]);
+        }
+    }
 }

@@ -41,8 +41,10 @@ static winograd_job shape_job(const xcos_net *net, const xn_step *step)
     job.tiles = g->n * job.tiles_y * job.tiles_x;
     job.panels = (g->o + net->kernels->nr - 1) / net->kernels->nr;
     const int64_t bytes = (int64_t)job.planes * g->c * (int64_t)sizeof(float); /* of a tile */
-    int64_t room = BLOCK_BYTES / bytes;
-    /* One thread goes over all weights once per block: large weights want large blocks. */
+    /* A thread goes over all weights once per block: where they do not stay in the
+     * second-level cache, fetching them again costs more than a V that spills from it. */
+    const bool heavy = bytes * g->o > BLOCK_BYTES * 2;
+    int64_t room = (heavy ? SHARED_BYTES : BLOCK_BYTES) / bytes;
     if (room < net->kernels->mr)
         room = net->kernels->mr;
     job.blocks = (job.tiles + room - 1) / room;

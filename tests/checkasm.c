@@ -278,7 +278,7 @@ static void check_winograd_once(int tile, int channels, int k, enum side side)
                        channels);
     for (int c = 0; c < channels; c++) {
         float u[36];
-        (tile == 4 ? xk_wino4_weight : xk_wino2_weight)(g + c * 9, u);
+        xk_pack_winograd(tile, g + c * 9, 9, 9, 1, 1, 1, NULL, u);
         for (int p = 0; p < planes; p++)
             m[p * ldp + c] = v[p * ldp + c] * u[p];
     }
@@ -326,7 +326,7 @@ static void check_pack(void)
     float *w = guarded((size_t)outputs * depth, BACK);
     float *packed = guarded((size_t)panels * depth * nr, BACK);
     w[5] = 1e-40f; /* subnormal: becomes zero */
-    xk_pack_panels(w, depth, 1, outputs, depth, nr, packed);
+    xk_pack_panels(w, depth, 1, outputs, depth, nr, NULL, packed);
     for (int p = 0; p < panels; p++)
         for (int k = 0; k < depth; k++)
             for (int j = 0; j < nr; j++) {
