@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # so that a closed pipe shows here
         return code
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # nobody reads on; keep the interpreter quiet
+        sys.stdout = None  # nobody reads on; keep the interpreter quiet
         return FAILED
     except (OSError, ValueError, ImportError, MemoryError) as error:
         logging.getLogger("xcos").debug("", exc_info=True)

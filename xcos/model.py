@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from . import _core, faces
 from .errors import ModelFileError
 from .features import Comparison, Features, plain_cosine
-from .image import read_image
 from .model_file import ModelFile
 from .network import Network
 from .progress import Progress, batches
@@ -57,7 +56,7 @@ class Model:
             raise ModelFileError(f"model {file.name!r}: its header gives no {absent}")
         self._file = file
         self._network = Network.load(file)
-        self._head = _head(file)
+        self._head = _head(file, self._network)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | bytes) -> Model:
@@ -225,10 +224,12 @@ class Model:
     def _crop(
         self, images: Sequence[Any], chosen: Sequence[Any], aligned: bool, bgr: bool, threads: int | None
     ) -> NDArray[np.uint8]:
-        def one(image: Any, face: Any) -> NDArray[np.uint8]:
-            return faces.crop(read_image(image, bgr=True) if bgr else image, face=face, aligned=aligned)
-
         workers = min(threads or _core.default_threads(), len(images))
+        inside = 1 if workers > 1 else threads
+
+        def one(image: Any, face: Any) -> NDArray[np.uint8]:
+            return faces.crop(image, face=face, aligned=aligned, bgr=bgr, threads=inside)
+
         if workers > 1:  # decoding and the networks run without the GIL
             with ThreadPoolExecutor(workers) as pool:
                 crops = list(pool.map(one, images, chosen))
@@ -280,9 +281,14 @@ def _title(image: Any, otherwise: str) -> str:
     return Path(image).name if isinstance(image, (str, os.PathLike)) else otherwise
 
 
-def _head(file: ModelFile) -> _core.Head:
+def _head(file: ModelFile, network: Network) -> _core.Head:
     assert file.head is not None
+    shape = network.outputs[file.head["grid"]]
+    if shape is None or len(shape) != 4:
+        raise ModelFileError(f"model {file.name!r}: expected a grid of shape (N, D, H, W), got {shape}")
     keywords: dict[str, Any] = {
+        "height": shape[2],
+        "width": shape[3],
         "temperature": float(file.head.get("temperature", 1.0)),
         "minmax": file.head.get("normalization") == "minmax",
     }

@@ -51,10 +51,10 @@ def explanation(e: Explanation, ax: Axes | None = None) -> tuple[Figure, dict[st
 
         figure = pyplot.figure(figsize=_SIZE)
         return figure, _explanation(e, figure)
-    figure = ax.get_figure(root=True)
     place = ax.get_subplotspec()
-    if figure is None or place is None:
+    if place is None:
         raise ValueError("ax: expected an Axes made by subplots or add_subplot")
+    figure = _root(ax)
     ax.remove()
     return figure, _explanation(e, figure.add_subfigure(place))
 
@@ -65,11 +65,9 @@ def verification(v: Verification, ax: Axes | None = None) -> tuple[Figure, Axes]
         from matplotlib import pyplot
 
         ax = pyplot.figure(figsize=(5, 1.6), layout="constrained").add_subplot()
-    figure = ax.get_figure(root=True)
-    assert figure is not None
     _scale(ax, v)
     ax.set_title(v.sentence(), fontsize=10, color=_SAME if v.same else _DIFFERENT)
-    return figure, ax
+    return _root(ax), ax
 
 
 def detections(image: NDArray[np.uint8], faces: Sequence[Face], ax: Axes | None = None) -> tuple[Figure, Axes]:
@@ -78,10 +76,8 @@ def detections(image: NDArray[np.uint8], faces: Sequence[Face], ax: Axes | None 
         from matplotlib import pyplot
 
         ax = _picture_axes(pyplot.figure(figsize=_picture_size(image)))
-    figure = ax.get_figure(root=True)
-    assert figure is not None
     _detections(ax, image, faces)
-    return figure, ax
+    return _root(ax), ax
 
 
 def render(result: Verification, kind: str) -> bytes:
@@ -104,6 +100,12 @@ def render_detections(image: NDArray[np.uint8], faces: Sequence[Face], kind: str
     return _encode(figure, kind)
 
 
+def _root(ax: Axes) -> Figure:
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # only removed axes have none
+    return figure
+
+
 def _encode(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=110)
@@ -114,8 +116,8 @@ def _explanation(e: Explanation, figure: Figure | SubFigure) -> dict[str, Axes]:
     grid = figure.add_gridspec(
         2, 3, left=0.03, right=0.97, bottom=0.085, top=0.89, wspace=0.17, hspace=0.27
     )
-    place = dict(zip(("first", "second", "score", "cosine", "attention", "contribution"), grid, strict=True))
-    axes: dict[str, Axes] = {name: figure.add_subplot(spot) for name, spot in place.items()}
+    panels = ("first", "second", "score", "cosine", "attention", "contribution")
+    axes: dict[str, Axes] = {name: figure.add_subplot(grid[divmod(i, 3)]) for i, name in enumerate(panels)}
     verdict, sign = ("Same person", ">") if e.same else ("Different people", "≤")
     figure.suptitle(
         f"{verdict}: score {e.score:.3f} {sign} threshold {e.threshold:.3f}",
@@ -142,7 +144,8 @@ def _shade(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The two faces laid on each other as a shadow, 0 where bright to 0.4: the colours stay readable."""
     grey = crops.mean(axis=(0, 3), dtype=np.float32)
     low, high = np.percentile(grey, (2, 98))
-    return np.float32(0.4) * np.clip((high - grey) / max(high - low, 1), 0, 1)
+    shade: NDArray[np.float32] = 0.4 * np.clip((high - grey) / max(high - low, 1), 0, 1)
+    return shade
 
 
 def _face(ax: Axes, crop: NDArray[np.uint8], title: str, cells: tuple[int, ...]) -> None:
@@ -168,9 +171,10 @@ def _cells(ax: Axes, cells: tuple[int, ...], **line: Any) -> None:
 def _map(ax: Axes, values: NDArray[np.float32], digits: int, colours: Colormap, limits: tuple[float, float],
          title: str, subtitle: str, shade: NDArray[np.float32] | None = None) -> None:
     """One map: a colour and a number for each cell; `shade` (0..1, pixels) darkens the colours like a shadow."""
-    scale = ScalarMappable(Normalize(*limits), colours)
+    norm = Normalize(*limits)
+    scale = ScalarMappable(norm, colours)
     extent = (0, values.shape[1], values.shape[0], 0)
-    ax.imshow(values, cmap=colours, norm=scale.norm, extent=extent, interpolation="nearest")
+    ax.imshow(values, cmap=colours, norm=norm, extent=extent, interpolation="nearest")
     bright = scale.to_rgba(values)[..., :3] @ (0.299, 0.587, 0.114)
     if shade is not None:
         ax.imshow(np.zeros_like(shade), cmap="gray", alpha=shade, extent=extent, interpolation="bicubic")
@@ -181,9 +185,7 @@ def _map(ax: Axes, values: NDArray[np.float32], digits: int, colours: Colormap, 
                 fontsize=7.5, color="white" if bright[cell] < 0.5 else "black")
     ax.text(0.5, 1.085, title, transform=ax.transAxes, ha="center", fontsize=11.5, weight="bold", color=_INK)
     ax.text(0.5, 1.025, subtitle, transform=ax.transAxes, ha="center", fontsize=8.5, color=_QUIET)
-    figure = ax.get_figure()
-    assert figure is not None
-    bar = figure.colorbar(scale, cax=ax.inset_axes((0, -0.115, 1, 0.03)), orientation="horizontal",
+    bar = _root(ax).colorbar(scale, cax=ax.inset_axes((0, -0.115, 1, 0.03)), orientation="horizontal",
                           ticks=np.linspace(limits[0], limits[1], 5), format=_tick,
                           extend="max" if limits[0] == 0 else "neither")
     bar.ax.tick_params(labelsize=7, labelcolor=_QUIET, length=2)
