@@ -44,6 +44,8 @@ class PlainUnpickler(pickle.Unpickler):
             return _latin1
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
             return getattr(np._core.multiarray, name)
+        if module in ("numpy.core.numeric", "numpy._core.numeric") and name == "_frombuffer":
+            return getattr(np._core.numeric, name)
         if module == "numpy" and name in ("ndarray", "dtype"):
             return getattr(np, name)
         raise pickle.UnpicklingError(f"a .bin of pairs holds no {module}.{name}")

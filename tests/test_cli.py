@@ -16,12 +16,12 @@ COMMANDS = ("verify", "explain", "detect", "info", "convert")
 
 @pytest.fixture
 def same(photos):
-    return [str(photos / "obama_portrait_2012.jpg"), str(photos / "obama_congress_2009.jpg")]
+    return [str(photos["obama_portrait_2012"]), str(photos["obama_congress_2009"])]
 
 
 @pytest.fixture
 def different(photos):
-    return [str(photos / "obama_portrait_2012.jpg"), str(photos / "biden_blue_room_2010.jpg")]
+    return [str(photos["obama_portrait_2012"]), str(photos["biden_blue_room_2010"])]
 
 
 def failure(capsys, *arguments: str) -> str:
@@ -96,11 +96,11 @@ def test_detect(capsys, same, tmp_path):
 
 
 def test_face(capsys, photos, tmp_path):
-    parts = [xcos.read_image(photos / f"{n}.jpg")[:600, :600] for n in ("obama_portrait_2012", "biden_blue_room_2010")]
+    parts = [xcos.read_image(photos[n])[:600, :600] for n in ("obama_portrait_2012", "biden_blue_room_2010")]
     group = tmp_path / "group.png"
     Image.fromarray(np.hstack(parts)).save(group)
     biden = int(xcos.detect(str(group))[0].box[0] < 600)
-    photo = str(photos / "biden_blue_room_2010.jpg")
+    photo = str(photos["biden_blue_room_2010"])
     assert main(["verify", str(group), photo, "--face", f"{biden},0"]) == 0
     assert main(["verify", str(group), photo, "--face", f"{1 - biden},"]) == 1
     capsys.readouterr()

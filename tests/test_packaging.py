@@ -72,9 +72,10 @@ def test_wheel_holds_the_package_alone(dist):
 
 
 def test_wheel_works_elsewhere(other, photos, tmp_path):
+    pair = [str(photos["obama_portrait_2012"]), str(photos["biden_blue_room_2010"])]
     code = f"""
 import xcos
-v = xcos.verify({str(photos / "obama_portrait_2012.jpg")!r}, {str(photos / "biden_blue_room_2010.jpg")!r})
+v = xcos.verify(*{pair!r})
 maps = open("/proc/self/maps").read()
 print(xcos.__file__)
 print(v.same, "scipy_openblas32" in maps)

@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from .faces import Face
     from .results import Explanation, Verification
 
-# Fixed scales. A cell of even attention counts 1/49; one cell in a hundred counts more than four times that.
+# Fixed scales, so that figures compare: an even share of attention is 1/49 = 0.02; cells over four times that
+# have a colour of their own. No contribution of a trained head reaches three even shares by much.
 COSINE_LIMIT = 1.0
-ATTENTION_LIMIT = 4 / 49
-CONTRIBUTION_LIMIT = 3 / 49
+ATTENTION_LIMIT = 0.08
+CONTRIBUTION_LIMIT = 0.06
 
 _SAME, _DIFFERENT = "#2166ac", "#b2182b"  # the ends of the colour map RdBu
 _COSINE = colormaps["RdBu"]
