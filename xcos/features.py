@@ -106,4 +106,5 @@ def plain_cosine(a: Floats, b: Floats) -> Floats:
     x, y = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
     dots = np.einsum("ij,ij->i", x, y)
-    return np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0).astype(np.float32)
+    cosine: Floats = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0).astype(np.float32)
+    return cosine
