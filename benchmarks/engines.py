@@ -1,0 +1,99 @@
+"""Times xcos beside other inference engines on face networks. Run it with --help."""
+
+import argparse
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from contest import Contestant
+from machine import Machine, Peak
+from networks import images, input_shape, multiply_adds, network
+from options import add_common, installed, log
+from peers import REFERENCE, SETTINGS
+from report import Row, markdown
+
+ROWS = [
+    "mobilefacenet:1,1",
+    "mobilefacenet:1,2",
+    "mobilefacenet:8,2",
+    "iresnet50:1,1",
+    "iresnet50:1,2",
+    "iresnet50:8,1",
+    "iresnet50:8,2",
+    "iresnet100:1,2",
+    "iresnet100:8,2",
+]
+
+
+def measure(
+    row: Row, model: Path, engines: list[str], peak: Peak | None, rounds: int, seconds: float
+) -> None:
+    """Fills a row: all engines answer the same batch, are compared, then take turns."""
+    x = images(input_shape(model), seed=1)
+    row.multiply_adds = multiply_adds(model)
+    contestants: list[Contestant] = []
+    try:
+        reference = None
+        for name in engines:
+            if not SETTINGS[name].fits(row.batch, row.threads):
+                continue
+            try:
+                contestant = Contestant(name, model, row.threads)
+                contestants.append(contestant)
+                output = contestant.run(x)
+                if reference is None:
+                    reference = output
+                    row.output_rms = float(np.sqrt(np.square(reference).mean()))
+                row.errors[name] = float(np.abs(output.reshape(reference.shape) - reference).max())
+            except (RuntimeError, ValueError) as error:
+                log(f"  {name}: left out, {error}")
+        contestants = [one for one in contestants if one.name in row.errors]
+        row.peak_gflops = None if peak is None else peak.gflops(row.threads)
+        row.load_average = os.getloadavg()[0]
+        for turn in range(rounds):
+            first = turn % len(contestants)  # each round begins with another engine
+            for contestant in contestants[first:] + contestants[:first]:
+                row.seconds.setdefault(contestant.name, []).append(contestant.turn(x, seconds))
+    finally:
+        for contestant in contestants:
+            contestant.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Time xcos and other engines on face networks, taking turns, and print tables.",
+        epilog="Example: python benchmarks/engines.py --rows mobilefacenet:1,1 iresnet50:8,2 --rounds 9",
+    )
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        type=Row.parse,
+        default=[Row.parse(text) for text in ROWS],
+        metavar="NETWORK:BATCH,THREADS",
+        help=f"what to time ({' '.join(ROWS)})",
+    )
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each engine (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=0.5, help="about how long a turn lasts (%(default)s)"
+    )
+    add_common(parser, list(SETTINGS))
+    options = parser.parse_args()
+
+    versions = installed([REFERENCE, *(name for name in options.engines if name != REFERENCE)])
+    peak = Peak.make()
+    machine = Machine.here()
+    for row in options.rows:
+        log(row.title)
+        model = network(row.network, row.batch, options.shared, options.cache)
+        measure(row, model, list(versions), peak, options.rounds, options.seconds)
+    print(markdown(options.rows, machine, versions, options.rounds))
+    if options.json is not None:
+        record = {"machine": asdict(machine), "versions": versions, "rounds": options.rounds}
+        record["rows"] = [asdict(row) for row in options.rows]
+        options.json.write_text(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()
