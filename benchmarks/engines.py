@@ -28,7 +28,13 @@ ROWS = [
 
 
 def measure(
-    row: Row, model: Path, engines: list[str], peak: Peak | None, rounds: int, seconds: float
+    row: Row,
+    model: Path,
+    engines: list[str],
+    peak: Peak | None,
+    rounds: int,
+    seconds: float,
+    best: bool,
 ) -> None:
     """Fills a row: all engines answer the same batch, are compared, then take turns."""
     x = images(input_shape(model), seed=1)
@@ -55,7 +61,7 @@ def measure(
         for turn in range(rounds):
             first = turn % len(contestants)  # each round begins with another engine
             for contestant in contestants[first:] + contestants[:first]:
-                row.seconds.setdefault(contestant.name, []).append(contestant.turn(x, seconds))
+                row.seconds.setdefault(contestant.name, []).append(contestant.turn(x, seconds, best))
     finally:
         for contestant in contestants:
             contestant.close()
@@ -75,8 +81,9 @@ def main() -> None:
         help=f"what to time ({' '.join(ROWS)})",
     )
     parser.add_argument("--rounds", type=int, default=7, help="turns of each engine (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.5, help="about how long a turn lasts (%(default)s)")
     parser.add_argument(
-        "--seconds", type=float, default=0.5, help="about how long a turn lasts (%(default)s)"
+        "--best", action="store_true", help="of a turn, the quickest run and not the median: for busy machines"
     )
     add_common(parser, list(SETTINGS))
     options = parser.parse_args()
@@ -87,10 +94,10 @@ def main() -> None:
     for row in options.rows:
         log(row.title)
         model = network(row.network, row.batch, options.shared, options.cache)
-        measure(row, model, list(versions), peak, options.rounds, options.seconds)
-    print(markdown(options.rows, machine, versions, options.rounds))
+        measure(row, model, list(versions), peak, options.rounds, options.seconds, options.best)
+    print(markdown(options.rows, machine, versions, options.rounds, options.best))
     if options.json is not None:
-        record = {"machine": asdict(machine), "versions": versions, "rounds": options.rounds}
+        record = {"machine": asdict(machine), "versions": versions, "rounds": options.rounds, "best": options.best}
         record["rows"] = [asdict(row) for row in options.rows]
         options.json.write_text(json.dumps(record, indent=1))
 

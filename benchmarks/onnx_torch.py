@@ -46,9 +46,7 @@ class Graph(nn.Module):
                     raise NotImplementedError(f"{node.name}: uneven padding {given['pads']}")
                 bias = inputs[2] if len(inputs) == 3 else None
                 strides, dilations = given.get("strides", [1, 1]), given.get("dilations", [1, 1])
-                return F.conv2d(
-                    inputs[0], inputs[1], bias, strides, (top, left), dilations, given.get("group", 1)
-                )
+                return F.conv2d(inputs[0], inputs[1], bias, strides, (top, left), dilations, given.get("group", 1))
             case "BatchNormalization":
                 x, gamma, beta, mean, var = inputs
                 return F.batch_norm(x, mean, var, gamma, beta, eps=given.get("epsilon", 1e-5))

@@ -3,6 +3,7 @@
 import argparse
 import datetime
 import importlib
+import itertools
 import json
 import os
 import time
@@ -40,7 +41,7 @@ def first_steps(pipe: Connection, setting: Setting, model: Path, threads: int) -
     for _ in range(4):
         engine.run(x)
         stamps.append(time.perf_counter())
-    steps = [end - begin for begin, end in zip(stamps, stamps[1:], strict=False)]
+    steps = [end - begin for begin, end in itertools.pairwise(stamps)]
     pipe.send(
         {
             "load": steps[0],
@@ -57,9 +58,7 @@ def load_table(name: str, model: Path, engines: list[str], threads: int, rounds:
     """Load time and memory of each engine in fresh processes; the quickest of ``rounds``."""
     weights = model.stat().st_size / MIB
     print(f"\n{name}, {weights:.0f} MiB of weights, batch 1, {threads} thread(s), files in the page cache.")
-    print(
-        "Milliseconds; MiB in memory (peak of the whole process, and over what it had after importing the engine)."
-    )
+    print("Milliseconds; MiB of memory: peak of the process, and what that is over its size after the import.")
     print("\n| engine | load | first run | together | later runs | peak | over the import | / weights |")
     print("|---|---|---|---|---|---|---|---|")
     record: dict[str, Any] = {}
@@ -89,9 +88,7 @@ def load_table(name: str, model: Path, engines: list[str], threads: int, rounds:
 def together_table(name: str, model: Path, engines: list[str], rounds: int, seconds: float) -> dict[str, Any]:
     """One process on two cores, then two of them at once, each with two threads."""
     x = images(input_shape(model), seed=1)
-    print(
-        f"\n{name}, batch 1: milliseconds per image of a process with two threads on two cores; then two at once."
-    )
+    print(f"\n{name}, batch 1: ms per image of one process with two threads on two cores; then two at once.")
     print("\n| engine | alone | two at once | times as long |")
     print("|---|---|---|---|")
     record: dict[str, Any] = {}
@@ -127,18 +124,15 @@ def main() -> None:
     parser.add_argument("--network", choices=NAMES, default="iresnet50", help="(%(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="of each engine, for load (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="repetitions (%(default)s)")
-    parser.add_argument(
-        "--seconds", type=float, default=1.0, help="length of a turn, for together (%(default)s)"
-    )
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn, for together (%(default)s)")
     add_common(parser, [OURS, "OpenVINO", "ncnn", "MNN", REFERENCE, "PyTorch", "OpenCV"])
     options = parser.parse_args()
 
     engines = list(installed(options.engines))
     machine = Machine.here()
     model = network(options.network, 1, options.shared, options.cache)
-    print(
-        f"{machine.cpu}, {machine.cores} cores. {datetime.date.today()}, load average {os.getloadavg()[0]:.1f}."
-    )
+    load = os.getloadavg()[0]
+    print(f"{machine.cpu}, {machine.cores} cores. {datetime.date.today()}, load average {load:.1f}.")
     if options.what == "load":
         record = load_table(options.network, model, engines, options.threads, options.rounds)
     else:
