@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import statistics
 import time
-import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,12 +21,12 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 def guarded(pipe: Connection, body: Callable[..., None], *arguments: Any) -> None:
-    """Runs ``body(pipe, ...)``; an exception is printed here and sent through the pipe."""
+    """Runs ``body(pipe, ...)``; an exception goes through the pipe in words."""
     try:
         body(pipe, *arguments)
     except Exception as error:
-        traceback.print_exc()
-        pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))
+        text = " ".join(str(error).split())
+        pipe.send(RuntimeError(f"{type(error).__name__}: {text[:300]}"))
 
 
 def start(body: Callable[..., None], *arguments: Any) -> tuple[Connection, Any]:

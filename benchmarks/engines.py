@@ -55,12 +55,12 @@ def measure(
                 row.errors[name] = float(np.abs(output.reshape(reference.shape) - reference).max())
             except (RuntimeError, ValueError) as error:
                 log(f"  {name}: left out, {error}")
-        contestants = [one for one in contestants if one.name in row.errors]
+        able = [one for one in contestants if one.name in row.errors]
         row.peak_gflops = None if peak is None else peak.gflops(row.threads)
         row.load_average = os.getloadavg()[0]
         for turn in range(rounds):
-            first = turn % len(contestants)  # each round begins with another engine
-            for contestant in contestants[first:] + contestants[:first]:
+            first = turn % len(able)  # each round begins with another engine
+            for contestant in able[first:] + able[:first]:
                 row.seconds.setdefault(contestant.name, []).append(contestant.turn(x, seconds, best))
     finally:
         for contestant in contestants:

@@ -39,9 +39,34 @@ def network(name: str, batch: int, shared: Path, cache: Path) -> Path:
             source = cache / f"{name}.onnx"
             if not source.exists():
                 export_iresnet(int(name.removeprefix("iresnet")), source)
-        model = onnx.load(source)
+        model = with_plain_weights(onnx.load(source))
         onnx.save(with_batch(model, batch) if name in ANY_BATCH else model, fixed)
     return fixed
+
+
+def with_plain_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with everything that is computed from weights alone computed: the 8-bit blocks of
+    YuNet's and SFace's weights become fp32, as not every engine reads them. Only inputs that are used and have no
+    value remain."""
+    from onnx.reference import ReferenceEvaluator
+
+    graph = model.graph
+    known = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    nodes = []
+    for node in graph.node:
+        if node.op_type in ("DequantizeLinear", "Reshape") and all(name in known for name in node.input):
+            evaluator = ReferenceEvaluator(node, opsets={"": model.opset_import[0].version})
+            known[node.output[0]] = evaluator.run(None, {name: known[name] for name in node.input})[0]
+        else:
+            nodes.append(node)
+    used = {name for node in nodes for name in node.input}
+    inputs = [value for value in graph.input if value.name in used and value.name not in known]
+    weights = [onnx.numpy_helper.from_array(known[name], name) for name in known if name in used]
+    for field, values in ((graph.input, inputs), (graph.node, nodes), (graph.initializer, weights)):
+        kept = [type(value).FromString(value.SerializeToString()) for value in values]
+        del field[:]
+        field.extend(kept)
+    return model
 
 
 def with_batch(model: onnx.ModelProto, batch: int) -> onnx.ModelProto:

@@ -60,7 +60,7 @@ class Row:
         return f"{2 * self.multiply_adds / self.ms(name) / (self.peak_gflops * 1e6):.0%}"
 
     def fastest_peer(self) -> str:
-        """The fastest among the fp32 settings of the others."""
+        """The fastest among the fp32 settings of the others, ONNX Runtime at least."""
         return min((name for name in self.seconds if name != OURS and not SETTINGS[name].reduced), key=self.ms)
 
 

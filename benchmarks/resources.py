@@ -15,7 +15,7 @@ from contest import Contestant, answer, prepare, start
 from machine import Machine
 from networks import NAMES, images, input_shape, network
 from options import add_common, installed, log
-from peers import OURS, REFERENCE, SETTINGS, Setting
+from peers import OURS, REFERENCE, SETTINGS, Setting, silenced
 
 MIB = 1 << 20
 
@@ -31,7 +31,8 @@ def resident(field: str) -> float:
 
 def first_steps(pipe: Connection, setting: Setting, model: Path, threads: int) -> None:
     """Body of a fresh process: import, load, first and later runs, with times and memory."""
-    importlib.import_module(setting.adapter.module)
+    with silenced():
+        importlib.import_module(setting.adapter.module)
     x = images(input_shape(model), seed=1)
     before = resident("VmRSS")
     stamps = [time.perf_counter()]
