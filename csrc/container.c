@@ -144,6 +144,21 @@ static xcos_status read_frame(const uint8_t *segment, size_t length, int marker,
     return XCOS_OK;
 }
 
+/* A Huffman table holds 256 codes at most; stb_image up to 2.27 writes past its own otherwise. */
+static int huffman_tables_fit(const uint8_t *segment, size_t length)
+{
+    size_t i = 2;
+    while (i + 17 <= length) {
+        size_t codes = 0;
+        for (int bits = 1; bits <= 16; bits++)
+            codes += segment[i + bits];
+        if (codes > 256)
+            return 0;
+        i += 17 + codes;
+    }
+    return i == length;
+}
+
 static xcos_status walk_jpeg(const uint8_t *data, size_t size, xc_container *out, xcos_error *err)
 {
     int in_scan = 0, adobe = 0;
@@ -166,10 +181,13 @@ static xcos_status walk_jpeg(const uint8_t *data, size_t size, xc_container *out
         if (marker == 0xE1 && !out->exif && length >= 8 && memcmp(segment + 2, "Exif\0", 6) == 0) {
             out->exif = segment + 8;
             out->exif_size = length - 8;
+        } else if (marker == 0xC4) {
+            if (!huffman_tables_fit(segment, length))
+                return xcos_fail(err, XCOS_E_FORMAT, "damaged JPEG (its Huffman tables)");
         } else if (marker == 0xEE && length >= 14 && memcmp(segment + 2, "Adobe", 5) == 0) {
             adobe = 1;
-        } else if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 &&
-                   marker != 0xCC) { /* C4, C8, CC: tables and a reserved code */
+        } else if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC8 && marker != 0xCC) {
+            /* C8 is reserved, CC a table of arithmetic coding */
             const xcos_status status = read_frame(segment, length, marker, adobe, out, err);
             if (status)
                 return status;

@@ -147,6 +147,14 @@ def test_jpegs_of_other_kinds_are_named():
         read_image(bytes(data))
 
 
+def test_overfull_huffman_tables_are_refused():
+    data = bytearray(encode(Image.fromarray(SMOOTH), "JPEG"))
+    at = data.index(b"\xff\xc4") + 5
+    data[at : at + 16] = b"\xff" * 16  # more codes than a table holds, and than the segment has
+    with pytest.raises(ImageError, match="Huffman"):
+        read_image(bytes(data))
+
+
 SEEDS = [
     encode(Image.fromarray(SMOOTH), "JPEG", exif=exif(6)),
     encode(Image.fromarray(SMOOTH), "JPEG", progressive=True),
