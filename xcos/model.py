@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +230,8 @@ class Model:
             return faces.crop(image, face=face, aligned=aligned, bgr=bgr, threads=inside)
 
         if workers > 1:  # decoding and the networks run without the GIL
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(workers) as pool:
                 crops = list(pool.map(one, images, chosen))
         else:

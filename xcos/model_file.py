@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -102,7 +101,7 @@ class ModelFile:
         Raises OSError where the folder cannot be written to.
         """
         target = Path(path)
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
         try:
             with open(temporary, "xb") as file:
                 for chunk in self._chunks():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import html
 import io
 import json
 import os
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -95,6 +93,8 @@ class Verification:
         file.write((json.dumps(self.to_dict(), indent=1) + "\n").encode())
 
     def _repr_html_(self) -> str | None:
+        from html import escape  # its tables cost 10 ms, which only notebooks should pay
+
         rows = {
             "decision": "same person" if self.same else "different people",
             "score": f"{self.score:.4f}",
@@ -103,7 +103,7 @@ class Verification:
             "plain cosine": f"{self.cosine:.4f}",
             "model": self.model,
         }
-        cells = "".join(f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>" for key, value in rows.items())
+        cells = "".join(f"<tr><th>{key}</th><td>{escape(value)}</td></tr>" for key, value in rows.items())
         return f"<table>{cells}</table>"
 
 
@@ -185,7 +185,7 @@ def save(path: str | os.PathLike[str], writers: dict[str, Callable[[IO[bytes]], 
         raise ValueError(f"{target}: expected a name that ends in {', '.join(writers)}, got {target.suffix!r}")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target}: its folder does not exist")
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
+    temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
     try:
         with open(temporary, "xb") as file:
             writer(file)
