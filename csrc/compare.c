@@ -28,8 +28,8 @@ typedef struct {
     float *scores, *cosine, *attention;
     int64_t a0, a_count, b0, b_count; /* the chunk at hand */
     float *a_records, *b_blocks;
-    float *scratch; /* per worker: prepare's, then the kernel's results */
-    size_t scratch_size, results;
+    float *scratch; /* per worker: prepare's, one record, the kernel's results */
+    size_t scratch_size, record, results;
     /* The first face with a value that is not finite, the first pair whose score is not. */
     _Atomic int64_t bad_a, bad_b, bad_pair;
 } job;
@@ -56,11 +56,23 @@ static void prepare_block(job *j, bool second, int64_t from, int count, float *s
                           float *block)
 {
     const int lanes = j->head->kernels->head->lanes;
+    const size_t values = j->head->values;
     const float *faces = second ? j->b : j->a;
-    for (int l = 0; l < count; l++)
+    float *record = scratch + j->record;
+    for (int l = 0; l < count; l++) {
         if (!xh_prepare(j->head, faces + (size_t)(from + l) * face_size(j->head), second, scratch,
-                        block + l, lanes, l + 1 < count ? 1 : lanes - l))
+                        record))
             lower(second ? &j->bad_b : &j->bad_a, from + l);
+        const int copies = l + 1 < count ? 1 : lanes - l;
+        float *lane = block + l;
+        if (copies == 1)
+            for (size_t v = 0; v < values; v++, lane += lanes)
+                *lane = record[v];
+        else
+            for (size_t v = 0; v < values; v++, lane += lanes)
+                for (int i = 0; i < copies; i++)
+                    lane[i] = record[v];
+    }
 }
 
 /* Compares `rows` first faces with `count` second ones and writes what the caller sees. */
@@ -96,7 +108,7 @@ static void prepare_first(void *context, int64_t index, int worker)
     job *j = context;
     float *record = j->a_records + (size_t)index * j->head->values;
     if (!xh_prepare(j->head, j->a + (size_t)(j->a0 + index) * face_size(j->head), false,
-                    j->scratch + (size_t)worker * j->scratch_size, record, 1, 1))
+                    j->scratch + (size_t)worker * j->scratch_size, record))
         lower(&j->bad_a, j->a0 + index);
 }
 
@@ -148,14 +160,15 @@ static void compare_block(void *context, int64_t index, int worker)
 static bool job_alloc(job *j, int workers, size_t a_faces, size_t b_faces)
 {
     const size_t lanes = (size_t)j->head->kernels->head->lanes, cells = (size_t)j->head->cells;
-    const size_t maps = j->cosine ? 2 : 1, prepare = xh_scratch_size(j->head);
-    j->results = (prepare + 15) / 16 * 16;
+    const size_t maps = j->cosine ? 2 : 1;
+    j->record = xh_scratch_size(j->head);
+    j->results = (j->record + j->head->values + 15) / 16 * 16;
     j->scratch_size = j->results + XK_PAIR_ROWS * lanes * (1 + maps * cells);
     j->scratch = xh_alloc((size_t)workers * j->scratch_size);
     j->a_records = xh_alloc(a_faces * j->head->values);
     j->b_blocks = xh_alloc(b_faces * j->head->values);
     for (int i = 0; j->scratch && i < workers; i++)
-        memset(j->scratch + (size_t)i * j->scratch_size, 0, prepare * sizeof(float));
+        memset(j->scratch + (size_t)i * j->scratch_size, 0, j->record * sizeof(float));
     return j->scratch && j->a_records && j->b_blocks;
 }
 
@@ -204,8 +217,11 @@ static xcos_status check(const float *a, const float *b, int64_t n, int64_t m, c
     return XCOS_OK;
 }
 
+/* Workers for loops of at most `count` calls. */
 static int workers_for(int threads, int64_t count)
 {
+    if (count == 1)
+        return 1; /* the default is not worth its look-up for a single pair */
     return (int)smaller(smaller(threads > 0 ? threads : xcos_default_threads(), MAX_WORKERS), count);
 }
 
@@ -221,7 +237,8 @@ xcos_status xcos_head_compare_all(const xcos_head *h, const float *a, int64_t n,
     const int64_t chunk = fit > lanes ? fit : lanes;
     const int64_t a_chunk = smaller(chunk, n);
     const int64_t b_chunk = smaller(chunk, (m + lanes - 1) / lanes * lanes);
-    const int workers = workers_for(threads, a_chunk > b_chunk ? a_chunk : b_chunk);
+    const int64_t tiles = b_chunk / lanes * ((a_chunk + RUN - 1) / RUN);
+    const int workers = workers_for(threads, a_chunk > tiles ? a_chunk : tiles);
     job j = {.head = h, .a = a, .b = b, .m = m, .scores = scores, .cosine = cosine,
              .attention = attention, .bad_a = NONE, .bad_b = NONE, .bad_pair = NONE};
     const bool allocated = job_alloc(&j, workers, (size_t)a_chunk, (size_t)b_chunk);

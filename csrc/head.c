@@ -87,16 +87,8 @@ size_t xh_scratch_size(const xcos_head *h)
            2 * (cells + 1); /* doubles */
 }
 
-/* A value into one lane, or into `copies` lanes from it on. */
-static inline void put(float *record, ptrdiff_t at, int stride, int copies, float value)
-{
-    float *lane = record + at * stride;
-    for (int i = 0; i < copies; i++)
-        lane[i] = value;
-}
-
-bool xh_prepare(const xcos_head *h, const float *face, bool second, float *scratch, float *record,
-                int stride, int copies)
+bool xh_prepare(const xcos_head *h, const float *face, bool second, float *scratch,
+                float *restrict record)
 {
     const int cells = h->cells, depth = h->depth, channels = h->pairs.channels, width = h->width;
     const ptrdiff_t padded = cells + 1;
@@ -105,39 +97,34 @@ bool xh_prepare(const xcos_head *h, const float *face, bool second, float *scrat
     float *half = embedded + padded * h->embed.outputs, *taps = half + padded * channels;
 
     memset(norm, 0, (size_t)cells * sizeof *norm);
-    for (int d = 0; d < depth; d++)
-        for (int cell = 0; cell < cells; cell++) {
-            const double x = face[d * cells + cell]; /* no float's square overflows a double */
-            norm[cell] += x * x;
-        }
-    for (int cell = 0; cell < cells; cell++) {
+    for (int d = 0; d < depth; d++, face += cells) {
+        for (int cell = 0; cell < cells; cell++) /* a float's square is a finite double */
+            norm[cell] += (double)face[cell] * face[cell];
+        float *x = grid + d;
+        for (int cell = 0; cell < cells; cell++, x += depth)
+            *x = face[cell];
+    }
+    for (int cell = 0; cell < cells; cell++, record += depth) {
         if (!isfinite(norm[cell]))
             return false;
-        norm[cell] = 1 / fmax(sqrt(norm[cell]), XH_NORM_FLOOR);
+        const double scale = 1 / fmax(sqrt(norm[cell]), XH_NORM_FLOOR);
+        const float *restrict x = grid + cell * depth;
+        for (int d = 0; d < depth; d++)
+            record[d] = (float)(x[d] * scale);
     }
-    for (int cell = 0; cell < cells; cell++)
-        for (int d = 0; d < depth; d++) {
-            const float x = face[d * cells + cell];
-            grid[cell * depth + d] = x;
-            put(record, (ptrdiff_t)cell * depth + d, stride, copies, (float)(x * norm[cell]));
-        }
 
     conv_run(h, &h->embed, grid, embedded);
     conv_run(h, second ? &h->second : &h->first, embedded, half);
     conv_run(h, &h->taps, half, taps);
-    record += (ptrdiff_t)cells * depth * stride;
-    for (int cell = 0; cell < cells; cell++) {
-        const ptrdiff_t at = (ptrdiff_t)(cell / width) * channels * width + cell % width;
+    for (int y = 0; y < h->height; y++, half += channels * width, record += channels * width)
         for (int c = 0; c < channels; c++)
-            put(record, at + c * width, stride, copies, half[cell * channels + c]);
-    }
-    record += (ptrdiff_t)cells * channels * stride;
+            for (int x = 0; x < width; x++)
+                record[c * width + x] = half[x * channels + c];
     for (int cell = 0; cell < cells; cell++) {
         float sum = 0;
         for (int t = 0; t < TAPS; t++)
             sum += taps[h->near[t * cells + cell] * TAPS + t];
-        sum = second ? -sum : h->first_slope * sum + h->bias;
-        put(record, cell, stride, copies, sum);
+        record[cell] = second ? -sum : h->first_slope * sum + h->bias;
     }
     return true;
 }

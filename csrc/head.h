@@ -38,9 +38,8 @@ float *xh_alloc(size_t count);
 /* Floats of scratch for xh_prepare; they must be zero at first and are its own from then on. */
 size_t xh_scratch_size(const xcos_head *h);
 
-/* Writes the record of one face (depth, height, width): value v at record[v*stride + i] for
- * i < copies.  false: a value of the face is not finite. */
-bool xh_prepare(const xcos_head *h, const float *face, bool second, float *scratch, float *record,
-                int stride, int copies);
+/* Writes the record of one face (depth, height, width), head->values floats.
+ * false: a value of the face is not finite. */
+bool xh_prepare(const xcos_head *h, const float *face, bool second, float *scratch, float *record);
 
 #endif
