@@ -7,8 +7,11 @@
 #include "net.h"
 
 enum {
-    MAX_PLANS = 8,  /* kept per network; the least recently used goes */
-    ALIGN_FLOATS = 16,
+    MAX_PLANS = 8, /* kept per network; the least recently used goes */
+    /* Two buffers whose addresses agree in their lower 12 bits make loads from one wait for
+     * stores to the other: each buffer begins at another place of its page (64-byte steps). */
+    PAGE_FLOATS = 1024,
+    SKEW_FLOATS = 19 * 16,
 };
 
 typedef struct {
@@ -291,6 +294,13 @@ static int by_size(const void *a, const void *b)
     return x->floats != y->floats ? (x->floats < y->floats ? 1 : -1) : (x > y) - (x < y);
 }
 
+/* The first offset from `least` on where buffer `index` may begin. */
+static int64_t skewed(int64_t least, int64_t index)
+{
+    const int64_t wanted = index * SKEW_FLOATS % PAGE_FLOATS;
+    return least + (wanted - least % PAGE_FLOATS + PAGE_FLOATS) % PAGE_FLOATS;
+}
+
 /* Lays the buffers out: largest first, each at the lowest place where no buffer that lives
  * at the same time lies. */
 static bool lay_out(xn_plan *plan)
@@ -305,12 +315,12 @@ static bool lay_out(xn_plan *plan)
     qsort(order, (size_t)count, sizeof *order, by_size);
     for (int i = 0; i < count; i++) {
         xn_buffer *x = order[i];
-        x->offset = 0;
+        x->offset = skewed(0, x - plan->buffers);
         for (int j = 0; j < i; j++) { /* moving up may meet an earlier one again: restart */
             const xn_buffer *y = order[j];
             bool together = x->first <= y->last && y->first <= x->last;
             if (together && x->offset < y->offset + y->floats && y->offset < x->offset + x->floats) {
-                x->offset = (y->offset + y->floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
+                x->offset = skewed(y->offset + y->floats, x - plan->buffers);
                 j = -1;
             }
         }
