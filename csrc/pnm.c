@@ -38,9 +38,10 @@ static int32_t number(reader *r, int digits)
 /* Rows of raw data: one bit (1 is black), one byte or two bytes a sample. */
 static void raw_rows(const uint8_t *p, int bits, int32_t maximum, int channels, xcos_image *out)
 {
+    const size_t row_samples = (size_t)out->width * channels;
     for (int y = 0; y < out->height; y++) {
         uint8_t *row = out->pixels + (size_t)y * out->width * 3;
-        for (int i = 0; i < out->width * channels; i++) {
+        for (size_t i = 0; i < row_samples; i++) {
             int32_t v = bits == 1   ? !(p[i >> 3] >> (7 - (i & 7)) & 1)
                         : bits == 8 ? p[i]
                                     : p[2 * i] << 8 | p[2 * i + 1];
@@ -48,7 +49,7 @@ static void raw_rows(const uint8_t *p, int bits, int32_t maximum, int channels, 
                 v = v >= maximum ? 255 : (v * 255 + maximum / 2) / maximum;
             row[i] = (uint8_t)v;
         }
-        p += ((size_t)out->width * channels * bits + 7) / 8;
+        p += (row_samples * bits + 7) / 8;
     }
 }
 

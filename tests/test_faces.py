@@ -112,6 +112,7 @@ def test_lists_and_inputs(photos, portrait):
     assert many[0][0].box == many[1][0].box == many[2][0].box
     (mirrored,) = detect(portrait[..., ::-1], bgr=True)
     assert mirrored.box == many[0][0].box
+    assert [len(found) for found in detect(np.stack([portrait, portrait[:, ::-1]]))] == [1, 1]
     assert detect([]) == [] and detect(np.zeros((80, 90, 3), np.uint8)) == []
     assert detect(np.zeros((1, 1, 3), np.uint8)) == []
 

@@ -1,7 +1,7 @@
 """Faces in pictures: find them, mark five points, cut them out upright.
 
-YuNet finds the faces. It sees heights of about 20 to 600 pixels (of LFW faces pasted into scenes it finds
-85 % at 20 pixels, 94 % at 24, all at 32 to 600), so a large photograph is looked at twice: at `max_side`
+YuNet finds the faces. It sees heights of about 20 to 600 pixels (of LFW faces set into scenes it finds
+85 % at 20, 94 % at 24, all at 32 to 600: benchmarks/small_faces.py), so a large one is looked at twice: at `max_side`
 pixels, and small, for the faces that fill it. For verification, which needs one face, the small look
 comes first and is enough when it shows a face that is large enough to be sure of.
 
@@ -105,9 +105,9 @@ def detect(
     bgr: bool = False,
     threads: int | None = None,
 ) -> list[Face] | list[list[Face]]:
-    """The faces of a picture, best score first; of a list of pictures, a list of such lists.
+    """The faces of a picture, best score first; of many pictures, a list of such lists.
 
-    image      anything that `read_image` takes, or a list or tuple of it
+    image      anything that `read_image` takes; or many: a list or tuple of it, or an array (N, H, W, 3)
     min_score  0 to 1, faces with less are left out
     max_iou    0 to 1, of two boxes that overlap by more (intersection over union) the better stays
     max_side   pixels, at least 32: larger pictures are made smaller for the detector until their longer
@@ -129,7 +129,8 @@ def detect(
         points = _five_points(pixels, found, threads)
         return [Face((*row[:4],), row[4], five) for row, five in zip(found.tolist(), points, strict=True)]
 
-    return [one(x) for x in image] if isinstance(image, (list, tuple)) else one(image)
+    many = isinstance(image, (list, tuple)) or (isinstance(image, np.ndarray) and image.ndim == 4)
+    return [one(x) for x in image] if many else one(image)
 
 
 def align(image: Any, points: Any, size: int = SIDE, *, bgr: bool = False) -> NDArray[np.uint8]:

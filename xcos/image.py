@@ -103,7 +103,8 @@ def _from_pil(image: Any, max_pixels: int) -> NDArray[np.uint8]:
     try:
         image = ImageOps.exif_transpose(image)
         if not image.mode.startswith("I;16"):
-            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+            transparent = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+            image = image.convert("RGBA" if transparent else "RGB")
         return _from_array(np.asarray(image), False, name)
     except (OSError, SyntaxError) as error:  # pixels are read as late as here
         raise ImageError(f"{name}: {error}") from None
