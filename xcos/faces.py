@@ -1,9 +1,9 @@
 """Faces in pictures: find them, mark five points, cut them out upright.
 
 YuNet finds the faces. It sees heights of about 20 to 600 pixels (of LFW faces set into scenes it finds
-85 % at 20, 94 % at 24, all at 32 to 600: benchmarks/small_faces.py), so a large one is looked at twice: at `max_side`
-pixels, and small, for the faces that fill it. For verification, which needs one face, the small look
-comes first and is enough when it shows a face that is large enough to be sure of.
+85 % at 20, 94 % at 24, all at 32 to 600: benchmarks/small_faces.py), so a large photograph is looked at
+twice: at `max_side` pixels, and small, for the faces that fill it. For verification, which needs one
+face, the small look comes first and is enough when it shows a face that is large enough to be sure of.
 
 The points come from a network of 68 landmarks that looks twice at each face: at YuNet's box, turned
 level, and then at the box of the points that it saw. On 290 photographs of LFW and CelebA (121 pairs of
