@@ -8,14 +8,18 @@
 
 enum { DW = 7 /* divides 7, 14, 28, 56, 112, the widths of face networks' maps */ };
 
-/* The part of the epilogue that follows bias and residual. */
-INLINE vf dw_activate(vf x, int c, const xk_epilogue *e)
+/* Activation of `count` vectors of channels from c on, `apart` vectors from each other. */
+INLINE void dw_activate(vf *x, const int count, int c, const int apart, const xk_epilogue *e)
 {
-    if (e->activation == XK_PRELU)
-        return v_prelu(x, v_load(e->slope + c));
-    if (e->activation == XK_CLIP)
-        return v_clip(x, v_set1(e->lo), v_set1(e->hi));
-    return x;
+    if (e->activation == XK_PRELU) {
+        UNROLL_LOOP
+        for (int i = 0; i < count; i++)
+            x[i] = v_prelu(x[i], v_load(e->slope + c + i * apart * VL));
+    } else if (e->activation == XK_CLIP) {
+        UNROLL_LOOP
+        for (int i = 0; i < count; i++)
+            x[i] = v_clip(x[i], v_set1(e->lo), v_set1(e->hi));
+    }
 }
 
 /* What the blocks of a row share. */
@@ -41,20 +45,26 @@ INLINE void dw_block_vector(const dw_row *d, const int pixels, const int stride,
     UNROLL_LOOP
     for (int i = 0; i < pixels; i++)
         sum[i] = bias;
-    if (d->residual)
+    if (d->residual) {
+        const float *p = d->residual + c;
         UNROLL_LOOP
-        for (int i = 0; i < pixels; i++)
-            sum[i] += v_load_first(d->residual + i * d->e->residual_col + c, mask, n);
+        for (int i = 0; i < pixels; i++, p += d->e->residual_col) {
+            HIDDEN(p);
+            sum[i] += whole ? v_load(p) : v_load_first(p, mask, n);
+        }
+    }
     for (int r = 0; r < d->kh; r++) {
         if (!d->rows[r])
             continue;
-        const float *x = d->rows[r] + x0 * d->ldx + c, *w = d->w + r * 3 * d->ldw + c;
+        const float *p = d->rows[r] + x0 * d->ldx + c, *w = d->w + r * 3 * d->ldw + c;
         const vf tap[3] = {v_load(w), v_load(w + d->ldw), v_load(w + 2 * d->ldw)};
         UNROLL_LOOP
-        for (int q = 0; q < columns; q++) {
+        for (int q = 0; q < columns; q++, p += d->ldx) {
+            HIDDEN(p);
             if ((q == 0 && !left) || (q == columns - 1 && !right))
                 continue;
-            const float *p = x + q * d->ldx;
+            if (VL == 16) /* a vector is a cache line: fetch the next one */
+                __builtin_prefetch(p + VL);
             vf column = whole ? v_load(p) : v_load_first(p, mask, n);
             UNROLL_LOOP
             for (int s = 0; s < 3; s++)
@@ -62,13 +72,15 @@ INLINE void dw_block_vector(const dw_row *d, const int pixels, const int stride,
                     sum[(q - s) / stride] = v_fma(column, tap[s], sum[(q - s) / stride]);
         }
     }
+    dw_activate(sum, pixels, c, 0, d->e);
+    float *y = d->y + c;
     UNROLL_LOOP
-    for (int i = 0; i < pixels; i++) {
-        vf result = dw_activate(sum[i], c, d->e);
+    for (int i = 0; i < pixels; i++, y += d->ldy) {
+        HIDDEN(y);
         if (whole)
-            v_store(d->y + i * d->ldy + c, result);
+            v_store(y, sum[i]);
         else
-            v_store_first(d->y + i * d->ldy + c, result, mask, n);
+            v_store_first(y, sum[i], mask, n);
     }
 }
 
@@ -125,9 +137,10 @@ INLINE void dw_pixel_vectors(const dw_row *d, int width, int kw, int dilation, p
             }
         }
     }
+    dw_activate(sum, vectors, c, 1, d->e);
     UNROLL_LOOP
     for (int v = 0; v < vectors; v++)
-        v_store_first(d->y + c + v * VL, dw_activate(sum[v], c + v * VL, d->e), mask, n);
+        v_store_first(d->y + c + v * VL, sum[v], mask, n);
 }
 
 TARGET static void dw_pixel(const dw_row *d, int width, int kw, int dilation, ptrdiff_t x)

@@ -3,8 +3,7 @@
 #include <string.h>
 
 #define TARGET __attribute__((target("avx2,fma")))
-#define INLINE TARGET static inline __attribute__((always_inline))
-#define UNROLL_LOOP _Pragma("GCC unroll 16") /* completely: the loops so marked are short */
+#include "common.h"
 #define VL 8
 
 typedef __m256 vf;

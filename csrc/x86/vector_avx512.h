@@ -3,8 +3,7 @@
 #include <string.h>
 
 #define TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,fma")))
-#define INLINE TARGET static inline __attribute__((always_inline))
-#define UNROLL_LOOP _Pragma("GCC unroll 16") /* completely: the loops so marked are short */
+#include "common.h"
 #define VL 16
 
 typedef __m512 vf;

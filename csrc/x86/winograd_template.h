@@ -11,14 +11,10 @@
 /* ---- addresses ----------------------------------------------------------------------- */
 
 /* Up to six places at equal distance (bytes), reached from one pointer by the processor's
- * own address arithmetic: p, p + s, p + 2s, p + 3s, p + 4s, p + 5s.  Left to themselves
- * compilers keep a pointer for every one of the 36 planes and spill most of them, hence
- * the empty assembly, which hides from them where a number came from. */
+ * own address arithmetic: p, p + s, p + 2s, p + 3s, p + 4s, p + 5s. */
 typedef struct {
     ptrdiff_t one, three, five;
 } steps;
-
-#define HIDDEN(x) __asm__("" : "+r"(x))
 
 /* A function of its own has all registers for itself. */
 #define ALONE TARGET static __attribute__((noinline))
@@ -364,5 +360,4 @@ TARGET static void wino_finish_any(const float *tile, int size, const wino_targe
 WINO_OUTPUT(4, 6)
 WINO_OUTPUT(2, 4)
 #undef WINO_OUTPUT
-#undef HIDDEN
 #undef ALONE
