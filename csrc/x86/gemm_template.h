@@ -10,7 +10,12 @@
  * and n are: a pixel's result does not depend on the tile that it falls into.
  */
 
-enum { NV = 2, UNROLL = 4 };
+enum {
+    NV = 2,
+    UNROLL = 4,
+    AHEAD = 2048 /* floats between the weights in use and those being fetched: some 200 ns, so
+                    that weights may come from memory; past a panel's end lies the next */
+};
 
 /* y = act(sum + ...): the sums start from bias + residual, the activation comes at the end. */
 INLINE void gemm_tile(const int m, const int nv, int n, int depth, int taps, const float *const *a,
@@ -46,6 +51,9 @@ INLINE void gemm_tile(const int m, const int nv, int n, int depth, int taps, con
         for (; k + UNROLL <= depth; k += UNROLL)
             UNROLL_LOOP
             for (int u = 0; u < UNROLL; u++, w += NV * VL) {
+                UNROLL_LOOP
+                for (int line = 0; line < NV * VL; line += 16)
+                    __builtin_prefetch(w + AHEAD + line);
                 vf weight[NV];
                 UNROLL_LOOP
                 for (int v = 0; v < nv; v++)
