@@ -54,6 +54,8 @@ def measure(
                     row.output_rms = float(np.sqrt(np.square(reference).mean()))
                 row.errors[name] = float(np.abs(output.reshape(reference.shape) - reference).max())
             except (RuntimeError, ValueError) as error:
+                if name == REFERENCE:
+                    raise
                 log(f"  {name}: left out, {error}")
         able = [one for one in contestants if one.name in row.errors]
         row.peak_gflops = None if peak is None else peak.gflops(row.threads)
@@ -91,15 +93,16 @@ def main() -> None:
     versions = installed([REFERENCE, *(name for name in options.engines if name != REFERENCE)])
     peak = Peak.make()
     machine = Machine.here()
+    record = {"machine": asdict(machine), "versions": versions, "rounds": options.rounds, "best": options.best}
+    record["rows"] = []
     for row in options.rows:
         log(row.title)
         model = network(row.network, row.batch, options.shared, options.cache)
         measure(row, model, list(versions), peak, options.rounds, options.seconds, options.best)
+        record["rows"].append(asdict(row))
+        if options.json is not None:  # as far as it has come
+            options.json.write_text(json.dumps(record, indent=1))
     print(markdown(options.rows, machine, versions, options.rounds, options.best))
-    if options.json is not None:
-        record = {"machine": asdict(machine), "versions": versions, "rounds": options.rounds, "best": options.best}
-        record["rows"] = [asdict(row) for row in options.rows]
-        options.json.write_text(json.dumps(record, indent=1))
 
 
 if __name__ == "__main__":
