@@ -29,6 +29,8 @@ DEPTH, EMBED, ATTEND, CELLS = 32, 16, 16, 7
 SLOPES = 0.12, 0.18, 0.5  # of the three PReLUs, about what training gives
 BATCHES = 256, 1024, 4096  # pairs that PyTorch takes at once
 
+Clock = Callable[[], float]
+
 
 def random_weights() -> list[np.ndarray]:
     """Weight and bias of embed, attend1 and attend2. What they hold does not matter for the time."""
@@ -103,19 +105,21 @@ class TorchHead:
         return (logits.flatten(1).softmax(1) * cosine).sum(1)
 
 
-def seconds(call: Callable[[], object], repeat: int = 1) -> float:
-    start = time.perf_counter()
+def seconds(call: Callable[[], object], repeat: int = 1, clock: Clock = time.perf_counter) -> float:
+    start = clock()
     for _ in range(repeat):
         call()
-    return (time.perf_counter() - start) / repeat
+    return (clock() - start) / repeat
 
 
-def take_turns(calls: dict[str, Callable[[], object]], rounds: int, repeat: int = 1) -> dict[str, list[float]]:
+def take_turns(
+    calls: dict[str, Callable[[], object]], clock: Clock, rounds: int, repeat: int = 1
+) -> dict[str, list[float]]:
     """Seconds of each call in every round, after a round that does not count."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for i in range(rounds + 1):
         for name, call in calls.items():
-            taken = seconds(call, repeat)
+            taken = seconds(call, repeat, clock)
             if i:
                 times[name].append(taken)
     return times
@@ -136,7 +140,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--first", type=int, default=512, help="faces on one side of all pairs")
     parser.add_argument("--second", type=int, default=1024, help="faces on the other side")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="processor time instead of elapsed time: for one thread on a machine that has other things to do",
+    )
     options = parser.parse_args(arguments)
+    if options.cpu_time and options.threads != 1:
+        parser.error("--cpu-time needs --threads 1")
+    clock = time.process_time if options.cpu_time else time.perf_counter
     torch.set_num_threads(options.threads)
     threads = options.threads
 
@@ -151,7 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     machine = Machine.here()
     print(
-        f"{machine.cpu}, {machine.cores} cores, load {os.getloadavg()[0]:.1f}; {threads} thread(s)\n"
+        f"{machine.cpu}, {machine.cores} cores, load {os.getloadavg()[0]:.1f}; {threads} thread(s),"
+        f" {'processor' if options.cpu_time else 'elapsed'} time\n"
         f"xcos {_core.__version__} ({_core.isa()}), PyTorch {torch.__version__}"
         f" ({torch.backends.cpu.get_cpu_capability()}), Python {platform.python_version()}\n"
     )
@@ -171,14 +184,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("| what | engine | ms | us a pair | million pairs a second and core | time / xcos |")
         print("|---|---|---|---|---|---|")
         size = f"all pairs, {len(a)} x {len(b)}"
-        print_rows(size, len(a) * len(b), threads, take_turns(calls, options.rounds))
+        print_rows(size, len(a) * len(b), threads, take_turns(calls, clock, options.rounds))
         for n, repeat in ((count, 1), (1, 200)):
             pair = {
                 "xcos": partial(head.compare, a[:n], b[:n], maps=False, threads=threads),
                 "PyTorch": partial(straight.scores, torch_a[:n], torch_b[:n]),
             }
             what = f"{n} pairs of two new faces each" if n > 1 else "one pair"
-            print_rows(what, n, threads, take_turns(pair, options.rounds, repeat))
+            print_rows(what, n, threads, take_turns(pair, clock, options.rounds, repeat))
         print(f"\nLargest difference of a score between the engines: {error:.1e}")
 
 

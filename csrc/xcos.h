@@ -229,7 +229,9 @@ xcos_status xcos_head_new(const xcos_head_weights *weights, xcos_head **head, xc
 void xcos_head_free(xcos_head *head);
 
 /* Compares n pairs of grids a[i], b[i], each (D, H, W).  scores (n); cosine and
- * attention (n, H, W) may be NULL.  Norms are floored at 1e-6 as in the reference. */
+ * attention (n, H, W) may be NULL.  Norms are floored at 1e-6 as in the reference.
+ * A pair's result is the same to the last bit for every n, thread count and place.
+ * XCOS_E_ARG names the first feature that is not finite, or pair that overflows. */
 xcos_status xcos_head_compare(const xcos_head *head, const float *a, const float *b, int64_t n,
                               float *scores, float *cosine, float *attention, int threads,
                               xcos_error *err);
