@@ -1,5 +1,6 @@
-/* net.h: the network's own structures, shared by net.c (building), fuse.c, shapes.c,
- * plan.c (layouts, arena, steps), conv.c and ops.c. Not public.
+/* net.h: the network's own structures. Not public. net.c and layer.c build, fuse.c
+ * simplifies, shapes.c infers, plan.c, arena.c and plans.c lay out and keep, run.c runs, with
+ * conv.c, winograd.c, gemm.c, weights.c and ops.c for what the steps do.
  *
  * net   what the caller built: values and nodes, after fusion; immutable then.
  * plan  the net for one shape of inputs: a list of steps and the size of the arena.
@@ -110,8 +111,8 @@ struct xn_step {
     xn_shape out_shape;      /* in physical order */
     int residual;            /* buffer or -1 */
     int threads;
-    int64_t scratch_offset; /* in the arena */
-    int64_t scratch_floats; /* for all threads together */
+    int scratch;             /* buffer or -1 */
+    int64_t scratch_floats;  /* for all threads together */
     xn_conv conv;
     xn_conv_kind kind;
     int tiles; /* that a conv's work item holds: see conv.c */
@@ -140,6 +141,9 @@ enum { XN_MAX_THREADS = 64 };
 void *xn_alloc(size_t bytes);
 void xn_free(void *p);
 
+/* layer.c: what is wrong with a layer by itself, or NULL. */
+const char *xn_check_layer(const xcos_layer *layer);
+
 /* fuse.c */
 xcos_status xn_fuse(xcos_net *net, xcos_error *err);
 
@@ -150,11 +154,17 @@ int64_t xn_count(const xn_shape *shape);
 const char *xn_op_name(xcos_op op);
 
 /* plan.c */
+xcos_status xn_plan_build(xcos_net *net, const xn_shape *in, int threads, xn_plan **plan,
+                          xcos_error *err);
+void xn_plan_free(xn_plan *plan);
+/* arena.c: gives each buffer its offset and the plan its size; false: no memory. */
+bool xn_lay_out(xn_plan *plan);
+
+/* plans.c */
 xcos_status xn_plan_get(xcos_net *net, const xn_shape *in, int threads, xn_plan **plan,
                         xcos_error *err);
 xcos_status xn_plan_pack(xcos_net *net, xn_plan *plan, int threads, xcos_error *err);
 void xn_plan_release(xcos_net *net, xn_plan *plan);
-void xn_plan_free(xn_plan *plan);
 float *xn_arena_take(xcos_net *net, xn_plan *plan);
 void xn_arena_give(xcos_net *net, xn_plan *plan, float *arena);
 

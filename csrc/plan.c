@@ -1,18 +1,9 @@
-/* plan.c: a network for one shape of inputs: which steps, which layout each value has,
- * where in the arena it lies. */
+/* plan.c: a network for one shape of inputs: which steps, and which layout each value has. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdlib.h>
 #include <string.h>
 
 #include "net.h"
-
-enum {
-    MAX_PLANS = 8, /* kept per network; the least recently used goes */
-    /* Two buffers whose addresses agree in their lower 12 bits make loads from one wait for
-     * stores to the other: each buffer begins at another place of its page (64-byte steps). */
-    PAGE_FLOATS = 1024,
-    SKEW_FLOATS = 19 * 16,
-};
 
 typedef struct {
     xcos_net *net;
@@ -80,7 +71,7 @@ static xn_step *add_step(builder *b)
     }
     xn_step *step = &plan->steps[plan->n_steps++];
     memset(step, 0, sizeof *step);
-    step->residual = -1;
+    step->residual = step->scratch = -1;
     step->threads = plan->threads;
     return step;
 }
@@ -243,6 +234,8 @@ static void add_node(builder *b, xn_node *node)
         xn_conv_plan(b->net, node, step);
     else
         xn_op_plan(step);
+    if (step->scratch_floats)
+        step->scratch = arena_buffer(b, step->scratch_floats);
 }
 
 /* Lets the steps write the outputs where the caller wants them. */
@@ -268,78 +261,6 @@ static void place_outputs(builder *b)
         step->in[0] = from;
         step->in_shape[0] = step->out_shape = b->shapes[value];
         step->out = to;
-    }
-}
-
-/* Between which steps each buffer must keep its content. */
-static void find_lifetimes(xn_plan *plan)
-{
-    for (int s = 0; s < plan->n_steps; s++) {
-        const xn_step *step = &plan->steps[s];
-        for (int i = -2; i < step->n_in; i++) {
-            int index = i == -2 ? step->out : i == -1 ? step->residual : step->in[i];
-            if (index < 0)
-                continue;
-            xn_buffer *buffer = &plan->buffers[index];
-            if (buffer->first < 0)
-                buffer->first = s;
-            buffer->last = s;
-        }
-    }
-}
-
-static int by_size(const void *a, const void *b)
-{
-    const xn_buffer *x = *(xn_buffer *const *)a, *y = *(xn_buffer *const *)b;
-    return x->floats != y->floats ? (x->floats < y->floats ? 1 : -1) : (x > y) - (x < y);
-}
-
-/* The first offset from `least` on where buffer `index` may begin. */
-static int64_t skewed(int64_t least, int64_t index)
-{
-    const int64_t wanted = index * SKEW_FLOATS % PAGE_FLOATS;
-    return least + (wanted - least % PAGE_FLOATS + PAGE_FLOATS) % PAGE_FLOATS;
-}
-
-/* Lays the buffers out: largest first, each at the lowest place where no buffer that lives
- * at the same time lies. */
-static bool lay_out(xn_plan *plan)
-{
-    xn_buffer **order = malloc(((size_t)plan->n_buffers + 1) * sizeof *order);
-    if (!order)
-        return false;
-    int count = 0;
-    for (int i = 0; i < plan->n_buffers; i++)
-        if (plan->buffers[i].kind == XN_ARENA && plan->buffers[i].first >= 0)
-            order[count++] = &plan->buffers[i];
-    qsort(order, (size_t)count, sizeof *order, by_size);
-    for (int i = 0; i < count; i++) {
-        xn_buffer *x = order[i];
-        x->offset = skewed(0, x - plan->buffers);
-        for (int j = 0; j < i; j++) { /* moving up may meet an earlier one again: restart */
-            const xn_buffer *y = order[j];
-            bool together = x->first <= y->last && y->first <= x->last;
-            if (together && x->offset < y->offset + y->floats && y->offset < x->offset + x->floats) {
-                x->offset = skewed(y->offset + y->floats, x - plan->buffers);
-                j = -1;
-            }
-        }
-        if (plan->arena_floats < x->offset + x->floats)
-            plan->arena_floats = x->offset + x->floats;
-    }
-    free(order);
-    return true;
-}
-
-/* Scratch memory is a buffer that lives for one step. */
-static void add_scratch(builder *b, int *scratch)
-{
-    for (int s = 0; s < b->plan->n_steps; s++) {
-        scratch[s] = -1;
-        if (b->plan->steps[s].scratch_floats) {
-            scratch[s] = arena_buffer(b, b->plan->steps[s].scratch_floats);
-            b->plan->buffers[scratch[s]].first = b->plan->buffers[scratch[s]].last = s;
-        }
     }
 }
 
@@ -382,13 +303,12 @@ static xcos_status build_steps(builder *b, const xn_shape *in, xcos_error *err)
     return XCOS_OK;
 }
 
-static xcos_status build(xcos_net *net, const xn_shape *in, int threads, xn_plan **out,
-                         xcos_error *err)
+xcos_status xn_plan_build(xcos_net *net, const xn_shape *in, int threads, xn_plan **out,
+                          xcos_error *err)
 {
     xn_plan *plan = calloc(1, sizeof *plan);
     builder b = {.net = net, .plan = plan};
     xcos_status status = XCOS_OK;
-    int *scratch = NULL;
     if (!plan)
         return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
     plan->threads = threads;
@@ -399,19 +319,8 @@ static xcos_status build(xcos_net *net, const xn_shape *in, int threads, xn_plan
     b.failed = !plan->in_shapes || !plan->out_shapes || !b.shapes || !b.places;
     if (!b.failed)
         status = build_steps(&b, in, err);
-    if (status == XCOS_OK && !b.failed) {
-        scratch = malloc(((size_t)plan->n_steps + 1) * sizeof *scratch);
-        b.failed = !scratch;
-    }
-    if (status == XCOS_OK && !b.failed) {
-        find_lifetimes(plan);
-        add_scratch(&b, scratch);
-        b.failed = b.failed || !lay_out(plan);
-        for (int s = 0; s < plan->n_steps; s++)
-            if (scratch[s] >= 0)
-                plan->steps[s].scratch_offset = plan->buffers[scratch[s]].offset;
-    }
-    free(scratch);
+    if (status == XCOS_OK && !b.failed)
+        b.failed = !xn_lay_out(plan);
     free(b.shapes);
     free(b.places);
     if (status == XCOS_OK && b.failed)
@@ -435,90 +344,4 @@ void xn_plan_free(xn_plan *plan)
     free(plan->in_shapes);
     free(plan->out_shapes);
     free(plan);
-}
-
-/* ----------------------------------------------------- plans of a network */
-
-static bool fits(const xcos_net *net, const xn_plan *plan, const xn_shape *in, int threads)
-{
-    for (int i = 0; i < net->n_inputs; i++)
-        if (memcmp(plan->in_shapes[i].dims, in[i].dims,
-                   (size_t)in[i].rank * sizeof in[i].dims[0]))
-            return false;
-    return plan->threads == threads;
-}
-
-xcos_status xn_plan_get(xcos_net *net, const xn_shape *in, int threads, xn_plan **out,
-                        xcos_error *err)
-{
-    xcos_status status = XCOS_OK;
-    pthread_mutex_lock(&net->lock);
-    xn_plan **link = &net->plans, *plan;
-    while (*link && !fits(net, *link, in, threads))
-        link = &(*link)->next;
-    if ((plan = *link))
-        *link = plan->next;
-    else
-        status = build(net, in, threads, &plan, err);
-    if (status == XCOS_OK) {
-        plan->users++;
-        plan->next = net->plans;
-        net->plans = plan;
-        *out = plan;
-    }
-    int count = 0;
-    for (link = &net->plans; *link;) {
-        if (++count > MAX_PLANS && !(*link)->users) {
-            xn_plan *old = *link;
-            *link = old->next;
-            xn_plan_free(old);
-        } else {
-            link = &(*link)->next;
-        }
-    }
-    pthread_mutex_unlock(&net->lock);
-    return status;
-}
-
-void xn_plan_release(xcos_net *net, xn_plan *plan)
-{
-    pthread_mutex_lock(&net->lock);
-    plan->users--;
-    pthread_mutex_unlock(&net->lock);
-}
-
-xcos_status xn_plan_pack(xcos_net *net, xn_plan *plan, int threads, xcos_error *err)
-{
-    xcos_status status = XCOS_OK;
-    pthread_mutex_lock(&net->lock);
-    for (int s = 0; s < plan->n_steps && !plan->packed && status == XCOS_OK; s++) {
-        xn_step *step = &plan->steps[s];
-        if (step->conv.o && !xn_conv_pack(net, (xn_node *)step->node, step->kind, threads))
-            status = xcos_fail(err, XCOS_E_NOMEM, "out of memory: weights of layer '%s'",
-                               step->node->layer.name);
-    }
-    plan->packed = status == XCOS_OK;
-    pthread_mutex_unlock(&net->lock);
-    return status;
-}
-
-float *xn_arena_take(xcos_net *net, xn_plan *plan)
-{
-    pthread_mutex_lock(&net->lock);
-    float *arena = plan->n_arenas ? plan->arenas[--plan->n_arenas] : NULL;
-    pthread_mutex_unlock(&net->lock);
-    return arena ? arena : xn_alloc((size_t)plan->arena_floats * sizeof(float));
-}
-
-void xn_arena_give(xcos_net *net, xn_plan *plan, float *arena)
-{
-    pthread_mutex_lock(&net->lock);
-    float **more = realloc(plan->arenas, ((size_t)plan->n_arenas + 1) * sizeof *more);
-    if (more) {
-        plan->arenas = more;
-        more[plan->n_arenas++] = arena;
-    }
-    pthread_mutex_unlock(&net->lock);
-    if (!more)
-        xn_free(arena);
 }
