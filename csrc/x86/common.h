@@ -1,0 +1,14 @@
+/* common.h: what the vector headers share; TARGET comes from them. */
+#define INLINE TARGET static inline __attribute__((always_inline))
+
+/* Completely: the loops so marked are short, and what they index lives in registers. */
+#if defined(__clang__)
+#define UNROLL_LOOP _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL_LOOP _Pragma("GCC unroll 16")
+#endif
+
+/* Hides from the compiler where a pointer or a stride came from.  Left to themselves
+ * compilers keep a pointer for each of dozens of equidistant places, and spill most of
+ * them; hidden, one pointer moves from place to place. */
+#define HIDDEN(x) __asm__("" : "+r"(x))
