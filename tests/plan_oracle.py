@@ -15,8 +15,7 @@ def run(file, inputs, dtype=np.float64):
     (batch,) = {len(array) for array in values.values()}
     for layer in file.layers:
         sources = [
-            values[name] if name in values else np.asarray(file.tensors[name], dtype)
-            for name in layer["inputs"]
+            values[name] if name in values else np.asarray(file.tensors[name], dtype) for name in layer["inputs"]
         ]
         tensors = {
             key: np.asarray(file.tensors[layer[key]], dtype)
@@ -77,9 +76,7 @@ def _linear(layer, sources, tensors):
 
 
 def _batch_norm(layer, sources, tensors):
-    gamma, beta, mean, var = (
-        _channels(tensors[key], sources[0].ndim) for key in ("gamma", "beta", "mean", "var")
-    )
+    gamma, beta, mean, var = (_channels(tensors[key], sources[0].ndim) for key in ("gamma", "beta", "mean", "var"))
     return (sources[0] - mean) / np.sqrt(var + layer.get("epsilon", 1e-5)) * gamma + beta
 
 

@@ -132,7 +132,7 @@ def _read_header(metadata: Mapping[str, str]) -> dict[str, Any]:
         raise ModelFileError("the xcos header is not a JSON object")
     version = header.pop("format", None)
     if version != FORMAT or isinstance(version, bool):
-        raise ModelFileError(f"format {str(version)[:80]!r}; this version of xcos reads format {FORMAT}")
+        raise ModelFileError(f"format {str(version)[:80]}; this version of xcos reads format {FORMAT}")
     known = {item.name for item in fields(ModelFile)} - {"tensors"}
     unknown = sorted(set(header) - known)
     if unknown:
