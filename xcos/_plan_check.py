@@ -45,9 +45,7 @@ def _integers(count: int, low: int, high: int) -> Check:
 
 
 def _scales(value: Any) -> bool:
-    return (
-        isinstance(value, list) and len(value) == 2 and all(is_number(s) and 1 / 64 <= s <= 64 for s in value)
-    )
+    return isinstance(value, list) and len(value) == 2 and all(is_number(s) and 1 / 64 <= s <= 64 for s in value)
 
 
 def _perm(value: Any) -> bool:
@@ -166,9 +164,7 @@ def _check_inputs(inputs: Any, tensors: Mapping[str, Any]) -> set[str]:
     return names
 
 
-def _check_layer(
-    layer: Mapping[str, Any], values: set[str], tensors: Mapping[str, NDArray[np.float32]]
-) -> None:
+def _check_layer(layer: Mapping[str, Any], values: set[str], tensors: Mapping[str, NDArray[np.float32]]) -> None:
     kind = layer.get("op")
     if not isinstance(kind, str) or kind not in OPS:
         raise ModelFileError(f"unknown op {str(kind)[:80]!r}; known are {', '.join(OPS)}")

@@ -51,9 +51,7 @@ def load(source: Source) -> tuple[dict[str, str], Tensors]:
     raise TypeError(f"got {type(source).__name__}; expected a path, bytes or a binary file object")
 
 
-def dump(
-    metadata: Mapping[str, str], tensors: Mapping[str, NDArray[np.float32]]
-) -> Iterator[bytes | memoryview]:
+def dump(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[np.float32]]) -> Iterator[bytes | memoryview]:
     """The chunks of a safetensors file with float32 tensors, in the order given."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     arrays = []

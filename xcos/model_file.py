@@ -190,9 +190,7 @@ def _check_head(head: Any, outputs: Sequence[str], tensors: Mapping[str, NDArray
     if not is_number(temperature) or temperature <= 0:
         raise ModelFileError(f"head: temperature is {str(temperature)[:80]}; expected a number above 0")
     if head.get("normalization", "softmax") not in ("softmax", "minmax"):
-        raise ModelFileError(
-            f"head: normalization is {str(head['normalization'])[:80]!r}; expected softmax or minmax"
-        )
+        raise ModelFileError(f"head: normalization is {str(head['normalization'])[:80]!r}; expected softmax or minmax")
 
     def sizes(name: str, *expected: int | None) -> tuple[int, ...]:
         if name not in tensors:

@@ -144,9 +144,7 @@ def _declare_inputs(
     inputs = [item for item in graph.input if item.name in needed and item.name not in constants]
     unknown = set(shapes) - {item.name for item in inputs}
     if unknown:
-        raise ModelFileError(
-            f"shapes names {min(unknown)!r}, which is no input: {[item.name for item in inputs]}"
-        )
+        raise ModelFileError(f"shapes names {min(unknown)!r}, which is no input: {[item.name for item in inputs]}")
     batches: set[int] = set()
     for item in inputs:
         tensor = item.type.tensor_type
@@ -194,7 +192,7 @@ def _visit(graph: Graph, node: Node, needed: set[str], wanted: Sequence[str]) ->
     try:
         results = _results(graph, node)
         for index, output in enumerate(node.outputs):
-            if index >= len(results) and output in needed:
+            if 0 < len(results) <= index and output in needed:
                 raise Refusal(f"its output {index} is not supported")
     except Refusal as refusal:
         problem = str(refusal)

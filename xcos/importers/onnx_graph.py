@@ -48,9 +48,7 @@ class Graph:
         self.operands: dict[str, Operand | None] = {}
         self._materialised: dict[Padded, Value] = {}
 
-    def emit(
-        self, node: Node, op: str, inputs: Sequence[Value], shape: Sequence[Size], /, **attributes: Any
-    ) -> Value:
+    def emit(self, node: Node, op: str, inputs: Sequence[Value], shape: Sequence[Size], /, **attributes: Any) -> Value:
         """Appends a layer that gives a value of this shape; refuses shapes without the batch in front."""
         if not shape or shape[0] != BATCH:
             raise Refusal("the batch must stay the first dimension, and whole")
@@ -141,9 +139,7 @@ def axis_of(node: Node, axis: int, rank: int, what: str = "axis") -> int:
 def image(value: Value) -> tuple[Size, int, Size, Size]:
     """The shape of a feature map (batch, channels, height, width), its channels known."""
     if len(value.shape) != 4:
-        raise Refusal(
-            f"the input has the shape {text(value.shape)}; expected (batch, channels, height, width)"
-        )
+        raise Refusal(f"the input has the shape {text(value.shape)}; expected (batch, channels, height, width)")
     batch, channels, height, width = value.shape
     if not isinstance(channels, int):
         raise Refusal("the number of channels is unknown")

@@ -190,9 +190,7 @@ def slice_(graph: Graph, node: Node) -> Operand:
         return value
     if len(stride) != 4 or stride[1] != 1:
         raise Refusal("steps over other axes than height and width")
-    shape = [
-        (size - 1) // step + 1 if step > 1 else size for size, step in zip(value.shape, stride, strict=True)
-    ]
+    shape = [(size - 1) // step + 1 if step > 1 else size for size, step in zip(value.shape, stride, strict=True)]
     return graph.emit(node, "max_pool", [value], shape, kernel=[1, 1], stride=stride[2:])
 
 
@@ -257,9 +255,7 @@ def transpose(graph: Graph, node: Node) -> Operand:
 
 def reshape(graph: Graph, node: Node) -> Operand:
     value = graph.value(node)
-    target: list[Size] = (
-        list(node.get("shape")) if "shape" in node else as_ints(_shape_operand(graph, node, 1))
-    )
+    target: list[Size] = list(node.get("shape")) if "shape" in node else as_ints(_shape_operand(graph, node, 1))
     if not node.get("allowzero", 0):
         for axis, size in enumerate(target):
             if size == 0:

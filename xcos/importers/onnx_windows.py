@@ -125,8 +125,7 @@ def pad(graph: Graph, node: Node) -> Operand:
     filling = graph.optional_constant(node, 2)
     fill = node.get("value", 0.0) if filling is None else float(filling.reshape(()))
     ends = {
-        axis % rank: pair
-        for axis, pair in zip(axes, zip(amounts, amounts[len(axes) :], strict=False), strict=True)
+        axis % rank: pair for axis, pair in zip(axes, zip(amounts, amounts[len(axes) :], strict=False), strict=True)
     }
     touched = {axis for axis, pair in ends.items() if pair != (0, 0)}
     if not touched:

@@ -49,9 +49,12 @@ class PlanBuilder:
     def rename(self, old: str, new: str) -> None:
         """Renames the output of a layer; another layer's output of the new name makes way."""
         if new in self._taken:
-            self.rename(new, self._fresh(new))
+            self._replace(new, self._fresh(new))
         self._taken.discard(old)
         self._taken.add(new)
+        self._replace(old, new)
+
+    def _replace(self, old: str, new: str) -> None:
         for entry in self.layers:
             entry["inputs"] = [new if source == old else source for source in entry["inputs"]]
             if entry["output"] == old:

@@ -1,0 +1,552 @@
+"""Import of ONNX graphs: each case runs in ONNX Runtime, in the NumPy interpreter of plans, and in the core."""
+
+import numpy as np
+import onnx
+import plan_oracle
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx_graphs import graph, onnxruntime_run
+
+from xcos.errors import ModelFileError
+from xcos.importers.onnx import import_onnx
+from xcos.network import Network
+
+RNG = np.random.default_rng(3)
+
+
+def rand(*shape, low=-1.0, high=1.0):
+    return RNG.uniform(low, high, shape).astype(np.float32)
+
+
+def ints(*values):
+    return np.array(values, np.int64)
+
+
+def check(body, *, x=("N", 3, 9, 10), outputs=("y",), batch=3, shapes=None, sizes=None, tolerance=1e-5, **kw):
+    """The graph means the same in ONNX Runtime and as a plan, in a batch of 3; its model file."""
+    model = graph(body, x=x, outputs=outputs, **kw)
+    file = import_onnx(model, shapes=shapes)
+    inputs = {"x": rand(batch, *(sizes or x[1:]))}
+    expected = onnxruntime_run(model, inputs, outputs, one_by_one=x[0] == 1)
+    computed = plan_oracle.run(file, inputs)
+    core = Network.load(file).run(inputs)
+    for name in outputs:
+        assert computed[name].shape == expected[name].shape == core[name].shape
+        scale = max(1.0, float(np.abs(expected[name]).max()))
+        np.testing.assert_allclose(computed[name], expected[name], atol=tolerance * scale, rtol=0)
+        np.testing.assert_allclose(core[name], expected[name], atol=tolerance * scale, rtol=0)
+    return file
+
+
+def ops(file):
+    return [layer["op"] for layer in file.layers]
+
+
+def refuse(body, message, **kw):
+    shapes = kw.pop("shapes", None)
+    with pytest.raises(ModelFileError, match=message):
+        import_onnx(graph(body, **kw), shapes=shapes)
+
+
+W3 = rand(6, 3, 3, 3)
+DEPTHWISE = rand(6, 1, 3, 3)
+
+CONVS = {
+    "plain": "group=1",
+    "pads": "pads=[1,1,1,1]",
+    "asymmetric pads": "pads=[0,1,2,0]",
+    "stride": "strides=[2,3], pads=[1,1,1,1]",
+    "dilation": "dilations=[2,1], pads=[2,1,2,1]",
+    "same upper": 'auto_pad="SAME_UPPER"',
+    "same upper, stride": 'auto_pad="SAME_UPPER", strides=[2,2]',
+    "same lower, stride": 'auto_pad="SAME_LOWER", strides=[2,3]',
+    "valid": 'auto_pad="VALID", strides=[2,2]',
+    "kernel shape": "kernel_shape=[3,3], group=1",
+}
+
+
+@pytest.mark.parametrize("attributes", CONVS.values(), ids=CONVS.keys())
+def test_conv(attributes):
+    check(f"y = Conv <{attributes}> (x, w, b)", constants={"w": W3, "b": rand(6)})
+
+
+def test_conv_groups_without_bias():
+    check("y = Conv <group=3, pads=[1,1,1,1]> (x, w)", constants={"w": DEPTHWISE})
+
+
+NORM = {"g": rand(3), "b": rand(3), "m": rand(3), "v": rand(3, low=0.5, high=2)}
+
+ELEMENTWISE = [
+    ("y = Relu(x)", 13, {}),
+    ("y = Sigmoid(x)", 13, {}),
+    ("y = Exp(x)", 13, {}),
+    ("y = LeakyRelu <alpha=0.3> (x)", 7, {}),
+    ("y = LeakyRelu(x)", 16, {}),
+    ("y = Clip <min=-0.5, max=0.25> (x)", 7, {}),
+    ("y = Clip <min=0.0> (x)", 7, {}),
+    ("y = Clip(x, lo, hi)", 13, {"lo": np.float32(0), "hi": np.float32(0.6)}),
+    ("y = Clip(x, , hi)", 13, {"hi": np.float32(0.6)}),
+    ("y = Clip(x)", 13, {}),
+    ("y = PRelu(x, s)", 7, {"s": rand(3, 1, 1)}),
+    ("y = PRelu(x, s)", 9, {"s": rand(1, 3, 1, 1)}),
+    ("y = PRelu(x, s)", 16, {"s": rand(1)}),
+    ("y = BatchNormalization <epsilon=0.001, momentum=0.9, spatial=1> (x, g, b, m, v)", 7, NORM),
+    ("y = BatchNormalization(x, g, b, m, v)", 9, NORM),
+    ("y = BatchNormalization(x, g, b, m, v)", 15, NORM),
+    ("y = Identity(x)", 13, {}),
+    ("y = Dropout <ratio=0.4> (x)", 7, {}),
+    ("y = Dropout(x, r, t)", 13, {"r": np.float32(0.5), "t": np.array(False)}),
+    ("y = Cast <to=1> (x)", 13, {}),
+    ("y = Add(x, c)", 7, {"c": rand(3, 1, 1)}),
+    ("y = Add(c, x)", 13, {"c": rand(1, 3, 1, 10)}),
+    ("y = Sub(c, x)", 13, {"c": np.float32(127.5)}),
+    ("y = Sub(x, c)", 13, {"c": rand(10)}),
+    ("y = Mul(x, c)", 14, {"c": np.float32(1 / 128)}),
+    ("y = Div(c, d)  z = Exp(x)  y2 = Mul(z, y)", 14, {"c": np.float32(1), "d": np.float32(3)}),
+    ("z = Exp(x)  y = Div(c, z)", 14, {"c": rand(1)}),
+    ("z = Exp(x)  y = Div(x, z)", 14, {}),
+    ("z = Relu(x)  y = Mul(z, x)", 14, {}),
+    ("y = Softmax <axis=1> (x)", 13, {}),
+    ("y = Softmax(x)", 13, {}),
+    ("y = Softmax <axis=3> (x)", 9, {}),
+    ("y = Softmax(x)", 11, {}),
+    ("y = Softmax <axis=2> (x)", 11, {}),
+]
+
+
+@pytest.mark.parametrize(("body", "opset", "constants"), ELEMENTWISE)
+def test_elementwise(body, opset, constants):
+    check(body, opset=opset, constants=constants, outputs=("y2",) if "y2" in body else ("y",))
+
+
+def test_slope_as_mxnet_writes_it():
+    """(C) for a map of C channels means channels, though the standard would broadcast along the width."""
+    slope = rand(3)
+    file = import_onnx(graph("y = PRelu(x, s)", opset=7, constants={"s": slope}))
+    x = rand(2, 3, 9, 10)
+    expected = np.where(x > 0, x, x * slope[:, None, None])
+    np.testing.assert_allclose(plan_oracle.run(file, {"x": x})["y"], expected, atol=1e-6)
+    refuse("y = PRelu(x, s)", "neither one nor one per channel", x=("N", 3, 9, 3), constants={"s": slope})
+    refuse("y = PRelu(x, s)", "neither one nor", constants={"s": rand(3, 9, 10)})
+
+
+POOLS = [
+    ("MaxPool <kernel_shape=[2,2], strides=[2,2]>", 7),
+    ("MaxPool <kernel_shape=[3,2], strides=[2,1], pads=[1,0,0,1]>", 11),
+    ("MaxPool <kernel_shape=[1,1], strides=[2,2]>", 11),
+    ('MaxPool <kernel_shape=[3,3], strides=[2,2], auto_pad="SAME_UPPER">', 11),
+    ("MaxPool <kernel_shape=[2,2], strides=[2,2], ceil_mode=1>", 11),
+    ("MaxPool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1], ceil_mode=1>", 12),
+    ("AveragePool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>", 7),
+    ("AveragePool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,0,1], count_include_pad=1>", 11),
+    ("AveragePool <kernel_shape=[2,2], strides=[2,2], ceil_mode=1>", 11),
+    ("AveragePool <kernel_shape=[9,10]>", 11),
+    ("GlobalAveragePool", 7),
+    ("GlobalMaxPool", 7),
+    ("ReduceMean <axes=[2,3], keepdims=1>", 7),
+    ("ReduceMean <axes=[-1,-2], keepdims=0>", 13),
+    ("ReduceMean <axes=[3]>", 13),
+    ("ReduceMax <axes=[2], keepdims=0>", 12),
+]
+
+
+@pytest.mark.parametrize(("node", "opset"), POOLS)
+def test_pools(node, opset):
+    check(f"y = {node} (x)", opset=opset)
+
+
+def test_reduce_mean_with_axes_as_input():
+    check("y = ReduceMean <keepdims=1> (x, a)", opset=18, constants={"a": ints(2, 3)})
+
+
+def test_pools_that_a_plan_cannot_say():
+    refuse("y = MaxPool <kernel_shape=[2,2], dilations=[2,2]> (x)", "dilations")
+    refuse("y, i = MaxPool <kernel_shape=[2,2]> (x)", "output 1 is not supported", outputs=("y", "i"))
+    refuse(
+        "y = AveragePool <kernel_shape=[3,3], strides=[2,2], ceil_mode=1, count_include_pad=1> (x)",
+        "ceil_mode",
+    )
+    refuse(
+        "y = MaxPool <kernel_shape=[2,2], strides=[2,2], ceil_mode=1> (x)",
+        "known size",
+        x=("N", 3, "H", "W"),
+    )
+    refuse("y = ReduceMean <axes=[1]> (x)", "expected height and width")
+    refuse("y = ReduceMean <keepdims=1> (x)", "over all axes")
+    refuse("y = MaxPool <kernel_shape=[11,1]> (x)", "would have the shape")
+
+
+def test_pad_joins_the_next_window():
+    pads = {"p": ints(0, 0, 1, 0, 0, 0, 2, 1), "w": W3}
+    file = check("z = Pad(x, p)  y = Conv <strides=[2,2]> (z, w)", constants=pads)
+    assert ops(file) == ["conv"] and file.layers[0]["pad"] == [1, 0, 2, 1]
+    file = check("z = Pad <pads=[0,0,1,1,0,0,1,1]> (x)  y = Conv <pads=[1,0,0,0]> (z, w)", opset=7, constants={"w": W3})
+    assert ops(file) == ["conv"] and file.layers[0]["pad"] == [2, 1, 1, 1]
+    file = check("z = Pad(x, p)  y = AveragePool <kernel_shape=[3,3], count_include_pad=1> (z)", constants=pads)
+    assert ops(file) == ["avg_pool"]
+
+
+def test_pad_that_does_not_join():
+    pads = {"p": ints(0, 0, 1, 0, 0, 0, 2, 1), "w": W3}
+    for node in (
+        "MaxPool <kernel_shape=[2,2]> (z)",  # zeros may be the maximum: not the same as its own padding
+        "AveragePool <kernel_shape=[3,3]> (z)",
+        'Conv <auto_pad="SAME_UPPER", strides=[2,2]> (z, w)',
+        "Relu(z)",
+        "Identity(z)",
+    ):
+        file = check(f"z = Pad(x, p)  y = {node}", constants=pads)
+        assert ops(file)[0] == "conv" and file.layers[0]["groups"] == 3
+    check("z = Pad(x, p)  y = Add(z, z)  u = Conv (z, w)", constants=pads, outputs=("y", "u"))
+    file = check("z = Pad(x, p, , a)  y = Relu(z)", opset=18, constants={"p": ints(1, 2), "a": ints(3)})
+    assert file.layers[0]["pad"] == [0, 1, 0, 2]
+    refuse("y = Pad(x, p)", "negative", constants={"p": ints(0, 0, -1, 0, 0, 0, 0, 0)})
+    refuse("y = Pad(x, p)", "height and width", constants={"p": ints(0, 1, 0, 0, 0, 0, 0, 0)})
+    refuse('y = Pad <mode="reflect"> (x, p)', "mode 'reflect'", constants={"p": ints(0, 0, 1, 0, 0, 0, 0, 0)})
+
+
+FULLY_CONNECTED = [
+    ("Gemm <transB=1> (f, w, b)", {"w": rand(5, 270), "b": rand(5)}),
+    ("Gemm (f, w, b)", {"w": rand(270, 5), "b": rand(1, 5)}),
+    ("Gemm <alpha=0.5, beta=2.0> (f, w, b)", {"w": rand(270, 5), "b": rand(1)}),
+    ("Gemm (f, w)", {"w": rand(270, 5)}),
+    ("MatMul (f, w)", {"w": rand(270, 5)}),
+]
+
+
+@pytest.mark.parametrize(("node", "constants"), FULLY_CONNECTED)
+def test_fully_connected(node, constants):
+    check(f"f = Flatten(x)  y = {node}", constants=constants)
+
+
+def test_fully_connected_as_value_and_constant_used_twice():
+    """One initializer transposed by one node and taken as it is by another."""
+    check(
+        "p = GlobalAveragePool(x)  f = Flatten(p)  a = MatMul(f, w)  b = Gemm <transB=1> (a, w)  y = Add(a, b)",
+        constants={"w": rand(3, 3)},
+    )
+    refuse("f = Flatten(x)  y = Gemm <transA=1> (f, w)", "transA", constants={"w": rand(3, 5)})
+    refuse("f = Flatten(x)  y = Gemm (f, w)", "does not fit", constants={"w": rand(3, 5)})
+    refuse("f = Flatten(x)  y = MatMul (f, f)", "expected a constant")
+
+
+SHAPES = [
+    ("y = Flatten(x)", 9, {}),
+    ("y = Flatten <axis=-3> (x)", 13, {}),
+    ("y = Transpose <perm=[0,2,3,1]> (x)", 13, {}),
+    ("y = Transpose <perm=[0,1,2,3]> (x)", 13, {}),
+    ("y = Reshape(x, s)", 13, {"s": ints(0, -1)}),
+    ("y = Reshape(x, s)", 13, {"s": ints(-1, 270)}),
+    ("y = Reshape(x, s)", 13, {"s": ints(-1, 3, 90)}),
+    ("y = Reshape(x, s)", 13, {"s": ints(0, 0, 3, 3, 10)}),
+    ("u = Unsqueeze <axes=[1,5]> (x)  r = Relu(u)  y = Squeeze <axes=[5]> (r)", 11, {}),
+    ("u = Unsqueeze (x, a)  r = Relu(u)  y = Squeeze (r, a)", 13, {"a": ints(-1, 1)}),
+    ("p = GlobalMaxPool(x)  y = Squeeze(p)", 13, {}),
+    ("y = Slice <axes=[2], starts=[1], ends=[-1]> (x)", 9, {}),
+    ("y = Slice <starts=[0,1,0,-4], ends=[9223372036854775807,3,9,9223372036854775807]> (x)", 7, {}),
+    ("y = Slice(x, s, e, a)", 13, {"s": ints(1, 2), "e": ints(3, 100), "a": ints(1, -1)}),
+    ("y = Slice(x, s, e, a, t)", 13, {"s": ints(0, 1), "e": ints(9, 10), "a": ints(2, 3), "t": ints(2, 3)}),
+    ("a, b = Split <axis=3, split=[4,6]> (x)  r = Relu(a)  y = Concat <axis=3> (b, r)", 11, {}),
+    ("a, b = Split <axis=3> (x, s)  r = Relu(a)  y = Concat <axis=-1> (b, r)", 13, {"s": ints(4, 6)}),
+    ("a, b = Split <axis=3> (x)  y = Sub(b, a)", 13, {}),
+    ("a, b = Split <axis=3, num_outputs=2> (x)  y = Sub(b, a)", 18, {}),
+    ("y = Gather <axis=2> (x, i)", 13, {"i": np.int64(4)}),
+    ("y = Gather <axis=-1> (x, i)", 13, {"i": ints(-1)}),
+    ("y = Concat <axis=1> (x)", 13, {}),
+]
+
+
+@pytest.mark.parametrize(("body", "opset", "constants"), SHAPES)
+def test_shapes(body, opset, constants):
+    check(body, opset=opset, constants=constants)
+
+
+def test_concat_of_more_than_a_layer_takes():
+    file = check(f"y = Concat <axis=1> ({', '.join(['x'] * 40)})")
+    assert max(len(layer["inputs"]) for layer in file.layers) == 16
+
+
+RESIZES = [
+    ('Upsample <mode="nearest", scales=[1.0,1.0,2.0,2.0]> (x)', 7, {}),
+    ('Upsample <mode="nearest"> (x, s)', 9, {"s": np.float32([1, 1, 2, 3])}),
+    ('Resize <mode="nearest"> (x, s)', 10, {"s": np.float32([1, 1, 2, 2])}),
+    (
+        'Resize <mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"> (x, , s)',
+        13,
+        {"s": np.float32([1, 1, 1.5, 0.5])},
+    ),
+    ("Resize (x, , s)", 13, {"s": np.float32([1, 1, 2, 3])}),  # half_pixel, round_prefer_floor
+    ("Resize (x, , , z)", 13, {"z": ints(1, 3, 18, 20)}),
+    ("Resize <axes=[2,3]> (x, , s)", 18, {"s": np.float32([4, 2])}),
+    ("Resize (x, , s)", 13, {"s": np.float32([1, 1, 1, 1])}),
+]
+
+
+@pytest.mark.parametrize(("node", "opset", "constants"), RESIZES)
+def test_resize(node, opset, constants):
+    check(f"y = {node}", opset=opset, x=(1, 3, 9, 10), constants=constants)
+
+
+def test_resizes_that_a_plan_cannot_say():
+    two = {"s": np.float32([1, 1, 2, 2])}
+    refuse('y = Resize <mode="linear"> (x, , s)', "mode 'linear'", constants=two)
+    refuse(
+        'y = Resize <coordinate_transformation_mode="asymmetric", nearest_mode="ceil"> (x, , s)',
+        "other pixels",
+        constants=two,
+    )
+    refuse("y = Resize (x, , s)", "1 for the batch", constants={"s": np.float32([1, 2, 1, 1])})
+    refuse("y = Resize (x, , s)", "other pixels", constants={"s": np.float32([1, 1, 0.3, 0.3])})
+
+
+# What exporters leave of a view, traced with a batch of 1 or of any size.
+SHAPE_ARITHMETIC = [
+    """s = Shape(x)  n = Gather <axis=0> (s, zero)  u = Unsqueeze <axes=[0]> (n)
+       t = Concat <axis=0> (u, minus, three)  p = Transpose <perm=[0,2,3,1]> (x)  y = Reshape(p, t)""",
+    """s = Shape(x)  n = Gather(s, zero)  h = Gather(s, two_)  w = Gather(s, three_)  hw = Mul(h, w)
+       u = Unsqueeze <axes=[0]> (n)  v = Unsqueeze <axes=[0]> (hw)
+       t = Concat <axis=0> (u, three, v)  y = Reshape(x, t)""",
+    """s = Shape(x)  n = Slice <axes=[0], starts=[0], ends=[1]> (s)  t = Concat <axis=0> (n, minus)
+       y = Reshape(x, t)""",
+    """s = Shape(x)  h = Gather(s, two_)  f = Cast <to=1> (h)  g = Mul(f, half)  k = Floor(g)
+       i = Cast <to=7> (k)  d = Div(h, i)  m = Mul(d, three_)  u = Unsqueeze <axes=[0]> (m)
+       t = Concat <axis=0> (nul, u, minus)  y = Reshape(x, t)""",
+]
+
+
+@pytest.mark.parametrize("batch", ["N", 1])
+@pytest.mark.parametrize("body", SHAPE_ARITHMETIC)
+def test_shape_arithmetic(body, batch):
+    constants = {
+        "zero": np.int64(0),
+        "two_": np.int64(2),
+        "three_": np.int64(3),
+        "nul": ints(0),
+        "minus": ints(-1),
+        "three": ints(3),
+        "half": np.float32(0.5),
+    }
+    used = {name: value for name, value in constants.items() if f"{name}" in body}
+    check(body, opset=9, x=(batch, 3, 8, 10), constants=used)
+
+
+def test_literal_batch_becomes_free():
+    check("y = Reshape(x, s)", x=(1, 3, 9, 10), constants={"s": ints(1, -1, 10)})
+    check("y = Reshape(x, s)", x=(1, 3, 9, 10), constants={"s": ints(1, 270)})
+    check("y = Mul(x, c)", x=(1, 3, 9, 10), constants={"c": rand(1, 3, 9, 10)})
+
+
+def test_what_would_touch_the_batch():
+    refuse("y = Reshape(x, s)", "keep the batch", constants={"s": ints(-1, 10)})
+    refuse("y = Reshape(x, s)", "keep the batch", x=(1, 3, 9, 10), constants={"s": ints(-1, 10)})
+    refuse("y = Reshape(x, s)", "keep the batch", constants={"s": ints(1, -1, 10)})
+    refuse("y = Reshape(x, s)", "does not", constants={"s": ints(0, 7, -1)})
+    refuse("y = Transpose <perm=[1,0,2,3]> (x)", "moves the batch")
+    refuse("y = Transpose (x)", "moves the batch")
+    refuse("y = Concat <axis=0> (x, x)", "axis 0 is the batch")
+    refuse("y = Slice(x, s, e)", "axis 0 is the batch", constants={"s": ints(0), "e": ints(1)})
+    refuse("y = Flatten <axis=2> (x)", "joins the batch")
+    refuse("y = Flatten <axis=0> (x)", "axis 0 is the batch")
+    refuse("y = Squeeze (x)", "would drop the batch", x=(1, 3, 9, 10))
+    refuse("y = Add(x, c)", "spans the batch", x=(2, 3, 9, 10), constants={"c": rand(2, 3, 9, 10)})
+    refuse("y = Softmax <axis=0> (x)", "axis 0 is the batch")
+
+
+def test_any_size():
+    body = """a = Conv <pads=[1,1,1,1], strides=[2,2]> (x, w)  b = Relu(a)
+        c = MaxPool <kernel_shape=[2,2], strides=[2,2]> (b)
+        u = Resize <coordinate_transformation_mode="asymmetric", nearest_mode="floor"> (c, , s)  d = Add(b, u)
+        t = Transpose <perm=[0,2,3,1]> (d)  y = Reshape(t, r)"""
+    constants = {"w": W3, "s": np.float32([1, 1, 2, 2]), "r": ints(1, -1, 6)}
+    file = check(body, x=(1, 3, 16, 24), constants=constants)
+    assert file.inputs[0]["shape"] == [3, 16, 24]
+    file = check(body, x=(1, 3, 16, 24), constants=constants, shapes={"x": (3, None, None)})
+    assert file.inputs[0]["shape"] == [3, None, None]
+    check(body, x=(1, 3, "H", "W"), constants=constants, sizes=(3, 32, 8))
+    refuse(body.replace("s)", "s)"), "which is no input", constants=constants, shapes={"z": (3, None, None)})
+    refuse(
+        "f = Flatten(x)  y = Gemm(f, w)",
+        "does not fit",
+        constants={"w": rand(270, 5)},
+        shapes={"x": (3, None, None)},
+    )
+    refuse("y = Mul(x, c)", "do not broadcast", constants={"c": rand(9, 10)}, shapes={"x": (3, None, None)})
+
+
+def test_resize_to_the_size_of_another_map():
+    """As exporters write F.interpolate(x, size=(2 * h, 2 * w))."""
+    body = """s = Shape(x)  h = Slice <axes=[0], starts=[2], ends=[4]> (s)  d = Mul(h, two)
+        c = Slice <axes=[0], starts=[0], ends=[2]> (s)  z = Concat <axis=0> (c, d)
+        y = Resize <coordinate_transformation_mode="asymmetric", nearest_mode="floor"> (x, roi, none, z)"""
+    constants = {"two": ints(2), "roi": np.zeros(0, np.float32), "none": np.zeros(0, np.float32)}
+    for x in (("N", 3, 9, 10), ("N", 3, "H", "W")):
+        opset11 = body.replace("Slice <axes=[0], starts=[2], ends=[4]> (s)", "Slice(s, i2, i4)")
+        opset11 = opset11.replace("Slice <axes=[0], starts=[0], ends=[2]> (s)", "Slice(s, i0, i2)")
+        more = {"i0": ints(0), "i2": ints(2), "i4": ints(4)}
+        file = check(opset11, opset=13, x=x, sizes=(3, 9, 10), constants=constants | more)
+        assert file.layers[-1]["scale"] == [2, 2]
+
+
+def test_weights_behind_folded_nodes():
+    quantised = RNG.integers(-128, 127, (6, 27)).astype(np.int8)
+    constants = {
+        "q": quantised,
+        "scale": rand(6, 3, low=0.001, high=0.01),
+        "zero": RNG.integers(-5, 5, (6, 3)).astype(np.int8),
+        "shape": ints(6, 3, 3, 3),
+    }
+    check(
+        """f = DequantizeLinear <axis=1, block_size=9> (q, scale, zero)  r = Reshape(f, shape)  w = Identity(r)
+           y = Conv(x, w)""",
+        opset=21,
+        constants=constants,
+    )
+    check(
+        "f = DequantizeLinear <axis=0> (q, s)  w = Reshape(f, shape)  y = Conv(x, w)",
+        opset=13,
+        constants={"q": quantised, "s": rand(6, low=0.001, high=0.01), "shape": ints(6, 3, 3, 3)},
+    )
+    check(
+        "f = DequantizeLinear(q, s, z)  w = Reshape(f, shape)  y = Conv(x, w)",
+        opset=10,
+        constants={
+            "q": quantised.astype(np.uint8),
+            "s": np.float32(0.01),
+            "z": np.uint8(128),
+            "shape": ints(6, 3, 3, 3),
+        },
+    )
+    check(
+        "t = Transpose <perm=[3,2,0,1]> (k)  w = Mul(t, c)  y = Conv(x, w)",
+        constants={"k": rand(3, 3, 3, 6), "c": rand(6, 1, 1, 1)},
+    )
+    check(
+        """c = ConstantOfShape <value=float[1] {2.5}> (s)  k = Constant <value_float=0.5> ()  d = Add(c, k)
+           y = Mul(x, d)""",
+        constants={"s": ints(3, 1, 1)},
+    )
+
+
+def test_initializers_among_the_inputs():
+    constants = {"w": W3, "b": rand(6)}
+    file = check("y = Conv(x, w, b)", constants=constants, as_inputs=True)
+    assert [entry["name"] for entry in file.inputs] == ["x"]
+
+
+def test_half_precision_weights():
+    model = graph("c = Cast <to=1> (w)  y = Conv(x, c)", constants={"w": W3.astype(np.float16)})
+    x = rand(2, 3, 9, 10)
+    np.testing.assert_allclose(
+        plan_oracle.run(import_onnx(model), {"x": x})["y"],
+        onnxruntime_run(model, {"x": x}, ["y"])["y"],
+        atol=1e-5,
+    )
+
+
+def test_outputs_that_share_a_value():
+    check("y = Relu(x)  z = Identity(y)  v = Identity(y)", outputs=("z", "y", "v"))
+    check("a = Relu(x)  z = Identity(a)  v = Identity(a)", outputs=("v", "z"))
+    check("y = Identity(x)  z = Relu(x)", outputs=("z", "y"))
+    check("y = Softmax(x)", opset=11)  # several layers for one node: the last has the name of the output
+
+
+def test_outputs_can_be_chosen():
+    model = graph("a = Relu(x)  b = Exp(a)  y = Sin(b)")
+    file = import_onnx(model, outputs=["b"])
+    assert ops(file) == ["relu", "exp"] and list(file.outputs) == ["b"]
+    with pytest.raises(ModelFileError, match="output 'c' is a constant or is computed nowhere"):
+        import_onnx(model, outputs=["c"])
+
+
+def test_unsupported_nodes_are_all_listed(tmp_path):
+    path = tmp_path / "strange.onnx"
+    model = graph("a = Relu(x)  b = Sin(a)  c = Relu(b)  d = Cos(c)  e = Concat <axis=0> (a, a)  y = Add(d, e)")
+    for node, name in zip(model.graph.node, "ABCDEF", strict=True):
+        node.name = f"node_{name}"
+    onnx.save(model, path)
+    with pytest.raises(ModelFileError) as caught:
+        import_onnx(path)
+    lines = str(caught.value).splitlines()
+    assert "strange.onnx: 3 nodes cannot be imported" in lines[0]
+    assert [line.split()[1] for line in lines[1:]] == ["'node_B':", "'node_D':", "'node_E':"]
+    assert "Sin 'node_B': the operator is not supported" in lines[1]
+    model.graph.node[1].name = ""
+    with pytest.raises(ModelFileError, match="Sin with the output 'b'"):
+        import_onnx(model)
+
+
+def test_dead_branches_do_not_matter():
+    assert ops(import_onnx(graph("a = Sin(x)  y = Relu(x)"))) == ["relu"]
+
+
+def test_other_domains_and_functions():
+    model = graph("y = Relu(x)")
+    model.graph.node[0].domain = "com.example"
+    with pytest.raises(ModelFileError, match=r"com\.example\.Relu"):
+        import_onnx(model)
+    function = helper.make_function(
+        "local",
+        "Twice",
+        ["a"],
+        ["b"],
+        [helper.make_node("Add", ["a", "a"], ["b"])],
+        [helper.make_opsetid("", 13)],
+    )
+    model.graph.node[0].domain, model.graph.node[0].op_type = "local", "Twice"
+    model.functions.append(function)
+    model.opset_import.append(helper.make_opsetid("local", 1))
+    assert ops(import_onnx(model)) == ["add"]
+
+
+def test_files_that_are_no_graphs(tmp_path):
+    path = tmp_path / "foreign.onnx"
+    for data in (b"", b"\x89PNG\r\n\x1a\n" + bytes(64), b"\xff" * 300, bytes(range(256))):
+        path.write_bytes(data)
+        with pytest.raises(ModelFileError, match=r"foreign\.onnx"):
+            import_onnx(path)
+        with pytest.raises(ModelFileError):
+            import_onnx(data)
+    with pytest.raises(FileNotFoundError):
+        import_onnx(tmp_path / "absent.onnx")
+
+
+def test_graphs_that_are_malformed():
+    refuse("y = Relu(z)", "reads 'z', which nothing before it computes")
+    refuse("y = Relu(x)", "opset 6", opset=6)
+    refuse("y = Conv(x, w)", "does not fit 3 channels", constants={"w": rand(4, 2, 3, 3)})
+    refuse("y = Conv(x, w, b)", "bias", constants={"w": W3, "b": rand(5)})
+    refuse("y = Conv <pads=[1,1]> (x, w)", "pads", constants={"w": W3})
+    refuse("y = Conv(x, w)", "over two axes", x=("N", 3, 9), constants={"w": rand(4, 3, 3)})
+    refuse("y = BatchNormalization(x, b, b, b, b)", r"expected \(3,\)", constants={"b": rand(4)})
+    refuse("y = Concat <axis=1> (x, c)", "is a constant", constants={"c": rand(1, 3, 9, 10)})
+    refuse("y = Add(x, c)", "broadcast", constants={"c": rand(4, 1, 1)})
+    refuse("c = ConstantOfShape(s)  y = Add(x, c)", "too large", constants={"s": ints(10**6, 10**6)})
+    refuse("y = Mul(x, c)", "NaN or infinity", constants={"c": np.float32([np.nan])})
+    refuse("y = Identity(c)", "constant", constants={"c": rand(3)})
+    model = graph("y = Relu(x)")
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    with pytest.raises(ModelFileError, match="'x' is INT64"):
+        import_onnx(model)
+    model = graph("y = Conv(x, w)", constants={"w": W3})
+    model.graph.initializer[0].raw_data = b"123"
+    with pytest.raises(ModelFileError, match="initializer 'w'"):
+        import_onnx(model)
+
+
+def test_hostile_shape_arithmetic_ends():
+    squares = "  ".join(f"s{i + 1} = Mul(s{i}, s{i})" for i in range(40))
+    refuse(f"s0 = Shape(x)  {squares}  y = Reshape(x, s40)", "out of bounds")
+    sums = "  ".join(f"t{i} = Add(s{i}, one)  s{i + 1} = Mul(t{i}, s{i})" for i in range(40))
+    refuse(f"s0 = Shape(x)  {sums}  y = Reshape(x, s40)", "out of bounds", constants={"one": ints(1)})
+
+
+def test_the_shared_networks(shared):
+    """All graphs there translate; the numbers are compared in test_network.py."""
+    for path in sorted((shared / "models").glob("*.onnx")):
+        file = import_onnx(path)
+        assert file.layers and "ONNX" in file.origin
+    sface = import_onnx(shared / "models" / "sface_2021dec_int8bq.onnx")
+    assert [entry["name"] for entry in sface.inputs] == ["data"]
+    quantised = onnx.load(shared / "models" / "sface_2021dec_int8bq.onnx")
+    weight = next(t for t in quantised.graph.initializer if t.name == "conv_1_conv2d_weight_quantized")
+    assert numpy_helper.to_array(weight).dtype == np.int8
