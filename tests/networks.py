@@ -2,9 +2,12 @@
 batch norm statistics. Oracles for the core and sources for the importers."""
 
 import io
+import warnings
 
 import torch
 from torch import nn
+
+torch.set_num_threads(1)  # its threads wait for each other where the tests share a machine
 
 IR_DEPTHS = {50: (3, 4, 14, 3), 100: (3, 13, 30, 3), 152: (3, 8, 36, 3)}
 IRESNET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3), 200: (6, 26, 60, 6)}
@@ -154,13 +157,13 @@ def with_random_state(network, size=112, seed=0):
                 module.momentum = 1.0  # the statistics of the one batch below
             elif isinstance(module, nn.PReLU):
                 uniform(module.weight, 0.0, 0.5)
-        network.train()(pictures(8, size, seed=1))
+        network.train()(pictures(4, size, seed=1))
         for module in network.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.momentum = 0.1
                 module.running_mean += 0.1 * torch.randn(module.running_mean.shape, generator=generator)
                 module.running_var *= torch.rand(module.running_var.shape, generator=generator) + 0.5
-        result = network.eval()(pictures(8, size, seed=2))
+        result = network.eval()(pictures(4, size, seed=2))
         embedding = result[0] if isinstance(result, tuple) else result
         last = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d)][-1]
         rms = embedding.square().mean().sqrt()
@@ -172,16 +175,18 @@ def with_random_state(network, size=112, seed=0):
 def to_onnx(network, size=112, opset=13, outputs=("embedding",)):
     """The network as the bytes of an ONNX file with a free batch, batch norms unfolded."""
     buffer = io.BytesIO()
-    torch.onnx.export(
-        network,
-        (torch.zeros(1, 3, size, size),),
-        buffer,
-        dynamo=False,
-        opset_version=opset,
-        input_names=["input"],
-        output_names=list(outputs),
-        dynamic_axes={name: {0: "n"} for name in ("input", *outputs)},
-        training=torch.onnx.TrainingMode.PRESERVE,
-        do_constant_folding=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of this exporter, which needs no further package
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, 3, size, size),),
+            buffer,
+            dynamo=False,
+            opset_version=opset,
+            input_names=["input"],
+            output_names=list(outputs),
+            dynamic_axes={name: {0: "n"} for name in ("input", *outputs)},
+            training=torch.onnx.TrainingMode.PRESERVE,
+            do_constant_folding=False,
+        )
     return buffer.getvalue()

@@ -22,10 +22,14 @@ class Network:
     """
 
     def __init__(self, file: ModelFile) -> None:
-        """Raises ModelFileError, naming the layer, where shapes within the plan do not fit together."""
+        """Raises ModelFileError, naming the layer, where shapes within the plan do not fit together.
+
+        Where an input may have any size, what depends on it shows when the network runs, as a ValueError.
+        """
         self._file = file
         try:
             self._core = _core.Network(file.inputs, file.layers, file.outputs, file.tensors)
+            self._outputs = self._infer_outputs()
         except ValueError as error:
             raise ModelFileError(f"{file.name}: {error}") from None
 
@@ -66,10 +70,7 @@ class Network:
     @property
     def outputs(self) -> dict[str, Shape | None]:
         """Shapes of the outputs by name, None for the batch; None alone where inputs of any size decide."""
-        if any(None in shape[1:] for shape in self.inputs.values()):
-            return dict.fromkeys(self._file.outputs)
-        shapes = self.output_shapes({name: [size or 1 for size in shape] for name, shape in self.inputs.items()})
-        return {name: (None, *shape[1:]) for name, shape in shapes.items()}
+        return dict(self._outputs)
 
     def output_shapes(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
         """Shapes of the outputs for given shapes of the inputs (batch included), by name.
@@ -117,6 +118,12 @@ class Network:
 
     def __reduce__(self) -> tuple[Callable[[ModelFile], "Network"], tuple[ModelFile]]:
         return Network, (self._file,)
+
+    def _infer_outputs(self) -> dict[str, Shape | None]:
+        if any(None in shape[1:] for shape in self.inputs.values()):
+            return dict.fromkeys(self._file.outputs)
+        shapes = self.output_shapes({name: [size or 1 for size in shape] for name, shape in self.inputs.items()})
+        return {name: (None, *shape[1:]) for name, shape in shapes.items()}
 
     def _check_names(self, given: Mapping[str, Any]) -> None:
         if set(given) != set(self.inputs):

@@ -1,0 +1,621 @@
+"""The core's networks against ONNX Runtime, PyTorch and a NumPy interpreter of plans."""
+
+import functools
+import os
+import pickle
+import threading
+
+import networks
+import numpy as np
+import onnx
+import plan_oracle
+import pytest
+import torch
+from onnx_graphs import onnxruntime_run
+
+from xcos import _core
+from xcos.errors import ModelFileError
+from xcos.importers.onnx import import_onnx
+from xcos.model_file import ModelFile
+from xcos.network import Network
+
+BATCHES = (1, 2, 3, 8, 17)
+ALGORITHMS = ("", "gemm", "im2col", "wino4", "wino2")  # values of XCOS_CONV, "" = the core's own choice
+
+
+@pytest.fixture(params=_core.isa_available())
+def isa(request):
+    """Each instruction set that the machine has, in force for the networks made by the test."""
+    before = _core.isa()
+    _core.isa_select(request.param)
+    yield request.param
+    _core.isa_select(before)
+
+
+def plan(layers, tensors=None, inputs=None, outputs=None):
+    """A model file from layers; outputs default to the last layer's."""
+    inputs = inputs or [{"name": "x", "shape": [3, 9, 10]}]
+    layers = [{"inputs": ["x"], "output": "y", **layer} for layer in layers]
+    return ModelFile("recognizer", "test", inputs, layers, outputs or [layers[-1]["output"]], tensors or {})
+
+
+def check(file, inputs, tolerance=1e-5):
+    """Core against oracle for a batch, one at a time, and two threads. Tolerances relative to the outputs' rms
+    where that is above 1."""
+    network = Network(file)
+    expected = plan_oracle.run(file, inputs)
+    got = network.run(inputs, threads=1)
+    spread = network.run(inputs, threads=2)
+    single = network.run({name: array[-1:] for name, array in inputs.items()}, threads=1)
+    for name, reference in expected.items():
+        scale = max(1.0, float(np.sqrt(np.mean(reference**2))))
+        assert got[name].dtype == np.float32 and got[name].shape == reference.shape
+        np.testing.assert_allclose(got[name], reference, atol=tolerance * scale, rtol=1e-6)
+        np.testing.assert_allclose(spread[name], got[name], atol=1e-6 * scale, rtol=0)
+        np.testing.assert_allclose(single[name][0], got[name][-1], atol=1e-6 * scale, rtol=0)
+
+
+# ---------------------------------------------------------------- whole networks
+
+
+def shared_graph(path):
+    """An ONNX file in a form that ONNX Runtime takes, a shape of its input, and the range of its numbers.
+
+    It asks for inputs that nothing reads, and refuses block_size where there is but one block.
+    """
+    model = onnx.load(path)
+    sizes = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "DequantizeLinear" and sizes[node.input[1]] == [1]:
+            del node.attribute[:]
+    read = {name for node in model.graph.node for name in node.input}
+    for value in [value for value in model.graph.input if value.name not in read]:
+        model.graph.input.remove(value)
+    shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim][1:]
+    if "yunet" in path.name:  # any size: a small one, for speed
+        shape = [3, 160, 224]
+        for dim, size in zip(model.graph.input[0].type.tensor_type.shape.dim[1:], shape, strict=True):
+            dim.dim_value = size
+    pixels = "yunet" in path.name or "sface" in path.name
+    return model, shape, (0, 255) if pixels else (-1, 1)
+
+
+NAMES = (
+    "face_detect_rfb320",
+    "face_landmark68",
+    "mobilefacenet512",
+    "mobilefacenet_xcos_v0",
+    "sface_2021dec_int8bq",
+    "yunet_2023mar_int8bq",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shared_networks_agree_with_onnxruntime(shared, name):
+    """1e-5, relative to the outputs' rms where that is above 1; any batch, any number of threads."""
+    path = shared / "models" / f"{name}.onnx"
+    model, shape, (low, high) = shared_graph(path)
+    shapes = {"input": (3, None, None)} if "yunet" in name else None
+    network = Network.from_onnx(path, shapes=shapes)
+    (entry,) = network.inputs
+    outputs = list(network.outputs)
+    x = np.random.default_rng(1).uniform(low, high, (max(BATCHES), *shape)).astype(np.float32)
+    one_by_one = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 1
+    expected = onnxruntime_run(model, {entry: x}, outputs, one_by_one)
+    for batch in BATCHES:
+        for threads in (1, 2):
+            got = network.run(x[:batch], threads=threads)
+            for output in outputs:
+                reference = expected[output][:batch]
+                scale = max(1.0, float(np.sqrt(np.mean(reference**2))))
+                assert got[output].shape == reference.shape
+                np.testing.assert_allclose(got[output], reference, atol=1e-5 * scale, rtol=0)
+            if batch == 1 and threads == 1:
+                first = got
+            for output in outputs:
+                scale = max(1.0, float(np.abs(first[output]).max()))
+                np.testing.assert_allclose(got[output][:1], first[output], atol=1e-6 * scale, rtol=0)
+
+
+FAMILIES = {
+    "ir": lambda: networks.IR((2, 1, 2, 1), se=False, widths=(16, 24, 40, 64), size=56),
+    "ir-se": lambda: networks.IR((1, 2, 1, 2), se=True, widths=(16, 32, 48, 64), size=56),
+    "ir-se, odd size": lambda: networks.IR((1, 1, 1, 1), se=True, widths=(16, 16, 32, 32), size=45),
+    "iresnet": lambda: networks.IResNet((2, 1, 2, 2), widths=(16, 24, 40, 64), size=56),
+}
+
+
+@functools.cache
+def small_family(family, size, outputs):
+    module = networks.with_random_state(FAMILIES[family](), size=size)
+    return module, networks.to_onnx(module, size, outputs=outputs)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_small_families_agree_with_pytorch(family, isa):
+    size = 45 if "odd" in family else 56
+    outputs = ("embedding",) if family == "iresnet" else ("embedding", "grid")
+    module, exported = small_family(family, size, outputs)
+    compare_with_pytorch(module, Network.from_onnx(exported), outputs, networks.pictures(5, size, seed=7))
+
+
+FULL = {
+    "ir-se-50": lambda: networks.IR(networks.IR_DEPTHS[50]),
+    "iresnet50": lambda: networks.IResNet(networks.IRESNET_DEPTHS[50]),
+}
+
+
+@pytest.mark.parametrize("family", FULL)
+def test_full_size_families_agree_with_pytorch(family):
+    module = networks.with_random_state(FULL[family]())
+    outputs = ("embedding", "grid") if family == "ir-se-50" else ("embedding",)
+    network = Network.from_onnx(networks.to_onnx(module, outputs=outputs))
+    compare_with_pytorch(module, network, outputs, networks.pictures(2, seed=7))
+
+
+def compare_with_pytorch(module, network, outputs, x):
+    """Absolute 1e-4 for outputs of rms 1; results independent of batch and threads."""
+    got = network.run(x.numpy(), threads=2)
+    alone = network.run(x[1:2].numpy(), threads=1)
+    with torch.no_grad():
+        results = module(x)
+    for name, result in zip(outputs, results if isinstance(results, tuple) else (results,), strict=True):
+        reference = result.numpy()
+        rms = float(np.sqrt(np.mean(reference**2)))
+        assert got[name].shape == reference.shape and 0.3 < rms < 6
+        np.testing.assert_allclose(got[name], reference, atol=1e-4 * max(1.0, rms), rtol=0)
+        np.testing.assert_allclose(alone[name][0], got[name][1], atol=1e-6 * max(1.0, rms), rtol=0)
+
+
+# ---------------------------------------------------------------- single layers
+
+
+def random_conv(rng, depthwise):
+    kernel = [int(k) for k in rng.choice([1, 2, 3, 5, 7], 2, p=[0.2, 0.1, 0.5, 0.1, 0.1])]
+    if rng.random() < 0.5:
+        kernel[1] = kernel[0]
+    groups = int(rng.choice([1, 1, 1, 2, 3]))
+    inside, outside = groups * int(rng.integers(1, 24)), groups * int(rng.integers(1, 40))
+    if depthwise:
+        groups = inside
+        outside = inside * int(rng.choice([1, 1, 2]))
+    dilation = [int(d) for d in rng.choice([1, 1, 1, 2, 3], 2)]
+    layer = {
+        "op": "conv",
+        "weight": "w",
+        "stride": [int(s) for s in rng.choice([1, 1, 2, 3], 2)],
+        "pad": [int(rng.integers(0, kernel[side % 2] + 1)) for side in range(4)],
+        "dilation": dilation,
+        "groups": groups,
+    }
+    size = [dilation[axis] * (kernel[axis] - 1) + 1 + int(rng.integers(0, 16)) for axis in range(2)]
+    tensors = {"w": rng.standard_normal((outside, inside // groups, *kernel)).astype(np.float32)}
+    tensors["w"] /= np.float32(np.sqrt(tensors["w"][0].size))
+    if rng.random() < 0.6:
+        layer["bias"] = "b"
+        tensors["b"] = rng.standard_normal(outside).astype(np.float32)
+    return layer, tensors, (inside, *size)
+
+
+@pytest.mark.parametrize("depthwise", [False, True], ids=["dense", "depthwise"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_conv(algorithm, depthwise, isa, monkeypatch):
+    """Random kernels, strides, dilations, groups, asymmetric pads, odd sizes; PyTorch is a second oracle."""
+    if algorithm:
+        monkeypatch.setenv("XCOS_CONV", algorithm)
+    rng = np.random.default_rng([5, depthwise, len(algorithm)])
+    for _ in range(20):
+        layer, tensors, shape = random_conv(rng, depthwise)
+        file = plan([layer], tensors, [{"name": "x", "shape": list(shape)}])
+        x = rng.standard_normal((int(rng.integers(1, 4)), *shape)).astype(np.float32)
+        check(file, {"x": x})
+        top, left, bottom, right = layer["pad"]
+        expected = torch.nn.functional.conv2d(
+            torch.nn.functional.pad(torch.from_numpy(x), (left, right, top, bottom)),
+            torch.from_numpy(tensors["w"]),
+            torch.from_numpy(tensors["b"]) if "b" in tensors else None,
+            layer["stride"],
+            0,
+            layer["dilation"],
+            layer["groups"],
+        )
+        np.testing.assert_allclose(Network(file).run(x)["y"], expected.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_conv_with_neighbours(algorithm, isa, monkeypatch):
+    """Batch norms before and after, activations, and a residual sum: what the core fuses."""
+    if algorithm:
+        monkeypatch.setenv("XCOS_CONV", algorithm)
+    rng = np.random.default_rng(11)
+    for channels, size in ((8, 7), (16, 14), (33, 9), (64, 5)):
+        tensors = {"w": rng.standard_normal((channels, channels, 3, 3)).astype(np.float32) / (3 * channels**0.5)}
+        for prefix in "ab":
+            tensors |= {
+                f"{prefix}g": rng.uniform(0.5, 1.5, channels).astype(np.float32),
+                f"{prefix}b": rng.uniform(-1, 1, channels).astype(np.float32),
+                f"{prefix}m": rng.uniform(-1, 1, channels).astype(np.float32),
+                f"{prefix}v": rng.uniform(0.5, 1.5, channels).astype(np.float32),
+            }
+        tensors["s"] = rng.uniform(-0.5, 0.5, channels).astype(np.float32)
+
+        def norm(prefix, source, output):
+            keys = {"gamma": "g", "beta": "b", "mean": "m", "var": "v"}
+            tensors = {key: prefix + letter for key, letter in keys.items()}
+            return {"op": "batch_norm", "inputs": [source], "output": output, "epsilon": 1e-3, **tensors}
+
+        conv = {"op": "conv", "weight": "w", "pad": [1, 1, 1, 1]}
+        ends = (
+            {"op": "relu"},
+            {"op": "prelu", "slope": "s"},
+            {"op": "clip", "min": -0.25, "max": 0.5},
+            {"op": "sigmoid"},
+        )
+        for stride in (1, 2):
+            for end in ends:
+                layers = [
+                    norm("a", "x", "n"),
+                    {**conv, "inputs": ["n"], "output": "c", "stride": [stride, stride]},
+                    norm("b", "c", "m"),
+                    {"op": "max_pool", "kernel": [1, 1], "stride": [stride, stride], "output": "p"},
+                    {"op": "add", "inputs": ["m", "p"], "output": "r"},
+                    {**end, "inputs": ["r"], "output": "y"},
+                ]
+                file = plan(layers, tensors, [{"name": "x", "shape": [channels, size, size]}], ["y", "m"])
+                check(file, {"x": rng.standard_normal((2, channels, size, size)).astype(np.float32)})
+
+
+def vector(count, low=-1.0, high=1.0):
+    return np.random.default_rng(count).uniform(low, high, count).astype(np.float32)
+
+
+NORM = {"gamma": "g", "beta": "b", "mean": "m", "var": "v"}
+NORM_TENSORS = {"g": vector(3), "b": vector(3), "m": vector(3), "v": vector(3, 0.5, 2)}
+LAYERS = [
+    ({"op": "batch_norm", **NORM}, NORM_TENSORS),
+    ({"op": "batch_norm", "epsilon": 0.01, **NORM}, NORM_TENSORS),
+    ({"op": "prelu", "slope": "s"}, {"s": vector(3)}),
+    ({"op": "prelu", "slope": "s"}, {"s": vector(1)}),
+    ({"op": "relu"}, {}),
+    ({"op": "sigmoid"}, {}),
+    ({"op": "exp"}, {}),
+    ({"op": "clip", "min": -0.5, "max": 0.7}, {}),
+    ({"op": "max_pool"}, {}),
+    ({"op": "avg_pool"}, {}),
+    ({"op": "max_pool", "kernel": [2, 3], "stride": [2, 1], "pad": [1, 0, 0, 2]}, {}),
+    ({"op": "max_pool", "kernel": [1, 1], "stride": [2, 2]}, {}),
+    ({"op": "avg_pool", "kernel": [3, 3], "stride": [2, 3], "pad": [1, 2, 1, 0]}, {}),
+    ({"op": "avg_pool", "kernel": [3, 2], "pad": [2, 1, 0, 1], "count_include_pad": True}, {}),
+    ({"op": "softmax", "axis": 1}, {}),
+    ({"op": "softmax", "axis": 2}, {}),
+    ({"op": "softmax", "axis": 3}, {}),
+    ({"op": "transpose", "perm": [0, 2, 3, 1]}, {}),
+    ({"op": "transpose", "perm": [0, 3, 1, 2]}, {}),
+    ({"op": "transpose", "perm": [0, 1, 2, 3]}, {}),
+    ({"op": "reshape", "shape": [-1]}, {}),
+    ({"op": "reshape", "shape": [2, 5, -1]}, {}),
+    ({"op": "reshape", "shape": [3, 3, 3, 2, 5]}, {}),
+    ({"op": "slice", "axis": 1, "start": 1}, {}),
+    ({"op": "slice", "axis": 2, "start": -4, "stop": -1}, {}),
+    ({"op": "slice", "axis": 3, "stop": 1000}, {}),
+    ({"op": "concat", "axis": 1, "inputs": ["x", "x", "x"]}, {}),
+    ({"op": "concat", "axis": 2, "inputs": ["x", "x"]}, {}),
+    ({"op": "concat", "axis": 3, "inputs": ["x", "x"]}, {}),
+    ({"op": "resize", "scale": [2, 2]}, {}),
+    ({"op": "resize", "scale": [3, 1]}, {}),
+    ({"op": "resize", "scale": [1.5, 0.5]}, {}),
+    ({"op": "add", "inputs": ["x", "c"]}, {"c": vector(1).reshape(1)}),
+    ({"op": "mul", "inputs": ["x", "c"]}, {"c": vector(1).reshape(1, 1, 1, 1)}),
+    ({"op": "sub", "inputs": ["c", "x"]}, {"c": vector(3).reshape(1, 3, 1, 1)}),
+    ({"op": "sub", "inputs": ["x", "c"]}, {"c": vector(90).reshape(1, 1, 9, 10)}),
+    ({"op": "div", "inputs": ["x", "c"]}, {"c": vector(270, 1, 2).reshape(1, 3, 9, 10)}),
+    ({"op": "div", "inputs": ["x", "c"]}, {"c": vector(10, 1, 2).reshape(1, 1, 1, 10)}),
+    ({"op": "add", "inputs": ["x", "x"]}, {}),
+]
+
+
+@pytest.mark.parametrize(("layer", "tensors"), LAYERS, ids=[str(layer) for layer, _ in LAYERS])
+def test_layers(layer, tensors, isa):
+    x = np.random.default_rng(2).uniform(-2, 2, (3, 3, 9, 10)).astype(np.float32)
+    check(plan([layer], tensors), {"x": x})
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (30, 64), (257, 10)])
+def test_linear(shape, isa):
+    rng = np.random.default_rng(4)
+    tensors = {"w": rng.standard_normal(shape).astype(np.float32), "b": vector(shape[0])}
+    inputs = [{"name": "x", "shape": [shape[1]]}]
+    x = rng.standard_normal((6, shape[1])).astype(np.float32)
+    check(plan([{"op": "linear", "weight": "w", "bias": "b"}], tensors, inputs), {"x": x})
+    check(plan([{"op": "linear", "weight": "w"}], {"w": tensors["w"]}, inputs), {"x": x})
+
+
+@pytest.mark.parametrize("op", ["add", "sub", "mul", "div"])
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((3, 9, 10), (3, 9, 10)),
+        ((3, 9, 10), (3, 1, 1)),
+        ((3, 1, 1), (3, 9, 10)),
+        ((1, 9, 10), (3, 1, 10)),
+        ((3, 9, 1), (1, 1, 10)),
+        ((64,), (1,)),
+        ((20, 4), (20, 4)),
+    ],
+)
+def test_two_values_broadcast(op, shapes):
+    rng = np.random.default_rng(9)
+    inputs = [{"name": name, "shape": list(shape)} for name, shape in zip("ab", shapes, strict=True)]
+    arrays = {name: rng.uniform(0.5, 2, (3, *shape)) for name, shape in zip("ab", shapes, strict=True)}
+    file = plan([{"op": op, "inputs": ["a", "b"]}], inputs=inputs)
+    check(file, {name: array.astype(np.float32) for name, array in arrays.items()})
+
+
+@pytest.mark.parametrize("layer", [layer for layer, tensors in LAYERS if not tensors and layer["op"] != "resize"][:12])
+def test_layers_after_a_reshape(layer):
+    """Values of other ranks than four, and back."""
+    layers = [
+        {"op": "reshape", "shape": [-1], "output": "flat"},
+        {"op": "relu", "inputs": ["flat"], "output": "r"},
+        {"op": "reshape", "inputs": ["r"], "shape": [10, 9, 3], "output": "back"},
+        {**layer, "inputs": ["back"]},
+    ]
+    x = np.random.default_rng(2).uniform(-2, 2, (2, 3, 9, 10)).astype(np.float32)
+    check(plan(layers), {"x": x})
+
+
+def test_random_plans():
+    """Chains of random layers that branch and join, with outputs in the middle."""
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        channels = int(rng.choice([4, 8, 17, 32]))
+        layers, tensors, values = [], {}, ["x"]
+        for index in range(int(rng.integers(3, 12))):
+            source, output = str(rng.choice(values)), f"v{index}"
+            kind = rng.choice(["conv", "depthwise", "prelu", "relu", "add", "mul", "batch_norm", "pool"])
+            layer = {"op": str(kind), "inputs": [source], "output": output}
+            if kind in ("conv", "depthwise"):
+                groups = channels if kind == "depthwise" else 1
+                weight = rng.standard_normal((channels, channels // groups, 3, 3)) / (3 * (channels // groups) ** 0.5)
+                tensors[f"w{index}"] = weight.astype(np.float32)
+                layer |= {"op": "conv", "weight": f"w{index}", "pad": [1, 1, 1, 1], "groups": groups}
+            elif kind == "prelu":
+                tensors[f"s{index}"] = rng.uniform(0, 0.5, channels).astype(np.float32)
+                layer["slope"] = f"s{index}"
+            elif kind in ("add", "mul"):
+                layer["inputs"].append(str(rng.choice(values)))
+            elif kind == "batch_norm":
+                for key, low in (("gamma", 0.5), ("beta", -0.5), ("mean", -0.5), ("var", 0.5)):
+                    tensors[f"{key}{index}"] = rng.uniform(low, low + 1, channels).astype(np.float32)
+                    layer[key] = f"{key}{index}"
+            elif kind == "pool":
+                layer |= {"op": "max_pool", "kernel": [3, 3], "pad": [1, 1, 1, 1]}
+            layers.append(layer)
+            values.append(output)
+        outputs = sorted({values[-1], str(rng.choice(values[1:]))})
+        side = int(rng.integers(3, 12))
+        file = plan(layers, tensors, [{"name": "x", "shape": [channels, side, side + 1]}], outputs)
+        check(file, {"x": rng.uniform(-1, 1, (2, channels, side, side + 1)).astype(np.float32)}, tolerance=2e-5)
+
+
+# ---------------------------------------------------------------- the interface
+
+
+def test_results_by_name_and_repr():
+    file = plan([{"op": "relu"}, {"op": "exp", "inputs": ["y"], "output": "z"}], outputs=["z", "y"])
+    network = Network(file)
+    assert network.inputs == {"x": (None, 3, 9, 10)}
+    assert network.outputs == {"z": (None, 3, 9, 10), "y": (None, 3, 9, 10)}
+    assert network.file is file and "'test'" in repr(network)
+    results = network.run(np.full((2, 3, 9, 10), -1.0))
+    assert list(results) == ["z", "y"] and (results["y"] == 0).all() and (results["z"] == 1).all()
+    results = network.run({"x": np.ones((1, 3, 9, 10), np.uint8)})
+    np.testing.assert_allclose(results["z"], np.e, rtol=1e-6)
+
+
+def test_inputs_may_be_strided_or_of_other_types():
+    network = Network(plan([{"op": "relu"}]))
+    x = np.random.default_rng(0).standard_normal((2, 9, 10, 3)).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(network.run(x)["y"], np.maximum(x, 0).astype(np.float32))
+    assert network.run(x[:0])["y"].shape == (0, 3, 9, 10)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((3, 9, 10)), r"input 'x' has the shape \(3, 9, 10\); expected \(batch, 3, 9, 10\)"),
+        (np.zeros((1, 3, 9, 11)), r"expected \(batch, 3, 9, 10\)"),
+        (np.zeros((1, 3, 9, 10), complex), "input 'x' has the type complex128"),
+        (np.array("face"), "input 'x' has the type"),
+        ({"z": np.zeros((1, 3, 9, 10))}, r"got inputs \['z'\]; expected \['x'\]"),
+    ],
+)
+def test_wrong_inputs(x, message):
+    with pytest.raises(ValueError, match=message):
+        Network(plan([{"op": "relu"}])).run(x)
+
+
+def test_wrong_batches_and_threads():
+    inputs = [{"name": "a", "shape": [4]}, {"name": "b", "shape": [4]}]
+    network = Network(plan([{"op": "add", "inputs": ["a", "b"]}], inputs=inputs))
+    with pytest.raises(ValueError, match="differ in their batch"):
+        network.run({"a": np.zeros((2, 4)), "b": np.zeros((3, 4))})
+    with pytest.raises(ValueError, match="expected a dict"):
+        network.run(np.zeros((2, 4)))
+    with pytest.raises(ValueError, match="threads is 0"):
+        network.run({"a": np.zeros((2, 4)), "b": np.zeros((2, 4))}, threads=0)
+
+
+def test_any_size():
+    weight = np.random.default_rng(1).standard_normal((8, 3, 3, 3)).astype(np.float32) / 5
+    layers = [
+        {"op": "conv", "weight": "w", "stride": [2, 2], "pad": [1, 1, 1, 1], "output": "c"},
+        {"op": "transpose", "inputs": ["c"], "perm": [0, 2, 3, 1], "output": "t"},
+        {"op": "reshape", "inputs": ["t"], "shape": [-1, 8]},
+    ]
+    file = plan(layers, {"w": weight}, [{"name": "x", "shape": [3, None, None]}])
+    network = Network(file)
+    assert network.inputs == {"x": (None, 3, None, None)} and network.outputs == {"y": None}
+    assert network.output_shapes({"x": (2, 3, 32, 64)}) == {"y": (2, 512, 8)}
+    rng = np.random.default_rng(3)
+    for height, width in ((32, 64), (33, 17), (1, 1), (32, 64)):
+        check(file, {"x": rng.standard_normal((2, 3, height, width)).astype(np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([{"op": "conv", "name": "stem", "weight": "w"}], r"layer 'stem' \(conv\): input channels 3, expected 5"),
+        ([{"op": "conv", "name": "stem", "weight": "big"}], r"'stem' \(conv\): the window is larger"),
+        ([{"op": "linear", "name": "fc", "weight": "l"}], r"'fc' \(linear\): .*rank"),
+        ([{"op": "prelu", "name": "act", "slope": "s"}], r"'act' \(prelu\): input channels 3, expected 4"),
+        ([{"op": "softmax", "name": "soft", "axis": 4}], r"'soft' \(softmax\): axis 4"),
+        ([{"op": "reshape", "name": "view", "shape": [7, -1]}], r"'view' \(reshape\)"),
+        ([{"op": "reshape", "name": "view", "shape": [2**31, 2**31, 2**31]}], r"'view' \(reshape\)"),
+        ([{"op": "transpose", "name": "turn", "perm": [0, 2, 1]}], r"'turn' \(transpose\): .*rank"),
+        ([{"op": "slice", "name": "cut", "axis": 2, "start": 9}], r"'cut' \(slice\): nothing is left"),
+        ([{"op": "slice", "name": "cut", "axis": 2, "start": 5, "stop": 2}], r"'cut' \(slice\): nothing is left"),
+        ([{"op": "resize", "name": "grow", "scale": [0.05, 1]}], r"'grow' \(resize\)"),
+        ([{"op": "max_pool", "name": "pool", "kernel": [11, 1]}], r"'pool' \(max_pool\): the window is larger"),
+        ([{"op": "add", "name": "sum", "inputs": ["x", "c"]}], r"'sum' \(add\): sizes do not broadcast"),
+        (
+            [{"op": "max_pool", "output": "p"}, {"op": "concat", "name": "join", "inputs": ["x", "p"], "axis": 1}],
+            r"'join' \(concat\)",
+        ),
+        (
+            [
+                {"op": "resize", "scale": [64, 64], "output": f"r{i}", "inputs": [f"r{i - 1}" if i else "x"]}
+                for i in range(6)
+            ],
+            "too large",
+        ),
+    ],
+)
+def test_plans_that_do_not_fit_name_the_layer(layers, message):
+    tensors = {
+        "w": np.ones((4, 5, 3, 3), np.float32),
+        "big": np.ones((4, 3, 11, 3), np.float32),
+        "l": np.ones((4, 270), np.float32),
+        "s": np.ones(4, np.float32),
+        "c": np.ones((1, 4, 1, 1), np.float32),
+    }
+    with pytest.raises(ModelFileError, match=message):
+        Network(plan(layers, tensors))
+
+
+def test_huge_sizes_end_in_an_error():
+    """Any size is declared, an absurd one is asked for: nothing is allocated, nothing overflows."""
+    file = plan([{"op": "relu"}], inputs=[{"name": "x", "shape": [None, None, None]}])
+    with pytest.raises(ValueError, match="large"):
+        Network(file).output_shapes({"x": (2**20, 2**24, 2**24, 2**24)})
+    with pytest.raises((ValueError, OverflowError)):
+        Network(file).output_shapes({"x": (2**70, 1, 1, 1)})
+    with pytest.raises(ValueError):
+        Network(file).output_shapes({"x": (1, -1, 1, 1)})
+    with pytest.raises(ValueError):
+        Network(file).output_shapes({"x": (1, 0, 1, 1)})
+
+
+CONV = {"op": "conv", "name": "stem", "inputs": ["x"], "output": "y", "weight": "w"}
+BAD_FOR_THE_CORE = [
+    {"layers": [{**CONV, "op": "convolve"}]},
+    {"layers": [{**CONV, "op": 3}]},
+    {"layers": [{**CONV, "inputs": ["nowhere"]}]},
+    {"layers": [{**CONV, "inputs": []}]},
+    {"layers": [{**CONV, "inputs": None}]},
+    {"layers": [{**CONV, "inputs": ["x"] * 100}]},
+    {"layers": [{**CONV, "output": "x"}]},
+    {"layers": [{**CONV, "weight": "absent"}]},
+    {"layers": [{**CONV, "weight": 7}]},
+    {"layers": [{**CONV, "bias": "w"}]},
+    {"layers": [{**CONV, "stride": [0, 0]}]},
+    {"layers": [{**CONV, "stride": [2**40, 1]}]},
+    {"layers": [{**CONV, "pad": [-1, 0, 0, 0]}]},
+    {"layers": [{**CONV, "dilation": "no"}]},
+    {"layers": [{**CONV, "groups": 0}]},
+    {"layers": [{**CONV, "groups": 5}]},
+    {"layers": [{"op": "transpose", "inputs": ["x"], "output": "y", "perm": [0, 0, 0, 0]}]},
+    {"layers": [{"op": "transpose", "inputs": ["x"], "output": "y", "perm": list(range(60))}]},
+    {"layers": [{"op": "reshape", "inputs": ["x"], "output": "y", "shape": [1] * 60}]},
+    {"layers": [{"op": "reshape", "inputs": ["x"], "output": "y", "shape": [-1, -1]}]},
+    {"layers": [{"op": "reshape", "inputs": ["x"], "output": "y", "shape": [0]}]},
+    {"layers": [{"op": "softmax", "inputs": ["x"], "output": "y", "axis": 0}]},
+    {"layers": [{"op": "resize", "inputs": ["x"], "output": "y", "scale": [float("nan"), 1]}]},
+    {"layers": [{"op": "resize", "inputs": ["x"], "output": "y", "scale": [1e30, 1e30]}]},
+    {"layers": [{"op": "max_pool", "inputs": ["x"], "output": "y", "kernel": [2, 2], "pad": [5, 5, 5, 5]}]},
+    {"layers": [{"op": "concat", "inputs": ["x", "x"], "output": "y", "axis": 99}]},
+    {"layers": [3]},
+    {"layers": 3},
+    {"inputs": [{"name": "x", "shape": [1] * 60}]},
+    {"inputs": [{"name": "x"}]},
+    {"inputs": [{"name": 3, "shape": [3, 9, 10]}]},
+    {"inputs": []},
+    {"outputs": ["nowhere"]},
+    {"outputs": []},
+    {"outputs": [3]},
+    {"tensors": {"w": np.ones((4, 3, 3, 3), complex)}},
+    {"tensors": {"w": np.ones((2, 2), np.float32)}},
+    {"tensors": {"w": np.ones((4, 3, 0, 3), np.float32)}},
+    {"tensors": {"w": "no"}},
+    {"tensors": 3},
+]
+
+
+@pytest.mark.parametrize("change", BAD_FOR_THE_CORE, ids=[str(change)[:60] for change in BAD_FOR_THE_CORE])
+def test_the_core_itself_refuses_malformed_plans(change):
+    """Model files are checked before; the binding must hold without that."""
+    arguments = {
+        "inputs": [{"name": "x", "shape": [3, 9, 10]}],
+        "layers": [CONV],
+        "outputs": ["y"],
+        "tensors": {"w": np.ones((4, 3, 3, 3), np.float32)},
+    }
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        network = _core.Network(**{**arguments, **change})
+        network.run([np.zeros((1, 3, 9, 10), np.float32)])
+
+
+def test_pickles_and_many_threads():
+    weight = np.random.default_rng(1).standard_normal((16, 3, 3, 3)).astype(np.float32)
+    network = Network(plan([{"op": "conv", "weight": "w", "pad": [1, 1, 1, 1]}], {"w": weight}))
+    inputs = np.random.default_rng(2).standard_normal((8, 3, 3, 9, 10)).astype(np.float32)
+    expected = [network.run(x)["y"] for x in inputs]
+    again = pickle.loads(pickle.dumps(network))
+    wrong = []
+
+    def work(index):
+        for _ in range(20):
+            for one in (network, again):
+                if not np.allclose(one.run(inputs[index], threads=2)["y"], expected[index], atol=1e-6):
+                    wrong.append(index)
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(inputs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_load_from_path_bytes_and_file(tmp_path):
+    path = tmp_path / "net.safetensors"
+    file = plan([{"op": "relu"}])
+    file.write(path)
+    x = np.random.default_rng(0).standard_normal((1, 3, 9, 10))
+    for source in (path, os.fspath(path), path.read_bytes(), file):
+        np.testing.assert_array_equal(Network.load(source).run(x)["y"], np.maximum(x, 0).astype(np.float32))
+
+
+def test_shipped_models_are_the_shared_graphs(shared):
+    """The files in the package are what tools/build_models.py makes of the foreign ones."""
+    folder = os.path.join(os.path.dirname(_core.__file__), "models")
+    for ours, theirs, shapes in (
+        ("mobilefacenet_xcos_v0", "mobilefacenet_xcos_v0", None),
+        ("yunet", "yunet_2023mar_int8bq", {"input": (3, None, None)}),
+        ("landmarks68", "face_landmark68", None),
+    ):
+        shipped = ModelFile.read(os.path.join(folder, f"{ours}.safetensors"))
+        file = import_onnx(shared / "models" / f"{theirs}.onnx", shapes=shapes)
+        assert shipped.layers == file.layers and shipped.inputs == file.inputs
+        for name, tensor in file.tensors.items():
+            np.testing.assert_array_equal(shipped.tensors[name], tensor)
