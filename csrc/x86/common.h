@@ -12,3 +12,7 @@
  * compilers keep a pointer for each of dozens of equidistant places, and spill most of
  * them; hidden, one pointer moves from place to place. */
 #define HIDDEN(x) __asm__("" : "+r"(x))
+
+/* Likewise makes the compiler keep a loaded vector in its register, where it would rather
+ * read it from memory once for each use. */
+#define KEPT(vector) __asm__("" : "+v"(vector))

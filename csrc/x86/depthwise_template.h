@@ -66,6 +66,8 @@ INLINE void dw_block_vector(const dw_row *d, const int pixels, const int stride,
             if (VL == 16) /* a vector is a cache line: fetch the next one */
                 __builtin_prefetch(p + VL);
             vf column = whole ? v_load(p) : v_load_first(p, mask, n);
+            if (stride == 1) /* three uses; with stride 2 one or two, and nothing gained */
+                KEPT(column);
             UNROLL_LOOP
             for (int s = 0; s < 3; s++)
                 if (q >= s && (q - s) % stride == 0 && (q - s) / stride < pixels)
