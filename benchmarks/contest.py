@@ -56,26 +56,26 @@ def prepare(pipe: Connection, setting: Setting, model: Path) -> None:
 
 
 def serve(pipe: Connection, setting: Setting, model: Path, threads: int, cpus: list[int]) -> None:
-    """Body of an engine's process: loads, then answers (x, None) by the output of one run and
-    (x, seconds) by the times of many, until it gets None."""
+    """Body of an engine's process: loads, then answers (x,) by the output of one run and
+    (x, seconds, cpu_time) by the times of many, until it gets None."""
     os.sched_setaffinity(0, cpus)
     engine = setting.adapter(model, threads, **setting.options)
     pipe.send(None)
     while (request := pipe.recv()) is not None:
-        x, seconds = request
-        pipe.send(engine.run(x) if seconds is None else times(engine, x, seconds))
+        pipe.send(engine.run(*request) if len(request) == 1 else times(engine, *request))
 
 
-def times(engine: Adapter, x: Array, seconds: float) -> list[float]:
+def times(engine: Adapter, x: Array, seconds: float, cpu_time: bool) -> list[float]:
     """Seconds per batch of runs for about ``seconds``, at least three; two more before warm up."""
+    clock = time.process_time if cpu_time else time.perf_counter
     for _ in range(2):
         engine.run(x)
     result: list[float] = []
     end = time.perf_counter() + seconds
     while len(result) < 3 or time.perf_counter() < end:
-        begin = time.perf_counter()
+        begin = clock()
         engine.run(x)
-        result.append((time.perf_counter() - begin) / engine.batches_per_run)
+        result.append((clock() - begin) / engine.batches_per_run)
     return result
 
 
@@ -102,24 +102,22 @@ class Contestant:
     def run(self, x: Array) -> Array:
         """The output for one batch."""
         pipe = self.workers[0][0]
-        pipe.send((x, None))
+        pipe.send((x,))
         return answer(pipe)
 
-    def begin(self, x: Array, seconds: float) -> None:
+    def begin(self, x: Array, seconds: float, cpu_time: bool = False) -> None:
         """Sets the engine to running ``x`` again and again."""
         for pipe, _ in self.workers:
-            pipe.send((x, seconds))
+            pipe.send((x, seconds, cpu_time))
 
-    def finish(self, x: Array, best: bool = False) -> float:
-        """Seconds per image of what was begun: the processes' throughputs added up, each from its
-        median run or, with ``best``, from its quickest."""
-        pick = min if best else statistics.median
-        return 1 / sum(len(x) / pick(answer(pipe)) for pipe, _ in self.workers)
+    def finish(self, x: Array) -> float:
+        """Seconds per image of what was begun: the processes' throughputs (median runs) added up."""
+        return 1 / sum(len(x) / statistics.median(answer(pipe)) for pipe, _ in self.workers)
 
-    def turn(self, x: Array, seconds: float, best: bool = False) -> float:
+    def turn(self, x: Array, seconds: float, cpu_time: bool = False) -> float:
         """Seconds per image, running alone."""
-        self.begin(x, seconds)
-        return self.finish(x, best)
+        self.begin(x, seconds, cpu_time)
+        return self.finish(x)
 
     def close(self) -> None:
         for pipe, process in self.workers:

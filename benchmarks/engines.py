@@ -34,7 +34,7 @@ def measure(
     peak: Peak | None,
     rounds: int,
     seconds: float,
-    best: bool,
+    cpu_time: bool,
 ) -> None:
     """Fills a row: all engines answer the same batch, are compared, then take turns."""
     x = images(input_shape(model), seed=1)
@@ -63,7 +63,7 @@ def measure(
         for turn in range(rounds):
             first = turn % len(able)  # each round begins with another engine
             for contestant in able[first:] + able[:first]:
-                row.seconds.setdefault(contestant.name, []).append(contestant.turn(x, seconds, best))
+                row.seconds.setdefault(contestant.name, []).append(contestant.turn(x, seconds, cpu_time))
     finally:
         for contestant in contestants:
             contestant.close()
@@ -85,24 +85,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="turns of each engine (%(default)s)")
     parser.add_argument("--seconds", type=float, default=0.5, help="about how long a turn lasts (%(default)s)")
     parser.add_argument(
-        "--best", action="store_true", help="of a turn, the quickest run and not the median: for busy machines"
+        "--cpu-time", action="store_true", help="processor time of rows of one thread: for busy machines"
     )
     add_common(parser, list(SETTINGS))
     options = parser.parse_args()
+    if options.cpu_time and any(row.threads > 1 for row in options.rows):
+        parser.error("--cpu-time is for rows of one thread: others' time is not their processors'")
 
     versions = installed([REFERENCE, *(name for name in options.engines if name != REFERENCE)])
     peak = Peak.make()
     machine = Machine.here()
-    record = {"machine": asdict(machine), "versions": versions, "rounds": options.rounds, "best": options.best}
+    record = {"machine": asdict(machine), "versions": versions, "rounds": options.rounds, "cpu_time": options.cpu_time}
     record["rows"] = []
     for row in options.rows:
         log(row.title)
         model = network(row.network, row.batch, options.shared, options.cache)
-        measure(row, model, list(versions), peak, options.rounds, options.seconds, options.best)
+        measure(row, model, list(versions), peak, options.rounds, options.seconds, options.cpu_time)
         record["rows"].append(asdict(row))
         if options.json is not None:  # as far as it has come
             options.json.write_text(json.dumps(record, indent=1))
-    print(markdown(options.rows, machine, versions, options.rounds, options.best))
+    print(markdown(options.rows, machine, versions, options.rounds, options.cpu_time))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class Row:
         return min((name for name in self.seconds if name != OURS and not SETTINGS[name].reduced), key=self.ms)
 
 
-def markdown(rows: list[Row], machine: Machine, versions: dict[str, str], rounds: int, best: bool) -> str:
+def markdown(rows: list[Row], machine: Machine, versions: dict[str, str], rounds: int, cpu_time: bool) -> str:
     """A head that says what was measured where, our table against the fastest peer, and one with all."""
     peaks = {row.threads: row.peak_gflops for row in rows if row.peak_gflops is not None}
     loads = [row.load_average for row in rows]
@@ -72,8 +72,8 @@ def markdown(rows: list[Row], machine: Machine, versions: dict[str, str], rounds
         f"{machine.cpu}, {machine.cores} cores ({machine.isa}); "
         + ", ".join(f"{value:.0f} GFLOP/s of fp32 multiply-adds on {n}" for n, value in sorted(peaks.items()))
         + f". {datetime.date.today()}, load average {min(loads):.1f} to {max(loads):.1f}. ",
-        f"Milliseconds per image: medians of {rounds} rounds in which the engines took turns"
-        + (", of the quickest run of each turn." if best else "."),
+        f"Milliseconds{' of processor time' if cpu_time else ''} per image: "
+        f"medians of {rounds} rounds in which the engines took turns.",
         "",
     ]
     if any(OURS in row.seconds for row in rows):

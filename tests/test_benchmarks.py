@@ -82,7 +82,7 @@ def test_table():
     assert row.ms("xcos") == pytest.approx(11)
     assert row.ratio("ncnn") == pytest.approx(0.5)  # of 0.5, 0.5, 1.5
     assert row.peak_share("ncnn") == "25%"  # 2e9 operations in 20 ms, of 400 GFLOP/s
-    text = markdown([row], Machine("CPU", 2, "avx2"), dict.fromkeys(row.seconds, "1"), rounds=3, best=False)
+    text = markdown([row], Machine("CPU", 2, "avx2"), dict.fromkeys(row.seconds, "1"), rounds=3, cpu_time=False)
     assert "| iresnet50 (8, 2) | 1,000 M | 11.00 | 45% | ncnn | 20.00 | 25% | **0.50** |" in text
     assert "| MNN 1 | 500.00† | 4.0e-03 |" in text
 
