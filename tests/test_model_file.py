@@ -254,6 +254,7 @@ def pool(**changes):
         ([{"op": "reshape", "inputs": ["input"], "output": "t", "shape": [-1, -1]}], "shape"),
         ([{"op": "resize", "inputs": ["input"], "output": "t", "scale": [0, 2]}], "scale"),
         ([{"op": "add", "inputs": ["w", "w"], "output": "t"}], r"constant 'w' has the shape \(4, 3, 3, 3\)"),
+        ([{"op": "concat", "inputs": ["input", "s"], "output": "t", "axis": 1}], "takes no constants, got 's'"),
         ([{"op": "add", "inputs": ["s", "s"], "output": "t"}], "constants alone"),
         ([pool(pad=[3, 0, 0, 0])], "below the kernel"),
         ([{"op": "max_pool", "inputs": ["input"], "output": "t", "stride": [2, 2]}], "whole map"),

@@ -11,6 +11,8 @@ import onnx
 import plan_oracle
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx_graphs import onnxruntime_run
 
 from xcos import _core
@@ -410,6 +412,60 @@ def test_random_plans():
         side = int(rng.integers(3, 12))
         file = plan(layers, tensors, [{"name": "x", "shape": [channels, side, side + 1]}], outputs)
         check(file, {"x": rng.uniform(-1, 1, (2, channels, side, side + 1)).astype(np.float32)}, tolerance=2e-5)
+
+
+MUTATIONS = {
+    "stride": [[1, 1], [2, 2], [3, 1], [7, 9], [32768, 32768]],
+    "pad": [[0, 0, 0, 0], [1, 0, 2, 1], [2, 2, 2, 2], [30, 0, 0, 0], [32768, 0, 32768, 0]],
+    "dilation": [[1, 1], [2, 3], [32768, 1]],
+    "groups": [1, 2, 4, 8, 3],
+    "kernel": [[1, 1], [2, 3], [9, 9], [32768, 32768]],
+    "axis": [1, 2, 3, 4, 5],
+    "start": [0, 1, -1, -9, 100, -(2**63), 2**63 - 1],
+    "stop": [0, 1, -1, 5, 100, -(2**63), 2**63 - 1],
+    "perm": [[0, 1, 2, 3], [0, 3, 2, 1], [0, 1, 2], [0, 4, 3, 2, 1]],
+    "shape": [[-1], [8, -1], [-1, 5, 1], [2**31, 1], [2**31, 2**31, 2**31, 2**31, -1], [640], [1, 1, 1, 1, 640]],
+    "scale": [[2, 2], [0.3, 1], [1 / 64, 1 / 64], [1.7, 2.3], [64, 64]],
+    "inputs": [["x"], ["a"], ["b", "a"], ["c", "x"], ["d", "b"]],
+    "weight": ["w", "w2", "w3"],
+}
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_changed_plans_run_as_the_oracle_says_or_are_refused(data):
+    """A sound plan with a few attributes changed: an error that names a layer, or the right result."""
+    weights = np.random.default_rng(0).standard_normal((8, 8, 3, 3)).astype(np.float32) / 8
+    layers = [
+        {"op": "conv", "inputs": ["x"], "output": "a", "weight": "w", "pad": [1, 1, 1, 1]}
+        | {"stride": [1, 1], "dilation": [1, 1], "groups": 1},
+        {"op": "max_pool", "inputs": ["a"], "output": "b", "kernel": [3, 3], "stride": [1, 1], "pad": [1, 1, 1, 1]},
+        {"op": "concat", "inputs": ["a", "b"], "output": "c", "axis": 1},
+        {"op": "slice", "inputs": ["c"], "output": "d", "axis": 1, "start": 0, "stop": 8},
+        {"op": "add", "inputs": ["d", "x"], "output": "e"},
+        {"op": "resize", "inputs": ["e"], "output": "f", "scale": [2, 2]},
+        {"op": "transpose", "inputs": ["f"], "output": "g", "perm": [0, 2, 3, 1]},
+        {"op": "softmax", "inputs": ["g"], "output": "h", "axis": 3},
+        {"op": "reshape", "inputs": ["h"], "output": "y", "shape": [-1]},
+    ]
+    tensors = {"w": weights, "w2": weights[:, :4], "w3": weights[:6, :, :1, :2]}
+    for _ in range(data.draw(st.integers(1, 4))):
+        key = data.draw(st.sampled_from(sorted(MUTATIONS)))
+        fitting = [layer for layer in layers if key in layer]
+        data.draw(st.sampled_from(fitting))[key] = data.draw(st.sampled_from(MUTATIONS[key]))
+    inputs = [{"name": "x", "shape": [8, 8, 10]}]
+    try:
+        network = Network(ModelFile("detector", "changed", inputs, layers, ["y", "e"], tensors))
+    except ModelFileError as error:
+        assert "layer" in str(error)
+        return
+    if any(np.prod(shape[1:]) > 2**20 for shape in network.outputs.values()):
+        return
+    x = np.random.default_rng(1).standard_normal((2, 8, 8, 10)).astype(np.float32)
+    got, expected = network.run(x, threads=2), plan_oracle.run(network.file, {"x": x})
+    for name, reference in expected.items():
+        assert got[name].shape == reference.shape
+        np.testing.assert_allclose(got[name], reference, atol=2e-5)
 
 
 # ---------------------------------------------------------------- the interface

@@ -179,6 +179,8 @@ def _check_layer(layer: Mapping[str, Any], values: set[str], tensors: Mapping[st
         if not isinstance(source, str) or (source not in values and source not in tensors):
             raise ModelFileError(f"reads {str(source)[:80]!r}, which is no earlier value and no tensor")
         if source not in values:
+            if kind not in ("add", "sub", "mul", "div"):
+                raise ModelFileError(f"{kind} takes no constants, got {source!r}")
             _check_constant(source, tensors[source])
     if not any(source in values for source in sources):
         raise ModelFileError("reads constants alone")
