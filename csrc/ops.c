@@ -202,10 +202,10 @@ static void run_resize(const xn_task *task)
     float *y = task->out;
     for (int64_t n = 0; n < out->dims[0]; n++) {
         for (int64_t oy = 0; oy < out->dims[1]; oy++) {
-            int64_t iy = (int64_t)floorf((float)oy / l->scale[0]);
+            int64_t iy = (int64_t)floor((double)oy / l->scale[0]);
             iy = iy < in->dims[1] ? iy : in->dims[1] - 1;
             for (int64_t ox = 0; ox < out->dims[2]; ox++, y += c) {
-                int64_t ix = (int64_t)floorf((float)ox / l->scale[1]);
+                int64_t ix = (int64_t)floor((double)ox / l->scale[1]);
                 ix = ix < in->dims[2] ? ix : in->dims[2] - 1;
                 memcpy(y, task->in[0] + ((n * in->dims[1] + iy) * in->dims[2] + ix) * c,
                        (size_t)c * sizeof *y);

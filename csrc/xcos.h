@@ -141,7 +141,7 @@ typedef enum {
     XCOS_OP_SOFTMAX,    /* axis */
     XCOS_OP_TRANSPOSE,  /* perm, perm[0] == 0 */
     XCOS_OP_RESHAPE,    /* shape: dimensions after the batch, one may be -1 */
-    XCOS_OP_RESIZE,     /* nearest, source index = floor(i / scale) */
+    XCOS_OP_RESIZE,     /* nearest: size floor(n * scale), source index floor(i / scale) */
     XCOS_OP_COUNT
 } xcos_op;
 
@@ -166,7 +166,8 @@ typedef struct {
     int rank; /* of perm or shape */
     int perm[XCOS_MAX_RANK];
     int64_t shape[XCOS_MAX_RANK];
-    float scale[2], epsilon, lo, hi;
+    double scale[2];
+    float epsilon, lo, hi;
     xcos_tensor weight, bias;            /* conv, linear; prelu: weight = slope */
     xcos_tensor gamma, beta, mean, var;  /* batch norm */
 } xcos_layer;

@@ -275,6 +275,11 @@ RESIZES = [
         13,
         {"s": np.float32([1, 1, 1.5, 0.5])},
     ),
+    (
+        'Resize <mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"> (x, , s)',
+        11,
+        {"s": np.float32([1, 1, 1.7, 2.3])},
+    ),
     ("Resize (x, , s)", 13, {"s": np.float32([1, 1, 2, 3])}),  # half_pixel, round_prefer_floor
     ("Resize (x, , , z)", 13, {"z": ints(1, 3, 18, 20)}),
     ("Resize <axes=[2,3]> (x, , s)", 18, {"s": np.float32([4, 2])}),

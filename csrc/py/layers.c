@@ -228,7 +228,7 @@ static int read_attributes(xpy_build *b, PyObject *dict, xcos_layer *l)
         int ok = scale && PySequence_Check(scale) && PySequence_Size(scale) == 2;
         for (int i = 0; ok && i < 2; i++) {
             PyObject *x = PySequence_GetItem(scale, i);
-            l->scale[i] = x ? (float)PyFloat_AsDouble(x) : -1;
+            l->scale[i] = x ? PyFloat_AsDouble(x) : -1;
             Py_XDECREF(x);
             ok = !PyErr_Occurred();
         }

@@ -176,7 +176,7 @@ def _factors(graph: Graph, node: Node, shape: Sequence[Size]) -> list[float]:
     axes = node.get("axes", list(range(len(factors))))
     result = [1.0] * 4
     for axis, factor in zip(axes, factors, strict=True):
-        result[axis] = float(factor)
+        result[axis] = float(str(np.float32(factor)))  # 2.3 as it was meant, not as float32 holds it
     if not all(math.isfinite(factor) and 1 / 64 <= factor <= 64 for factor in result):
         raise Refusal(f"scales {result}; expected 1/64 to 64")
     return result
@@ -197,8 +197,8 @@ def _factors_from_sizes(graph: Graph, node: Node, shape: Sequence[Size]) -> list
             result[axis] = size.coefficient / old.coefficient
         elif isinstance(size, int) and isinstance(old, int):
             result[axis] = size / old
-            if math.floor(old * float(np.float32(result[axis]))) != size:
-                raise Refusal(f"the ratio of {size} to {old} is no number that float32 holds well enough")
+            if math.floor(old * result[axis]) != size:
+                raise Refusal(f"no number times {old} gives {size}")
         else:
             raise Refusal(f"resizes {old} to {size}, no fixed ratio")
     return result
@@ -217,7 +217,7 @@ def _is_floor(size: Size, factor: float, transformation: str, rounding: str) -> 
     index = np.arange(count, dtype=np.float64)
     position: Array
     picked: Array
-    expected = np.minimum(np.floor(index / np.float32(factor)), source - 1)
+    expected = np.minimum(np.floor(index / factor), source - 1)
     if transformation == "asymmetric":
         position = index / factor
     elif transformation == "half_pixel" or (transformation == "pytorch_half_pixel" and count > 1):
