@@ -16,11 +16,13 @@ enum {
                                   a quarter of a small second-level cache */
     MAX_BLOCK_TILES = 16,
     ROWS_PER_ITEM = 4,         /* of a depthwise convolution */
+    MAX_MERGED_CHANNELS = 16,  /* of which a kernel row becomes one tap */
 };
 
 static bool is_depthwise(const xn_conv *g)
 {
-    return g->groups > 1 && g->groups == g->c && g->groups == g->o && g->kh <= MAX_DEPTHWISE_KERNEL;
+    return g->groups == g->c && g->groups == g->o && g->kh <= MAX_DEPTHWISE_KERNEL &&
+           g->kh * g->kw > 1;
 }
 
 /* Cost of multiplying `rows` transformed pixels with weights of `planes` C x O matrices, in
@@ -84,8 +86,16 @@ typedef struct {
     const xn_task *task;
     int64_t rows, tiles, blocks; /* pixels; tiles of at most mr; blocks of step->tiles tiles */
     int panels, splits;          /* of one group; work items that share the panels of a block */
-    int64_t pointers;            /* floats of scratch per worker */
+    int64_t pointers, per_worker; /* floats of scratch: addresses; and patches of rows */
 } gemm_job;
+
+/* With few channels (the first layer has three) a tap is too short for a tile's loop over
+ * depth. The taps of one kernel row lie side by side in NHWC, and so do their packed
+ * weights: the row becomes one tap. */
+static bool merges_rows(const xn_conv *g)
+{
+    return g->c <= MAX_MERGED_CHANNELS && g->kw > 1 && g->dx == 1 && g->groups == 1;
+}
 
 static gemm_job gemm_shape(const xn_task *task, const xcos_net *net, const xn_step *step)
 {
@@ -99,32 +109,75 @@ static gemm_job gemm_shape(const xn_task *task, const xcos_net *net, const xn_st
         int64_t wanted = (2 * step->threads + job.blocks * g->groups - 1) / (job.blocks * g->groups);
         job.splits = wanted < job.panels ? (int)wanted : job.panels;
     }
-    job.pointers = (int64_t)step->tiles * net->kernels->mr * g->kh * g->kw * 2;
+    const int64_t taps = (int64_t)step->tiles * net->kernels->mr * g->kh * g->kw;
+    job.pointers = taps * 2; /* an address takes the room of two floats */
+    job.per_worker = job.pointers + (merges_rows(g) ? taps * g->c : 0);
     return job;
 }
 
-/* Addresses of the inputs of pixels [first, first + m), for each tap m of them. */
-static void point(const xn_task *task, int64_t first, int m, const float **a)
+/* Addresses of the inputs of pixels [first, first + m): a[tap*m + i]. */
+static void point_pixels(const xn_task *task, int64_t first, int m, const float **a)
+{
+    for (int i = 0; i < m; i++)
+        a[i] = task->in[0] + (first + i) * task->step->conv.c;
+}
+
+static void point_taps(const xn_task *task, int64_t first, int m, const float **a)
 {
     const xn_conv *g = &task->step->conv;
-    const float *x = task->in[0];
-    if (g->kh == 1 && g->kw == 1 && g->sy == 1 && g->sx == 1 && !g->top && !g->left &&
-        g->oh == g->h && g->ow == g->w) {
-        for (int i = 0; i < m; i++)
-            a[i] = x + (first + i) * g->c;
-        return;
-    }
+    int ox = (int)(first % g->ow), oy = (int)(first / g->ow % g->oh);
+    const float *image = task->in[0] + first / g->ow / g->oh * ((int64_t)g->h * g->w * g->c);
     for (int i = 0; i < m; i++) {
-        int64_t pixel = first + i;
-        int ox = (int)(pixel % g->ow), oy = (int)(pixel / g->ow % g->oh);
-        const float *image = x + pixel / g->ow / g->oh * ((int64_t)g->h * g->w * g->c);
         const float **at = a + i;
         for (int r = 0; r < g->kh; r++) {
-            int y = oy * g->sy - g->top + r * g->dy;
+            const int y = oy * g->sy - g->top + r * g->dy;
             for (int s = 0; s < g->kw; s++, at += m) {
-                int xx = ox * g->sx - g->left + s * g->dx;
-                bool inside = y >= 0 && y < g->h && xx >= 0 && xx < g->w;
-                *at = inside ? image + ((int64_t)y * g->w + xx) * g->c : task->net->zeros;
+                const int x = ox * g->sx - g->left + s * g->dx;
+                const bool inside = y >= 0 && y < g->h && x >= 0 && x < g->w;
+                *at = inside ? image + ((int64_t)y * g->w + x) * g->c : task->net->zeros;
+            }
+        }
+        if (++ox == g->ow) {
+            ox = 0;
+            if (++oy == g->oh) {
+                oy = 0;
+                image += (int64_t)g->h * g->w * g->c;
+            }
+        }
+    }
+}
+
+/* The same for merged rows; those that leave the map at a side are copied to `patches`, with
+ * room for m*kh of them. */
+static void point_rows(const xn_task *task, int64_t first, int m, const float **a, float *patches)
+{
+    const xn_conv *g = &task->step->conv;
+    const int64_t length = (int64_t)g->kw * g->c;
+    int ox = (int)(first % g->ow), oy = (int)(first / g->ow % g->oh);
+    const float *image = task->in[0] + first / g->ow / g->oh * ((int64_t)g->h * g->w * g->c);
+    for (int i = 0; i < m; i++) {
+        const int x = ox * g->sx - g->left;
+        const int cut = x < 0 ? -x : 0, end = x + g->kw > g->w ? g->w - x : g->kw;
+        for (int r = 0; r < g->kh; r++) {
+            const int y = oy * g->sy - g->top + r * g->dy;
+            if (y < 0 || y >= g->h || cut >= end) {
+                a[r * m + i] = task->net->zeros;
+            } else if (end - cut == g->kw) {
+                a[r * m + i] = image + ((int64_t)y * g->w + x) * g->c;
+            } else {
+                memset(patches, 0, (size_t)length * sizeof *patches);
+                memcpy(patches + (int64_t)cut * g->c,
+                       image + ((int64_t)y * g->w + x + cut) * g->c,
+                       (size_t)((end - cut) * g->c) * sizeof *patches);
+                a[r * m + i] = patches;
+                patches += length;
+            }
+        }
+        if (++ox == g->ow) {
+            ox = 0;
+            if (++oy == g->oh) {
+                oy = 0;
+                image += (int64_t)g->h * g->w * g->c;
             }
         }
     }
@@ -137,13 +190,18 @@ static void gemm_block(void *context, int64_t index, int worker)
     const xn_step *step = task->step;
     const xn_conv *g = &step->conv;
     const xk_table *k = task->net->kernels;
-    const int taps = g->kh * g->kw, depth = g->c / g->groups, outputs = g->o / g->groups;
+    const bool merged = merges_rows(g);
+    const bool product = g->kh * g->kw == 1 && g->sy == 1 && g->sx == 1 && g->oh == g->h &&
+                         g->ow == g->w && !g->top && !g->left;
+    const int taps = merged ? g->kh : g->kh * g->kw, outputs = g->o / g->groups;
+    const int depth = merged ? g->kw * g->c : g->c / g->groups;
     const int64_t part = index % job->splits, block = index / job->splits % job->blocks;
     const int64_t group = index / job->splits / job->blocks;
     const int64_t t0 = block * job->tiles / job->blocks, t1 = (block + 1) * job->tiles / job->blocks;
     const int p0 = (int)(part * job->panels / job->splits);
     const int p1 = (int)((part + 1) * job->panels / job->splits);
-    const float **a = (const float **)(task->scratch + worker * job->pointers);
+    const float **a = (const float **)(task->scratch + worker * job->per_worker);
+    float *patches = task->scratch + worker * job->per_worker + job->pointers;
 
     /* Tiles share the rows evenly, so that none is left with a few. */
     int64_t first[MAX_BLOCK_TILES + 1];
@@ -152,7 +210,12 @@ static void gemm_block(void *context, int64_t index, int worker)
     for (int64_t t = 0; t < t1 - t0; t++) {
         const float **at = a + t * k->mr * taps;
         int m = (int)(first[t + 1] - first[t]);
-        point(task, first[t], m, at);
+        if (product)
+            point_pixels(task, first[t], m, at);
+        else if (merged)
+            point_rows(task, first[t], m, at, patches + t * k->mr * taps * depth);
+        else
+            point_taps(task, first[t], m, at);
         for (int i = 0; group && i < m * taps; i++)
             at[i] += at[i] == task->net->zeros ? 0 : group * depth;
     }
@@ -188,7 +251,7 @@ static void run_gemm(const xn_task *original)
     gemm_job job = gemm_shape(&task, task.net, task.step);
     if (task.step->node->pre_scale)
         task.in[0] =
-            xn_affine_input(original, original->scratch + job.pointers * task.step->threads);
+            xn_affine_input(original, original->scratch + job.per_worker * task.step->threads);
     job.task = &task;
     xc_parallel(task.step->threads, job.blocks * job.splits * task.step->conv.groups, gemm_block,
                 &job);
@@ -267,7 +330,7 @@ void xn_conv_plan(const xcos_net *net, const xn_node *node, xn_step *step)
         int64_t tiles = BLOCK_BYTES / ((int64_t)net->kernels->mr * g->c * (int64_t)sizeof(float));
         step->tiles = tiles < 1 ? 1 : tiles > MAX_BLOCK_TILES ? MAX_BLOCK_TILES : (int)tiles;
         step->run = run_gemm;
-        step->scratch_floats = gemm_shape(NULL, net, step).pointers * step->threads;
+        step->scratch_floats = gemm_shape(NULL, net, step).per_worker * step->threads;
         if (node->pre_scale)
             step->scratch_floats += xn_count(in);
     }

@@ -185,7 +185,9 @@ xcos_status xcos_net_finish(xcos_net *net, xcos_error *err)
             for (int j = 0; j < w->rank; j++)
                 count *= w->dims[j];
             net->weight_floats += count;
-            widest = w->dims[1] > widest ? w->dims[1] : widest;
+            /* a row of taps may count as one pixel, see conv.c */
+            const int64_t width = w->dims[1] * (w->rank == 4 ? w->dims[3] : 1);
+            widest = width > widest ? width : widest;
         }
     }
     if (!(net->zeros = xn_alloc((size_t)widest * sizeof(float))))

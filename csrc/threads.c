@@ -1,5 +1,6 @@
 /* threads.c: how many threads to use when nobody says. */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,9 @@
 #include "xcos.h"
 
 /* CPUs that the cgroup's quota allows, rounded up, or 0 for no limit. */
-static int cgroup_cpus(void)
+static int quota_cpus;
+
+static void read_quota(void)
 {
     long long quota = -1, period = 0;
     FILE *f = fopen("/sys/fs/cgroup/cpu.max", "r"); /* cgroup v2: "max 100000" or "150000 100000" */
@@ -27,9 +30,9 @@ static int cgroup_cpus(void)
         }
     }
     if (quota <= 0 || period <= 0)
-        return 0;
+        return;
     long long cpus = (quota + period - 1) / period;
-    return cpus > 1024 ? 0 : (int)cpus;
+    quota_cpus = cpus > 1024 ? 0 : (int)cpus;
 }
 
 int xcos_default_threads(void)
@@ -49,8 +52,9 @@ int xcos_default_threads(void)
 #endif
     if (cpus < 1)
         cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    int quota = cgroup_cpus();
-    if (quota && quota < cpus)
-        cpus = quota;
+    static pthread_once_t once = PTHREAD_ONCE_INIT; /* reading two files at each call would tell */
+    pthread_once(&once, read_quota);
+    if (quota_cpus && quota_cpus < cpus)
+        cpus = quota_cpus;
     return cpus < 1 ? 1 : cpus;
 }
