@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from . import _safetensors
 from ._plan_check import check_plan, is_number
+from .calibration import check_calibration
 from .errors import ModelFileError
 
 FORMAT = 1
@@ -38,6 +39,7 @@ class ModelFile:
     head : ``{"kind": "xcos", "grid", "embedding", "temperature", "normalization"}``, or None.
     thresholds : decision thresholds by name of the score, in the score's own unit (-1 to 1).
     thresholds_from, license, origin, training : prose.
+    calibration : what scores mean on a named data set, made by `xcos.calibrate`; None without.
     """
 
     kind: str
@@ -53,6 +55,7 @@ class ModelFile:
     license: str = ""
     origin: str = ""
     training: str = ""
+    calibration: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -68,6 +71,7 @@ class ModelFile:
         _check_head(self.head, self.outputs, self.tensors)
         if not isinstance(self.thresholds, Mapping) or not all(map(is_number, self.thresholds.values())):
             raise ModelFileError("thresholds must be an object of numbers")
+        check_calibration(self.calibration)
 
     def __repr__(self) -> str:
         sizes = f"{len(self.layers)} layers, {len(self.tensors)} tensors"

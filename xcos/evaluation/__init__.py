@@ -1,0 +1,22 @@
+"""Benchmarks: run them, compare models on them, calibrate scores by them, look at what went wrong."""
+
+from .calibrate import calibrate
+from .groups import GroupRate
+from .protocol import Folds, Roc, cllr, min_cllr
+from .report import Mistake, Report
+from .run import compare_models, evaluate
+from .table import Table
+
+__all__ = [
+    "Folds",
+    "GroupRate",
+    "Mistake",
+    "Report",
+    "Roc",
+    "Table",
+    "calibrate",
+    "cllr",
+    "compare_models",
+    "evaluate",
+    "min_cllr",
+]

@@ -1,0 +1,113 @@
+"""Features of the images of a data set, kept in a folder so that nothing is computed twice.
+
+    DIR/<digest of the network>-<digest of the images>/00000.npz, 00001.npz, …
+
+One part holds the features of PART images; it appears whole or not at all. Whatever interrupts an evaluation
+costs the part at hand alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import secrets
+import time
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from .. import _core
+from ..datasets import Pairs
+from ..features import Features
+from ..model import Model
+from ..model_file import ModelFile
+from ..progress import Progress, batches
+
+PART = 512  # images; 4 MB of features
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """Features of the images in use of a data set.
+
+    features  of the images that could be used, with `flip` those of image and mirror image together
+    position  (M,) where the features of each image of the data set are; -1: there are none
+    failed    image and message, for those in use that could not be used
+    seconds   what computing the features took, also when they were kept from earlier
+    """
+
+    features: Features
+    position: np.ndarray[tuple[int], np.dtype[np.intp]]
+    failed: tuple[tuple[int, str], ...]
+    seconds: float
+
+
+def network_digest(file: ModelFile) -> str:
+    """SHA-256, in hex, of what features depend on: plan, weights, preprocessing, and the version of xcos."""
+    parts = (file.inputs, file.layers, file.outputs, file.preprocess, file.head, _core.__version__)
+    total = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+    for name in sorted(file.tensors):
+        total.update(name.encode())
+        total.update(np.ascontiguousarray(file.tensors[name]))
+    return total.hexdigest()
+
+
+def see(
+    model: Model, pairs: Pairs, *, flip: bool, cache: str | os.PathLike[str] | None, threads: int | None,
+    progress: Progress,
+) -> Seen:
+    """Features of all images of `pairs` that are in use, from `cache` where it has them."""
+    folder = None
+    if cache is not None:
+        flipped = "-flip" if flip else ""
+        folder = Path(cache) / f"{network_digest(model.file)[:16]}-{pairs.digest()[:16]}{flipped}"
+        folder.mkdir(parents=True, exist_ok=True)
+    used = pairs.used
+    position = np.full(len(pairs.images), -1, np.intp)
+    stacks: list[Features] = []
+    failed: list[tuple[int, str]] = []
+    seconds = 0.0
+    done = 0
+    for k, part in enumerate(batches(used, PART if folder else 64, progress, pairs.name)):
+        index, features, problems, took = _part(model, pairs, part, flip, threads, folder and folder / f"{k:05d}.npz")
+        position[index] = np.arange(done, done + len(index))
+        done += len(index)
+        stacks.append(features)
+        failed += problems
+        seconds += took
+    return Seen(Features.concatenate(stacks), position, tuple(failed), seconds)
+
+
+def _part(
+    model: Model, pairs: Pairs, part: np.ndarray[tuple[int], np.dtype[np.intp]], flip: bool, threads: int | None,
+    path: Path | None,
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], Features, list[tuple[int, str]], float]:
+    if path and path.exists():
+        try:
+            with np.load(path) as held:
+                failed = list(zip(held["failed"].tolist(), held["messages"].tolist(), strict=True))
+                return held["index"], Features(held["grid"], held["embedding"]), failed, float(held["seconds"])
+        except (BadZipFile, KeyError, ValueError, OSError):
+            pass  # damaged: made again
+    begin = time.perf_counter()
+    read = (pairs.images[i] for i in part)
+    seen = list(model.stream(read, aligned=pairs.aligned, flip=flip, threads=threads, skip_failed=True))
+    index = part[np.concatenate([batch.index for batch in seen])]
+    failed = [(int(part[i]), message) for batch in seen for i, message in batch.failed]
+    features = Features.concatenate(batch.features for batch in seen)
+    seconds = time.perf_counter() - begin
+    if path:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            with open(temporary, "xb") as file:
+                np.savez(
+                    file, grid=features.grid, embedding=features.embedding, index=index, seconds=seconds,
+                    failed=np.array([i for i, _ in failed], np.intp), messages=np.array([m for _, m in failed], str),
+                )
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return index, features, failed, seconds

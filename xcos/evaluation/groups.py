@@ -1,0 +1,76 @@
+"""Error rates of groups of people, with confidence intervals, for audits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SEED = 20  # the bootstrap gives the same interval every time
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRate:
+    """How often one kind of error happens in one group.
+
+    column, group  where the group stands in the data
+    kind           "false match" (among pairs of two people) or "false non-match" (among pairs of one)
+    errors, pairs  counts
+    rate           errors / pairs
+    low, high      ends of the confidence interval
+    """
+
+    column: str
+    group: str
+    kind: str
+    errors: int
+    pairs: int
+    rate: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+
+def group_rates(
+    columns: Mapping[str, NDArray[np.str_]], wrong: NDArray[np.bool_], same: NDArray[np.bool_], interval: str,
+    confidence: float,
+) -> list[GroupRate]:
+    """Rates of both kinds of error for every group that has pairs of that kind. See ``Report.groups``."""
+    intervals = {"wilson": wilson, "bootstrap": bootstrap}
+    if interval not in intervals:
+        raise ValueError(f"interval: expected 'wilson' or 'bootstrap', got {interval!r}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence: expected a share between 0 and 1, got {confidence}")
+    rates = []
+    for column, values in columns.items():
+        for group in np.unique(values):
+            for kind, of_kind in (("false match", ~same), ("false non-match", same)):
+                chosen = wrong[of_kind & (values == group)]
+                if len(chosen):
+                    errors, n = int(chosen.sum()), len(chosen)
+                    low, high = intervals[interval](errors, n, confidence)
+                    rates.append(GroupRate(column, str(group), kind, errors, n, errors / n, low, high))
+    return rates
+
+
+def wilson(errors: int, n: int, confidence: float) -> tuple[float, float]:
+    """Wilson's score interval, sound also for rates near 0 and for small groups."""
+    from scipy.stats import binomtest
+
+    found = binomtest(errors, n).proportion_ci(confidence, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def bootstrap(errors: int, n: int, confidence: float) -> tuple[float, float]:
+    """Percentiles of the rate over resampled pairs. Says [0, 0] where no error was seen: prefer Wilson's there."""
+    # Resampling n pairs of which `errors` are wrong draws a binomial number of wrong ones.
+    resampled = np.random.default_rng(SEED).binomial(n, errors / n, RESAMPLES) / n
+    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)

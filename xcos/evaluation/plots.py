@@ -1,0 +1,139 @@
+"""Curves of benchmarks, by matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+try:
+    from matplotlib.figure import Figure
+except ImportError:
+    raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from .report import Report
+
+# Okabe and Ito's colours, told apart by colour-blind readers too; line styles change with every round of them.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_STYLES = ("-", "--", ":")
+_SAME, _DIFFERENT = "#2166ac", "#b2182b"  # as in the figures of explanations
+_QUIET = "#666666"
+_SIZE = (13.5, 4.3)  # inches
+_RATES = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5)  # ticks of the DET curve
+BINS = 10  # of the reliability plot
+
+
+def reports(chosen: Sequence[Report], axes: Any = None) -> tuple[Figure, Any]:
+    """ROC and DET of all reports, and the score histograms of the first, in three axes or a new pyplot figure."""
+    if axes is None:
+        from matplotlib import pyplot
+
+        axes = pyplot.figure(figsize=_SIZE, layout="constrained").subplots(1, 3)
+    if len(axes) != 3:
+        raise ValueError(f"ax: expected three axes, got {len(axes)}")
+    _roc(axes[0], chosen)
+    _det(axes[1], chosen)
+    _histogram(axes[2], chosen[0])
+    return axes[0].get_figure(root=True), axes
+
+
+def render(chosen: Sequence[Report], kind: str) -> bytes:
+    """The figure of ``reports`` as a file of `kind` (png, pdf, svg); touches no pyplot state."""
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    reports(chosen, figure.subplots(1, 3))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=110)
+    return buffer.getvalue()
+
+
+def reliability(report: Report, ax: Axes | None = None) -> tuple[Figure, Axes]:
+    """Share of pairs of one person among those of a calibrated probability, at even prior odds."""
+    if report.llr is None:
+        raise ValueError(f"model {report.model!r} has no calibration of {report.metric!r}: see xcos.calibrate")
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.figure(figsize=(5, 4.6), layout="constrained").add_subplot()
+    from .protocol import balanced
+
+    p = 1 / (1 + np.exp(-report.llr))
+    weights = balanced(report.same)
+    which = np.minimum((p * BINS).astype(int), BINS - 1)
+    total, hits, mean = (np.bincount(which, w, BINS) for w in (weights, weights * report.same, weights * p))
+    some = total > 0
+    ax.plot([0, 1], [0, 1], color=_QUIET, linewidth=1, label="ideal")
+    ax.plot(mean[some] / total[some], hits[some] / total[some], "o-", color=_COLOURS[0], label=report.model)
+    for x, y, n in zip(mean[some] / total[some], hits[some] / total[some], np.bincount(which, minlength=BINS)[some],
+                       strict=True):
+        ax.annotate(f"{n}", (x, y), textcoords="offset points", xytext=(6, -9), fontsize=7, color=_QUIET)
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel="calibrated probability at even prior odds",
+           ylabel="share of pairs of one person")
+    ax.set_title(f"{report.dataset}: Cllr {report.cllr:.3f} bits, at least {report.min_cllr:.3f}", fontsize=10)
+    ax.legend(loc="upper left", fontsize=8, frameon=False)
+    _tidy(ax)
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # only removed axes have none
+    return figure, ax
+
+
+def _roc(ax: Axes, chosen: Sequence[Report]) -> None:
+    for i, report in enumerate(chosen):
+        floor = 0.5 / int((~report.same).sum())  # where a rate of 0 is drawn: under that of one pair
+        ax.step(np.maximum(report.roc.far, floor), report.roc.tar, where="post", **_line(i),
+                label=f"{_title(report, chosen)}: AUC {report.auc:.4f}")
+    ax.set(xscale="log", xlim=(None, 1), xlabel="false accept rate", ylabel="true accept rate", title="ROC")
+    ax.legend(fontsize=8, loc="lower right", frameon=False)
+    _tidy(ax)
+
+
+def _det(ax: Axes, chosen: Sequence[Report]) -> None:
+    """Both error rates on the scale of normal deviates, where normally distributed scores give straight lines."""
+    from scipy.stats import norm
+
+    for i, report in enumerate(chosen):
+        low, high = 0.5 / len(report.same), 1 - 0.5 / len(report.same)
+        far, frr = (norm.ppf(np.clip(x, low, high)) for x in (report.roc.far, report.roc.frr))
+        ax.step(far, frr, where="post", **_line(i), label=f"{_title(report, chosen)}: EER {report.eer:.2%}")
+    places = norm.ppf(_RATES)
+    ax.axline((0, 0), slope=1, color=_QUIET, linewidth=0.7)
+    ax.set(xlim=(places[0], places[-1]), ylim=(places[0], places[-1]), xlabel="false accept rate",
+           ylabel="false reject rate", title="DET")
+    ax.set_xticks(places, [f"{rate:.4g}" for rate in _RATES])
+    ax.set_yticks(places, [f"{rate:.4g}" for rate in _RATES])
+    ax.legend(fontsize=8, loc="upper right", frameon=False)
+    _tidy(ax)
+
+
+def _histogram(ax: Axes, report: Report) -> None:
+    bins = np.linspace(report.scores.min(), report.scores.max(), 61)
+    for of_one, colour, label in ((True, _SAME, "one person"), (False, _DIFFERENT, "two people")):
+        ax.hist(report.scores[report.same == of_one], bins, color=colour, alpha=0.55, label=label)
+    ax.axvline(report.threshold, color="#222222", linewidth=1.2, label=f"threshold {report.threshold:.3f}")
+    ax.set(xlabel="score", ylabel="pairs", title=f"{report.metric} on {report.dataset}")
+    ax.legend(fontsize=8, frameon=False)
+    _tidy(ax)
+
+
+def _title(report: Report, chosen: Sequence[Report]) -> str:
+    """What tells this report from the others; the metric at least."""
+    parts = [report.metric + " + flip" * report.flip]
+    for key in ("model", "dataset"):
+        if len({getattr(other, key) for other in chosen}) > 1:
+            parts.append(str(getattr(report, key)))
+    return ", ".join(parts)
+
+
+def _line(i: int) -> dict[str, Any]:
+    return {"color": _COLOURS[i % len(_COLOURS)], "linestyle": _STYLES[i // len(_COLOURS) % len(_STYLES)], "linewidth": 1.6}
+
+
+def _tidy(ax: Axes) -> None:
+    ax.grid(color="#dddddd", linewidth=0.6)
+    ax.set_axisbelow(True)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)

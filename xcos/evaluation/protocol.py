@@ -1,0 +1,163 @@
+"""Figures of a verification benchmark, from scores and labels. Curves and areas are scikit-learn's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+# Thresholds of the xCos reference: -1, -0.995 ... 1.
+REFERENCE_THRESHOLDS = np.arange(-200, 201) * 0.005
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Folds:
+    """Accuracy over K folds, each with the threshold that is best on the K - 1 others.
+
+    accuracies  (K,) share of the fold's pairs that `score > threshold` decides rightly
+    thresholds  (K,) the threshold used on each fold
+    """
+
+    accuracies: Doubles
+    thresholds: Doubles
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over the folds."""
+        return float(self.accuracies.mean())
+
+    @property
+    def std(self) -> float:
+        """Standard deviation over the folds (of the population: divided by K)."""
+        return float(self.accuracies.std())
+
+    @property
+    def threshold(self) -> float:
+        """Mean over the folds."""
+        return float(self.thresholds.mean())
+
+    def __repr__(self) -> str:
+        n = len(self.accuracies)
+        return f"Folds({self.accuracy:.2%} ± {self.std:.2%} over {n} folds, threshold {self.threshold:.4f})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Roc:
+    """Receiver operating characteristic, one point for each threshold, strictest first.
+
+    far         (T,) false accept rate: share of pairs of two people over the threshold
+    tar         (T,) true accept rate: share of pairs of one person over it; 1 - tar is the DET curve's other axis
+    thresholds  (T,) a pair is accepted when score >= threshold; the first is infinite
+    """
+
+    far: Doubles
+    tar: Doubles
+    thresholds: Doubles
+
+    @property
+    def frr(self) -> Doubles:
+        """(T,) false reject rate, 1 - tar."""
+        return 1 - self.tar
+
+
+def fold_numbers(n: int, folds: int) -> NDArray[np.intp]:
+    """(n,) the fold of each pair: `folds` runs in file order, the first n % folds of them longer by one."""
+    if n < folds:
+        raise ValueError(f"expected at least one pair for each of {folds} folds, got {n}")
+    return np.repeat(np.arange(folds), [len(part) for part in np.array_split(np.arange(n), folds)])
+
+
+def reference_folds(scores: NDArray[Any], same: Bools, fold: NDArray[np.intp]) -> Folds:
+    """The protocol of the xCos reference: thresholds -1, -0.995 ... 1, `score > threshold`, the lowest of the best."""
+    right = (scores[None] > REFERENCE_THRESHOLDS[:, None]) == same[None]  # (thresholds, pairs)
+    accuracies, thresholds = [], []
+    for k in np.unique(fold):
+        best = int(right[:, fold != k].sum(1).argmax())
+        accuracies.append(right[best, fold == k].mean())
+        thresholds.append(REFERENCE_THRESHOLDS[best])
+    return Folds(np.array(accuracies), np.array(thresholds))
+
+
+def exact_folds(scores: NDArray[Any], same: Bools, fold: NDArray[np.intp]) -> Folds:
+    """All observed scores as thresholds, `score > threshold`, the lowest of the best: no grid to miss one between."""
+    scores = scores.astype(np.float64)
+    accuracies, thresholds = [], []
+    for k in np.unique(fold):
+        threshold = best_threshold(scores[fold != k], same[fold != k])
+        accuracies.append(((scores[fold == k] > threshold) == same[fold == k]).mean())
+        thresholds.append(threshold)
+    return Folds(np.array(accuracies), np.array(thresholds))
+
+
+def best_threshold(scores: Doubles, same: Bools) -> float:
+    """The lowest observed score t for which `score > t` is right most often; just below all where that is best."""
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    # With the threshold at ordered[i], the pairs up to i are rejected: right are the others among them.
+    gain = np.cumsum(np.where(same[order], -1, 1))
+    last = np.append(ordered[1:] != ordered[:-1], True)  # of equal scores, all lie on one side
+    candidates = np.append(np.nextafter(ordered[0], -np.inf), ordered[last])
+    return float(candidates[int(np.append(0, gain[last]).argmax())])
+
+
+def roc(scores: NDArray[Any], same: Bools) -> Roc:
+    """All points of the curve. Raises ValueError unless there are pairs of both kinds."""
+    from sklearn.metrics import roc_curve
+
+    if same.all() or not same.any():
+        raise ValueError(f"expected pairs of one person and of two, got {int(same.sum())} and {int((~same).sum())}")
+    return Roc(*roc_curve(same, scores, drop_intermediate=False))
+
+
+def area(curve: Roc) -> float:
+    """Area under the curve."""
+    from sklearn.metrics import auc
+
+    return float(auc(curve.far, curve.tar))
+
+
+def equal_error_rate(curve: Roc) -> float:
+    """Where false accept and false reject rate meet, between the two points around it on a straight line."""
+    gap = curve.far - curve.frr  # rises from -1 to 1
+    i = int(np.argmax(gap >= 0))
+    if gap[i] == 0 or i == 0:
+        return float(curve.far[i])
+    part = -gap[i - 1] / (gap[i] - gap[i - 1])
+    return float(curve.far[i - 1] + part * (curve.far[i] - curve.far[i - 1]))
+
+
+def tar_at_far(curve: Roc, negatives: int) -> dict[float, float]:
+    """The best true accept rate at false accept rates of at most 1e-1 … 1e-6, as far down as one pair is that share."""
+    rates = [10.0**-k for k in range(1, 7) if 10**k <= negatives]
+    return {rate: float(curve.tar[curve.far <= rate].max()) for rate in rates}
+
+
+def cllr(llr: NDArray[Any], same: Bools) -> float:
+    """Cost of log-likelihood ratios in bits: 0 perfect, 1 as good as saying nothing, more: misleading.
+
+    Mean of log2(1 + 1/LR) over pairs of one person and of log2(1 + LR) over pairs of two, halved and summed
+    (Brümmer and du Preez, Computer Speech & Language 20, 2006).
+    """
+    x = np.asarray(llr, np.float64)
+    return float((np.logaddexp(0, -x[same]).mean() + np.logaddexp(0, x[~same]).mean()) / 2 / np.log(2))
+
+
+def min_cllr(scores: NDArray[Any], same: Bools) -> float:
+    """The least Cllr that a monotone map of these very scores can have (isotonic regression); 0 where they separate."""
+    from sklearn.isotonic import IsotonicRegression
+
+    weights = balanced(same)
+    p = IsotonicRegression(y_min=0, y_max=1).fit_transform(scores.astype(np.float64), same, weights)
+    with np.errstate(divide="ignore"):
+        return cllr(np.log(p) - np.log1p(-p), same)
+
+
+def balanced(same: Bools) -> Doubles:
+    """Weights that give pairs of one person and of two the same total: even prior odds."""
+    n = len(same)
+    return np.where(same, n / (2 * same.sum()), n / (2 * (~same).sum()))

@@ -1,0 +1,274 @@
+"""The result of a benchmark: figures, curves, the scores themselves, and the pairs that went wrong."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..datasets import Pairs
+from ..model import Model
+from ..results import PICTURES, Explanation, save
+from . import protocol
+from .groups import GroupRate, group_rates
+from .protocol import Folds, Roc
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A pair that the threshold decides wrongly.
+
+    index   which pair of the data set, counted from 0
+    same    whether both show one person: then it is a false non-match, else a false match
+    score   of the pair
+    margin  how far the score lies on the wrong side of the threshold, > 0 (0 on it)
+    names   what the two images are called
+    """
+
+    index: int
+    same: bool
+    score: float
+    margin: float
+    names: tuple[str, str]
+
+    @property
+    def kind(self) -> str:
+        return "false non-match" if self.same else "false match"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Report:
+    """One model and metric on one data set, made by ``xcos.evaluate``.
+
+    model, dataset, metric  what they are called
+    index       (N,) which pairs of the data set the scores are of: all, but for those with an image that failed
+    scores      (N,) float32, higher is more alike
+    same        (N,) bool labels
+    reference   Folds by the protocol of the xCos reference: thresholds -1, -0.995 ... 1
+    exact       Folds with all observed scores as thresholds
+    roc         Roc: all points; for the DET curve roc.far and roc.frr
+    auc         area under it
+    eer         equal error rate
+    tar_at_far  true accept rate by false accept rate: 1e-1, 1e-2 … as far as the pairs allow
+    llr         (N,) log-likelihood ratios of a calibrated model, else None; cllr and min_cllr (bits) belong to them
+    failed      name and message for images that could not be used; their pairs are left out
+    images      how many images are in use
+    seconds     what it took: "features" (of all images in use) and "compare" (of all pairs)
+    flip        features are those of each image and its mirror image together
+    """
+
+    model: str
+    dataset: str
+    metric: str
+    index: NDArray[np.intp]
+    scores: NDArray[np.float32]
+    same: NDArray[np.bool_]
+    reference: Folds
+    exact: Folds
+    roc: Roc
+    auc: float
+    eer: float
+    tar_at_far: dict[float, float]
+    llr: NDArray[np.float64] | None
+    failed: tuple[tuple[str, str], ...]
+    images: int
+    seconds: dict[str, float]
+    flip: bool
+    pairs: Pairs
+    model_: Model
+
+    @property
+    def accuracy(self) -> float:
+        """Mean accuracy by the reference protocol."""
+        return self.reference.accuracy
+
+    @property
+    def std(self) -> float:
+        """Its standard deviation over the folds."""
+        return self.reference.std
+
+    @property
+    def threshold(self) -> float:
+        """Mean of the folds' thresholds of the reference protocol; mistakes and rates of groups are told at it."""
+        return self.reference.threshold
+
+    @property
+    def seconds_per_pair(self) -> float:
+        """Time for the features of two images and their comparison, images used often counted once."""
+        return sum(self.seconds.values()) / max(len(self.scores), 1)
+
+    @property
+    def cllr(self) -> float | None:
+        """Cost of the log-likelihood ratios in bits; see ``protocol.cllr``."""
+        return None if self.llr is None else protocol.cllr(self.llr, self.same)
+
+    @property
+    def min_cllr(self) -> float:
+        """The least cost that a monotone map of the scores could have."""
+        return protocol.min_cllr(self.scores, self.same)
+
+    def __repr__(self) -> str:
+        return (
+            f"Report({self.model}, {self.metric} on {self.dataset}: {self.accuracy:.2%} ± {self.std:.2%} over "
+            f"{len(self.reference.accuracies)} folds, {len(self.scores)} pairs, AUC {self.auc:.4f}, EER {self.eer:.2%})"
+        )
+
+    def worst(self, n: int = 10, kind: str | None = None) -> list[Mistake]:
+        """The `n` pairs that are most wrong, worst first; `kind`: only "false match" or "false non-match"."""
+        if kind not in (None, "false match", "false non-match"):
+            raise ValueError(f"kind: expected 'false match' or 'false non-match', got {kind!r}")
+        margin = np.where(self.same, self.threshold - self.scores, self.scores - self.threshold)
+        wrong = (self.scores > self.threshold) != self.same
+        if kind:
+            wrong &= self.same == (kind == "false non-match")
+        found = np.flatnonzero(wrong)
+        found = found[np.argsort(-margin[found], kind="stable")][:n]
+        return [
+            Mistake(int(self.index[i]), bool(self.same[i]), float(self.scores[i]), float(margin[i]), self._names(i))
+            for i in found
+        ]
+
+    def _names(self, i: int) -> tuple[str, str]:
+        k = self.index[i]
+        return self.pairs.names[self.pairs.first[k]], self.pairs.names[self.pairs.second[k]]
+
+    def explain(self, index: int) -> Explanation:
+        """The explanation of pair `index` of the data set (as in ``Mistake.index``), always by the xCos score."""
+        first, second = (self.pairs.images[int(which[index])] for which in (self.pairs.first, self.pairs.second))
+        explained: Explanation = self.model_.explain(first, second, aligned=self.pairs.aligned)
+        return explained
+
+    def groups(self, *, interval: str = "wilson", confidence: float = 0.95) -> list[GroupRate]:
+        """False match and false non-match rates of every group of every column, with confidence intervals.
+
+        At the report's threshold. `interval`: "wilson" or "bootstrap" (percentiles of resampled pairs, fixed
+        seed). Small groups have wide intervals: mind them before comparing.
+        """
+        wrong = (self.scores > self.threshold) != self.same
+        columns = {name: column[self.index] for name, column in self.pairs.groups.items()}
+        return group_rates(columns, wrong, self.same, interval, confidence)
+
+    def summary(self) -> dict[str, Any]:
+        """The figures of a table, by the name of their column."""
+        figures: dict[str, Any] = {
+            "data set": self.dataset, "model": self.model, "metric": self.metric + " + flip" * self.flip,
+            "pairs": len(self.scores), "accuracy": self.accuracy, "±": self.std, "threshold": self.threshold,
+            "exact accuracy": self.exact.accuracy, "exact ±": self.exact.std, "AUC": self.auc, "EER": self.eer,
+        }  # fmt: skip
+        figures |= {f"TAR@FAR={far:.0e}": tar for far, tar in self.tar_at_far.items()}
+        if self.llr is not None:
+            figures |= {"Cllr": self.cllr, "min Cllr": self.min_cllr}
+        return figures | {"ms/pair": 1000 * self.seconds_per_pair}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Figures, scores and labels: numbers, strings and lists only, ready for json.dumps."""
+
+        def folds(f: Folds) -> dict[str, Any]:
+            lists = {"accuracies": f.accuracies.tolist(), "thresholds": f.thresholds.tolist()}
+            return {"accuracy": f.accuracy, "std": f.std, "threshold": f.threshold, **lists}
+
+        return {
+            "model": self.model, "dataset": self.dataset, "metric": self.metric, "flip": self.flip,
+            "pairs": len(self.scores), "images": self.images, "failed": [list(f) for f in self.failed],
+            "reference": folds(self.reference), "exact": folds(self.exact), "auc": self.auc, "eer": self.eer,
+            "tar_at_far": {f"{far:.0e}": tar for far, tar in self.tar_at_far.items()},
+            "cllr": self.cllr, "min_cllr": self.min_cllr, "seconds": self.seconds,
+            "seconds_per_pair": self.seconds_per_pair, "groups": [rate.to_dict() for rate in self.groups()],
+            "index": self.index.tolist(), "scores": self.scores.tolist(), "same": self.same.tolist(),
+            "llr": None if self.llr is None else self.llr.tolist(),
+        }  # fmt: skip
+
+    def plot(self, ax: Any = None) -> tuple[Figure, Any]:
+        """Draws ROC, DET and histograms of the scores. `ax`: three axes. Returns (figure, the axes).
+
+        Needs matplotlib (``pip install xcos[plot]``).
+        """
+        from . import plots
+
+        return plots.reports([self], ax)
+
+    def plot_reliability(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
+        """Draws how often pairs of one probability (at even prior odds) are of one person: the diagonal, ideally.
+
+        Raises ValueError when the model has no calibration of this metric. Needs matplotlib.
+        """
+        from . import plots
+
+        return plots.reliability(self, ax)
+
+    def html(self, path: str | os.PathLike[str], *, worst: int = 10) -> None:
+        """Writes one self-contained page: table, curves, and the `worst` mistakes of both kinds, explained.
+
+        It holds pictures of the mistakes: mind the terms of the data set before passing it on. Needs matplotlib.
+        """
+        from .html import write_html
+
+        write_html([self], path, worst=worst)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes .json (``to_dict()``), .html, .npz (scores, labels, index), or the plot as .png, .pdf, .svg.
+
+        The file appears whole or not at all. Raises ValueError for another suffix.
+        """
+        from .html import page
+
+        def picture(kind: str) -> Callable[[IO[bytes]], object]:
+            return lambda file: file.write(self._render(kind))
+
+        writers: dict[str, Callable[[IO[bytes]], object]] = {
+            ".json": lambda file: file.write((json.dumps(self.to_dict(), indent=1) + "\n").encode()),
+            ".html": lambda file: file.write(page([self]).encode()),
+            ".npz": self._write_npz,
+        }
+        save(path, writers | {suffix: picture(suffix[1:]) for suffix in PICTURES})
+
+    def _render(self, kind: str) -> bytes:
+        from . import plots
+
+        return plots.render([self], kind)
+
+    def _write_npz(self, file: IO[bytes]) -> None:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, index=self.index, scores=self.scores, same=self.same)
+        file.write(buffer.getvalue())
+
+    def _repr_html_(self) -> str:
+        return rows_as_html([self.summary()])
+
+
+def text(column: str, value: Any) -> str:
+    """A figure of ``Report.summary`` as tables show it."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return f"{value:,}"
+    if column in ("accuracy", "±", "exact accuracy", "exact ±", "EER") or column.startswith("TAR"):
+        return f"{value:.2%}"
+    return f"{value:.2f}" if column == "ms/pair" else f"{value:.4f}"
+
+
+def columns(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """All columns of the rows, in the order of the row that has most."""
+    longest = max(rows, key=len, default={})
+    return [*longest, *dict.fromkeys(key for row in rows for key in row if key not in longest)]
+
+
+def rows_as_html(rows: Sequence[dict[str, Any]]) -> str:
+    """A plain HTML table, for notebooks."""
+    names = columns(rows)
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    body = ("".join(f"<td>{html.escape(text(n, row.get(n)))}</td>" for n in names) for row in rows)
+    return f"<table><tr>{head}</tr>{''.join(f'<tr>{cells}</tr>' for cells in body)}</table>"

@@ -1,0 +1,153 @@
+"""Runs benchmarks: ``xcos.evaluate``, ``xcos.compare_models``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..api import load
+from ..datasets import Pairs, read
+from ..features import Features
+from ..model import Model
+from ..progress import Progress
+from . import cache as feature_cache
+from . import protocol
+from .cache import Seen
+from .report import Report
+from .table import Table
+
+Metric = str | Callable[[Features, Features], ArrayLike]
+ModelLike = Model | str | os.PathLike[str] | None
+DataLike = Pairs | str | os.PathLike[str]
+METRICS = ("xcos", "cosine")
+CHUNK = 4096  # pairs compared at a time; 50 MB of grids
+
+
+def evaluate(
+    model: ModelLike,
+    dataset: DataLike,
+    metric: Metric = "xcos",
+    *,
+    flip: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    progress: Progress = None,
+) -> Report:
+    """Runs a verification benchmark -> Report.
+
+    model     a Model, a name or a path; None: the default
+    dataset   Pairs, or the path of a .bin, .csv or bcolz folder (see ``xcos.datasets``)
+    metric    "xcos", "cosine" (plain cosine of the embeddings), or a function that takes the Features of N first
+              and N second images and returns N scores, higher for more alike
+    flip      features are the mean of those of an image and of its mirror image (grids mirrored back)
+    cache     folder in which features are kept: an interrupted run goes on where it was, another metric or a
+              second run starts from them. Keyed by the network and the images themselves.
+    threads   None: XCOS_NUM_THREADS, else what CPU affinity and cgroup quota leave
+    progress  True: a bar by tqdm; a function: called as progress(images done, images)
+
+    Images that can't be used (no face, damaged) are told in ``Report.failed`` and a warning of the log, and
+    their pairs are left out. Needs scikit-learn (``pip install xcos[eval]``). Raises ValueError where there are
+    not pairs of both kinds, or fewer than folds; OSError where a file can't be read.
+    """
+    model, pairs = as_model(model), as_pairs(dataset)
+    seen = feature_cache.see(model, pairs, flip=flip, cache=cache, threads=threads, progress=progress)
+    return report(model, pairs, seen, metric, flip=flip, threads=threads)
+
+
+def compare_models(
+    models: ModelLike | Sequence[ModelLike] | Mapping[str, ModelLike],
+    datasets: DataLike | Sequence[DataLike],
+    metrics: Metric | Sequence[Metric] = METRICS,
+    **keywords: Any,
+) -> Table:
+    """Every model and metric on every data set -> one Table.
+
+    A mapping names the models; keywords are those of ``evaluate``. Each model sees each image once, whatever
+    the number of metrics.
+    """
+    if isinstance(models, Mapping):
+        named = [(name, as_model(model)) for name, model in models.items()]
+    else:
+        listed = models if isinstance(models, (list, tuple)) else [models]
+        named = [(model.name, model) for model in map(as_model, listed)]
+    sets = [as_pairs(d) for d in (datasets if isinstance(datasets, (list, tuple)) else [datasets])]
+    chosen = metrics if isinstance(metrics, (list, tuple)) else [metrics]
+    flip, threads = bool(keywords.pop("flip", False)), keywords.pop("threads", None)
+    options = {"cache": keywords.pop("cache", None), "progress": keywords.pop("progress", None)}
+    if keywords:
+        raise TypeError(f"compare_models got an unexpected keyword argument {next(iter(keywords))!r}")
+    reports = []
+    for pairs in sets:
+        for name, model in named:
+            seen = feature_cache.see(model, pairs, flip=flip, threads=threads, **options)
+            reports += [report(model, pairs, seen, m, flip=flip, threads=threads, name=name) for m in chosen]
+    return Table(reports)
+
+
+def report(
+    model: Model, pairs: Pairs, seen: Seen, metric: Metric, *, flip: bool = False, threads: int | None = None,
+    name: str | None = None,
+) -> Report:
+    """The Report of one metric, from the features of the images."""
+    if seen.failed:
+        logging.getLogger("xcos").warning(
+            "%s: %d of %d images could not be used, their pairs are left out; the first: %s",
+            pairs.name, len(seen.failed), len(pairs.used), seen.failed[0][1],
+        )
+    first, second = seen.position[pairs.first], seen.position[pairs.second]
+    index = np.flatnonzero((first >= 0) & (second >= 0))
+    begin = time.perf_counter()
+    scores = compare(model, seen.features, first[index], second[index], metric, threads)
+    took = time.perf_counter() - begin
+    same = pairs.same[index]
+    fold = protocol.fold_numbers(len(pairs), pairs.folds)[index]
+    curve = protocol.roc(scores, same)
+    title = metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
+    calibration = model.calibration
+    calibrated = calibration.scores.get(title) if calibration else None
+    return Report(
+        model=name or model.name, dataset=pairs.name, metric=title, index=index, scores=scores, same=same,
+        reference=protocol.reference_folds(scores, same, fold), exact=protocol.exact_folds(scores, same, fold),
+        roc=curve, auc=protocol.area(curve), eer=protocol.equal_error_rate(curve),
+        tar_at_far=protocol.tar_at_far(curve, int((~same).sum())),
+        llr=calibrated(scores) if calibrated else None,
+        failed=tuple((pairs.names[i], message) for i, message in seen.failed), images=len(pairs.used),
+        seconds={"features": seen.seconds, "compare": took}, flip=flip, pairs=pairs, model_=model,
+    )  # fmt: skip
+
+
+def compare(
+    model: Model, features: Features, first: NDArray[np.intp], second: NDArray[np.intp], metric: Metric,
+    threads: int | None,
+) -> NDArray[np.float32]:
+    """(N,) float32 scores of features[first[i]] with features[second[i]], some thousand at a time."""
+    if isinstance(metric, str) and metric not in METRICS:
+        raise ValueError(f"metric: expected 'xcos', 'cosine' or a function, got {metric!r}")
+    scores = []
+    for start in range(0, len(first), CHUNK):
+        a, b = (features[which[start : start + CHUNK]] for which in (first, second))
+        if callable(metric):
+            part = np.asarray(metric(a, b), np.float32)
+            if part.shape != (len(a),):
+                raise ValueError(f"metric: expected {len(a)} scores from the function, got the shape {part.shape}")
+            if not np.isfinite(part).all():
+                raise ValueError("metric: the function gave NaN or infinity")
+        else:
+            compared = model.compare(a, b, maps=False, threads=threads)
+            part = compared.score if metric == "xcos" else compared.cosine
+        scores.append(part)
+    return np.concatenate(scores) if scores else np.empty(0, np.float32)
+
+
+def as_model(model: ModelLike) -> Model:
+    return model if isinstance(model, Model) else load(model)
+
+
+def as_pairs(dataset: DataLike) -> Pairs:
+    return dataset if isinstance(dataset, Pairs) else read(dataset)

@@ -1,0 +1,97 @@
+"""Several reports as one table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..results import save
+from .report import Report, columns, rows_as_html, text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | {"±": r"$\pm$", "~": r"\~{}", "^": r"\^{}", "\\": r"\textbackslash{}"})
+
+
+class Table:
+    """Reports side by side, one row each; ``table[0]`` is the first Report."""
+
+    def __init__(self, reports: Sequence[Report]) -> None:
+        self.reports = tuple(reports)
+
+    def __len__(self) -> int:
+        return len(self.reports)
+
+    def __getitem__(self, index: int) -> Report:
+        return self.reports[index]
+
+    def __iter__(self) -> Iterator[Report]:
+        return iter(self.reports)
+
+    def __repr__(self) -> str:
+        return self.to_markdown()
+
+    def _repr_html_(self) -> str:
+        return rows_as_html([report.summary() for report in self.reports])
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame of the figures as numbers, one row for each report. Raises ImportError without pandas."""
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ImportError("a DataFrame needs pandas: pip install pandas (to_markdown() does without)") from None
+        return pd.DataFrame([report.summary() for report in self.reports])
+
+    def to_markdown(self) -> str:
+        """The table as Markdown."""
+        names, rows = self._texts()
+        lines = [names, ["---"] * len(names), *rows]
+        return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+    def to_latex(self) -> str:
+        """The table as a LaTeX tabular with booktabs rules."""
+        names, rows = self._texts()
+        head, *body = (" & ".join(cell.translate(_LATEX) for cell in line) + r" \\" for line in (names, *rows))
+        kinds = "".join("l" if isinstance(value, str) else "r" for value in self.reports[0].summary().values())
+        kinds = kinds.ljust(len(names), "r")
+        return "\n".join([rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"])
+
+    def plot(self, ax: Any = None) -> tuple[Figure, Any]:
+        """ROC and DET of all reports in one, and histograms of the first. `ax`: three axes. Needs matplotlib."""
+        from . import plots
+
+        return plots.reports(self.reports, ax)
+
+    def html(self, path: str | os.PathLike[str], *, worst: int = 10) -> None:
+        """One page for all reports; see ``Report.html``."""
+        from .html import write_html
+
+        write_html(self.reports, path, worst=worst)
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """``Report.to_dict`` of each, ready for json.dumps."""
+        return [report.to_dict() for report in self.reports]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes .md, .tex, .json or .html, by suffix; whole or not at all. Raises ValueError for another suffix."""
+        from .html import page
+
+        texts = {
+            ".md": self.to_markdown,
+            ".tex": self.to_latex,
+            ".json": lambda: json.dumps(self.to_dict(), indent=1),
+            ".html": lambda: page(self.reports),
+        }
+
+        def writer(make: Any) -> Any:
+            return lambda file: file.write((make() + "\n").encode())
+
+        save(path, {suffix: writer(make) for suffix, make in texts.items()})
+
+    def _texts(self) -> tuple[list[str], list[list[str]]]:
+        rows = [report.summary() for report in self.reports]
+        names = columns(rows)
+        return names, [[text(name, row.get(name)) for name in names] for row in rows]
