@@ -20,9 +20,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import datasets
     from ._core import __version__
     from .api import convert, explain, load, verify
+    from .calibration import Calibration
     from .errors import ImageError, ModelFileError, NoFaceError, XcosError
+    from .evaluation import Report, calibrate, compare_models, evaluate
     from .faces import Face, align, crop, detect
     from .features import Comparison, Features
     from .image import read_image
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from .results import Explanation, Verification
 
 _HOME = {
+    "Calibration": "calibration",
     "Comparison": "features",
     "Explanation": "results",
     "Face": "faces",
@@ -42,13 +46,18 @@ _HOME = {
     "ModelFileError": "errors",
     "Network": "network",
     "NoFaceError": "errors",
+    "Report": "evaluation",
     "Verification": "results",
     "XcosError": "errors",
     "__version__": "_core",
     "align": "faces",
+    "calibrate": "evaluation",
+    "compare_models": "evaluation",
     "convert": "api",
     "crop": "faces",
+    "datasets": "datasets",
     "detect": "faces",
+    "evaluate": "evaluation",
     "explain": "api",
     "load": "api",
     "read_image": "image",
@@ -60,6 +69,10 @@ __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HO
     "explain",
     "load",
     "convert",
+    "evaluate",
+    "compare_models",
+    "calibrate",
+    "datasets",
     "detect",
     "align",
     "crop",
@@ -72,6 +85,8 @@ __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HO
     "Face",
     "Verification",
     "Explanation",
+    "Report",
+    "Calibration",
     "XcosError",
     "ImageError",
     "NoFaceError",
@@ -84,7 +99,8 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{home}", __name__), name)
+    module = import_module(f".{home}", __name__)
+    value = module if name == home else getattr(module, name)
     globals()[name] = value  # found without this function next time
     return value
 

@@ -3,7 +3,7 @@
 A log-likelihood ratio (llr, natural logarithm) says how much more probable a score is for two photographs of one
 person than for photographs of two: 0 says nothing either way, 2.3 ten times, -2.3 a tenth. With the prior odds of
 the case it becomes a probability; without them it does not. This module applies what ``xcos.calibrate`` measured
-(evaluation/calibrate.py) and needs NumPy alone.
+(evaluation/fitting.py) and needs NumPy alone.
 """
 
 from __future__ import annotations
@@ -144,7 +144,8 @@ def check_calibration(value: Any) -> None:
     except ModelFileError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(f"calibration is not as docs/model-file.md says ({type(error).__name__}: {error})") from None
+        what = f"{type(error).__name__}: {str(error)[:80]}"
+        raise ModelFileError(f"calibration is not as docs/model-file.md says ({what})") from None
 
 
 def _check_score(metric: str, score: ScoreCalibration) -> None:
@@ -157,7 +158,7 @@ def _check_score(metric: str, score: ScoreCalibration) -> None:
         x, p = numbers[:2]
         rising = x.ndim == 1 and x.shape == p.shape and len(x) and (np.diff(x) >= 0).all() and (np.diff(p) >= 0).all()
         if not rising or p[0] <= 0 or p[-1] >= 1:
-            raise ModelFileError(f"calibration of {metric!r}: expected ascending scores and probabilities within 0 and 1")
+            raise ModelFileError(f"calibration of {metric!r}: expected ascending scores and probabilities in 0 to 1")
 
 
 def _check_cells(cells: CellStatistics) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, faces
+from .calibration import Calibration
 from .errors import ModelFileError
 from .features import Comparison, Features, plain_cosine
 from .model_file import ModelFile
 from .network import Network
 from .progress import Progress, batches
 from .results import Explanation, Verification
+from .streaming import Batch, stream
 
 SIDE = 112  # pixels of an aligned crop; the ArcFace template is made for it
+_NO_CROPS = np.empty((0, SIDE, SIDE, 3), np.uint8)
 
 
 class Model:
@@ -56,6 +59,7 @@ class Model:
         self._file = file
         self._network = Network.load(file)
         self._head = _head(file, self._network)
+        self._calibration = Calibration.from_dict(file.calibration) if file.calibration else None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | bytes) -> Model:
@@ -89,6 +93,11 @@ class Model:
         """Two faces are called the same person when their score is over this."""
         return float(self._file.thresholds["xcos"])
 
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the scores are worth, measured by ``xcos.calibrate``; None without."""
+        return self._calibration
+
     def crops(
         self,
         images: Any,
@@ -115,9 +124,14 @@ class Model:
     ) -> Features:
         """What the network sees in N images: grids and embeddings. Keywords and errors: see the class.
 
-        `batch` images are held at a time. `progress`: True draws a tqdm bar, a function is called as
-        progress(done, total).
+        `batch` images are held at a time; an iterator is read as it goes (:meth:`stream` gives back what it has
+        batch by batch). `progress`: True draws a tqdm bar, a function is called as progress(done, total).
         """
+        if isinstance(images, Iterator):
+            if face is not None or progress:
+                raise ValueError("features: an iterator of images goes without face and progress")
+            batches_ = self.stream(images, aligned=aligned, bgr=bgr, batch=batch, threads=threads)
+            return Features.concatenate([self._see(_NO_CROPS, threads), *(one.features for one in batches_)])
         if batch < 1:
             raise ValueError(f"batch: expected at least 1, got {batch}")
         listed, _ = as_list(images)
@@ -126,7 +140,40 @@ class Model:
             self._see(self._crop([x for x, _ in part], [f for _, f in part], aligned, bgr, threads), threads)
             for part in batches(pairs, batch, progress, "features")
         ]
-        return Features.concatenate(stacks or [self._see(np.empty((0, SIDE, SIDE, 3), np.uint8), threads)])
+        return Features.concatenate(stacks or [self._see(_NO_CROPS, threads)])
+
+    def stream(
+        self,
+        images: Iterable[Any],
+        *,
+        aligned: bool = False,
+        bgr: bool = False,
+        flip: bool = False,
+        batch: int = 32,
+        threads: int | None = None,
+        skip_failed: bool = False,
+    ) -> Iterator[Batch]:
+        """Features of any number of images, batch by batch, in constant memory.
+
+        Images are read from `images` as they are needed and decoded, found and aligned in parallel while the
+        network runs on those before. `flip`: features are the mean of those of the image and of its mirror
+        image, whose grid is mirrored back. `skip_failed`: images that can't be used are told in
+        ``Batch.failed`` instead of raising.
+        """
+
+        def see(crops: NDArray[np.uint8]) -> Features:
+            seen = self._see(crops, threads)
+            if not flip:
+                return seen
+            mirrored = self._see(np.ascontiguousarray(crops[:, :, ::-1]), threads)
+            half = np.float32(0.5)
+            return Features(
+                half * (seen.grid + mirrored.grid[..., ::-1]), half * (seen.embedding + mirrored.embedding)
+            )
+
+        return stream(
+            see, images, aligned=aligned, bgr=bgr, batch=batch, threads=threads, skip_failed=skip_failed
+        )
 
     def compare(
         self, first: Features, second: Features, *, maps: bool = True, threads: int | None = None
@@ -200,6 +247,8 @@ class Model:
         seen = self._see(crops, threads)
         compared = self.compare(seen[:n], seen[n:], threads=threads)
         assert compared.cosine_map is not None and compared.attention is not None
+        cells = self._calibration.cells if self._calibration else None
+        evidence = cells.evidence(compared.cosine_map) if cells else [None] * len(compared)
         results = []
         for i in range(len(compared)):
             left, right = min(i, n - 1), min(i, m - 1)  # a stack of one stands for all
@@ -208,6 +257,7 @@ class Model:
                     **self._decision(compared, i, threshold),
                     cosine_map=compared.cosine_map[i],
                     attention=compared.attention[i],
+                    evidence=evidence[i],
                     crops=crops[[left, n + right]],
                     names=(_title(first[left], "first"), _title(second[right], "second")),
                 )
@@ -236,7 +286,7 @@ class Model:
                 crops = list(pool.map(one, images, chosen))
         else:
             crops = [one(image, face) for image, face in zip(images, chosen, strict=True)]
-        return np.stack(crops) if crops else np.empty((0, SIDE, SIDE, 3), np.uint8)
+        return np.stack(crops) if crops else _NO_CROPS
 
     def _see(self, crops: NDArray[np.uint8], threads: int | None) -> Features:
         pre, head = self._file.preprocess, self._file.head
@@ -249,12 +299,14 @@ class Model:
         return Features(grid, outputs[whole] if whole else grid.reshape(len(grid), -1))
 
     def _decision(self, compared: Comparison, i: int, threshold: float | None) -> dict[str, Any]:
+        calibrated = self._calibration.scores.get("xcos") if self._calibration else None
         return {
             "score": float(compared.score[i]),
             "threshold": self.threshold if threshold is None else float(threshold),
             "cosine": float(compared.cosine[i]),
             "threshold_from": self._file.thresholds_from if threshold is None else "given by the caller",
             "model": self.name,
+            "llr": float(calibrated(compared.score[i])) if calibrated else None,
         }
 
 

@@ -6,13 +6,15 @@ import io
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .calibration import probability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +32,8 @@ class Verification:
     cosine          in -1..1: plain cosine of the two embeddings, for reference; it decides nothing
     threshold_from  how the threshold was set
     model           name of the model
+    llr             natural logarithm of how much more probable this score is for one person than for two, as
+                    ``xcos.calibrate`` measured it on the data that the model file names; None: never measured
 
     The score is no probability: what it means is known only through the threshold and how it was set.
     """
@@ -39,6 +43,7 @@ class Verification:
     cosine: float
     threshold_from: str
     model: str
+    llr: float | None = field(default=None, kw_only=True)
 
     @property
     def same(self) -> bool:
@@ -47,6 +52,17 @@ class Verification:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.sentence()})"
+
+    def probability(self, prior: float = 0.5) -> float:
+        """Probability that both show one person, given `prior`, the probability before they were looked at.
+
+        As good as the calibration and the prior: 0.5 is right where as many pairs of one person as of two come
+        in, and far from it for a search among many. Raises ValueError for a model without calibration or a
+        prior that is not between 0 and 1.
+        """
+        if self.llr is None:
+            raise ValueError(f"model {self.model!r} is not calibrated, its score no probability: see xcos.calibrate")
+        return probability(self.llr, prior)
 
     def sentence(self) -> str:
         """The decision in words: ``same person: score 0.5521 > threshold 0.2400``."""
@@ -62,6 +78,7 @@ class Verification:
             "threshold_from": self.threshold_from,
             "cosine": self.cosine,
             "model": self.model,
+            **({} if self.llr is None else {"llr": self.llr}),
         }
 
     def plot(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
@@ -116,6 +133,9 @@ class Explanation(Verification):
     contribution  (H, W) float32: attention x cosine_map; its sum is the score
     crops         (2, 112, 112, 3) uint8 RGB: the two aligned faces that were compared
     names         what the two photographs are called
+    evidence      (H, W) float32 log-likelihood ratios (natural) of a calibrated model, else None: whether each
+                  cell's cosine is usual for one person (> 0) or for two (< 0). It is judged by other people's
+                  pairs, cell by cell; unlike the contributions it is no part of the score and has no sum.
 
     Row 0 is the top of the face, column 0 its left side in the picture.
     """
@@ -124,6 +144,7 @@ class Explanation(Verification):
     attention: NDArray[np.float32]
     crops: NDArray[np.uint8]
     names: tuple[str, str] = ("first", "second")
+    evidence: NDArray[np.float32] | None = field(default=None, kw_only=True)
 
     @property
     def contribution(self) -> NDArray[np.float32]:
@@ -138,6 +159,7 @@ class Explanation(Verification):
             "cosine_map": self.cosine_map.tolist(),
             "attention": self.attention.tolist(),
             "contribution": self.contribution.tolist(),
+            **({} if self.evidence is None else {"evidence": self.evidence.tolist()}),
         }
 
     def plot(self, ax: Axes | None = None) -> tuple[Figure, Any]:
@@ -161,7 +183,8 @@ class Explanation(Verification):
 
     def _write_npz(self, file: IO[bytes]) -> None:
         arrays = {name: np.asarray(value) for name, value in Verification.to_dict(self).items()}
-        maps = {name: getattr(self, name) for name in ("cosine_map", "attention", "contribution", "crops")}
+        names = ("cosine_map", "attention", "contribution", "evidence", "crops")
+        maps = {name: value for name in names if (value := getattr(self, name)) is not None}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays, **maps, names=np.asarray(self.names))
         file.write(buffer.getvalue())

@@ -49,7 +49,7 @@ class Pairs:
         lengths = {"first": self.first, "second": self.second, **self.groups}
         for key, column in lengths.items():
             if column.shape != (n,):
-                raise ValueError(f"{self.name}: {key} has the shape {column.shape}; expected ({n},), one for each label")
+                raise ValueError(f"{self.name}: {key} has the shape {column.shape}; expected ({n},), one a label")
         if len(self.names) != len(self.images):
             raise ValueError(f"{self.name}: {len(self.names)} names for {len(self.images)} images")
         used = np.concatenate([self.first, self.second])

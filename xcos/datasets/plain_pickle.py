@@ -33,7 +33,7 @@ class _Type:
         order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
         if order not in ("<", ">", "|", "="):
             raise pickle.UnpicklingError(f"a byte order {str(order)[:80]!r}")
-        self.dtype = self.dtype.newbyteorder(order)
+        self.dtype = np.dtype(order + self.dtype.str[1:])
 
 
 class _Array:
@@ -94,7 +94,7 @@ class PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         admitted = _ADMITTED.get((module, name))
         if admitted is None:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}; expected lists, bytes, numbers and arrays alone")
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}; expected lists, bytes, numbers and arrays")
         return admitted
 
 

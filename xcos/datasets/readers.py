@@ -136,7 +136,8 @@ def read_csv(path: PathLike, *, folds: int = FOLDS, aligned: bool = False) -> Pa
     seen: dict[str, int] = {}
     first, second = ([seen.setdefault(row[key], len(seen)) for row in rows] for key in ("first", "second"))
     same = [_LABELS[row["same"].strip().lower()] for row in rows]
-    groups = {key: np.array([row[key] for row in rows], str) for key in columns if key not in ("first", "second", "same")}
+    others = [key for key in columns if key not in ("first", "second", "same")]
+    groups = {key: np.array([row[key] for row in rows], str) for key in others}
     images = [path.parent / name for name in seen]
-    return Pairs(path.stem, images, list(seen), np.array(first, np.intp), np.array(second, np.intp), np.array(same, bool),
-                 folds, aligned, groups)
+    index = np.array([first, second], np.intp)
+    return Pairs(path.stem, images, list(seen), index[0], index[1], np.array(same, bool), folds, aligned, groups)

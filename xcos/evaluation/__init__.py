@@ -1,6 +1,6 @@
 """Benchmarks: run them, compare models on them, calibrate scores by them, look at what went wrong."""
 
-from .calibrate import calibrate
+from .fitting import calibrate
 from .groups import GroupRate
 from .protocol import Folds, Roc, cllr, min_cllr
 from .report import Mistake, Report

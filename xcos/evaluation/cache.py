@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -21,6 +22,7 @@ import numpy as np
 
 from .. import _core
 from ..datasets import Pairs
+from ..datasets.pairs import Indices
 from ..features import Features
 from ..model import Model
 from ..model_file import ModelFile
@@ -40,7 +42,7 @@ class Seen:
     """
 
     features: Features
-    position: np.ndarray[tuple[int], np.dtype[np.intp]]
+    position: Indices
     failed: tuple[tuple[int, str], ...]
     seconds: float
 
@@ -51,7 +53,7 @@ def network_digest(file: ModelFile) -> str:
     total = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     for name in sorted(file.tensors):
         total.update(name.encode())
-        total.update(np.ascontiguousarray(file.tensors[name]))
+        total.update(file.tensors[name].tobytes())
     return total.hexdigest()
 
 
@@ -65,13 +67,12 @@ def see(
         flipped = "-flip" if flip else ""
         folder = Path(cache) / f"{network_digest(model.file)[:16]}-{pairs.digest()[:16]}{flipped}"
         folder.mkdir(parents=True, exist_ok=True)
-    used = pairs.used
     position = np.full(len(pairs.images), -1, np.intp)
     stacks: list[Features] = []
     failed: list[tuple[int, str]] = []
     seconds = 0.0
     done = 0
-    for k, part in enumerate(batches(used, PART if folder else 64, progress, pairs.name)):
+    for k, part in enumerate(batches(pairs.used.tolist(), PART if folder else 64, progress, pairs.name)):
         index, features, problems, took = _part(model, pairs, part, flip, threads, folder and folder / f"{k:05d}.npz")
         position[index] = np.arange(done, done + len(index))
         done += len(index)
@@ -82,9 +83,9 @@ def see(
 
 
 def _part(
-    model: Model, pairs: Pairs, part: np.ndarray[tuple[int], np.dtype[np.intp]], flip: bool, threads: int | None,
+    model: Model, pairs: Pairs, part: Sequence[int], flip: bool, threads: int | None,
     path: Path | None,
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], Features, list[tuple[int, str]], float]:
+) -> tuple[Indices, Features, list[tuple[int, str]], float]:
     if path and path.exists():
         try:
             with np.load(path) as held:
@@ -95,8 +96,8 @@ def _part(
     begin = time.perf_counter()
     read = (pairs.images[i] for i in part)
     seen = list(model.stream(read, aligned=pairs.aligned, flip=flip, threads=threads, skip_failed=True))
-    index = part[np.concatenate([batch.index for batch in seen])]
-    failed = [(int(part[i]), message) for batch in seen for i, message in batch.failed]
+    index = np.array(part, np.intp)[np.concatenate([batch.index for batch in seen])]
+    failed = [(part[i], message) for batch in seen for i, message in batch.failed]
     features = Features.concatenate(batch.features for batch in seen)
     seconds = time.perf_counter() - begin
     if path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,22 @@ def reports(chosen: Sequence[Report], axes: Any = None) -> tuple[Figure, Any]:
     _det(axes[1], chosen)
     _histogram(axes[2], chosen[0])
     return axes[0].get_figure(root=True), axes
+
+
+def panels(chosen: Sequence[Report]) -> dict[str, bytes]:
+    """The curves one by one, and the histograms of every report, as SVG files by title."""
+    drawings: dict[str, Any] = {"ROC": lambda ax: _roc(ax, chosen), "DET": lambda ax: _det(ax, chosen)}
+    for report in chosen:
+        drawings[f"scores: {_title(report, chosen)}"] = partial(_histogram, report=report)
+    return {title: _svg(draw) for title, draw in drawings.items()}
+
+
+def _svg(draw: Callable[[Axes], None]) -> bytes:
+    figure = Figure(figsize=(4.8, 4.3), layout="constrained")
+    draw(figure.add_subplot())
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg")
+    return buffer.getvalue()
 
 
 def render(chosen: Sequence[Report], kind: str) -> bytes:
@@ -110,7 +127,7 @@ def _det(ax: Axes, chosen: Sequence[Report]) -> None:
 
 
 def _histogram(ax: Axes, report: Report) -> None:
-    bins = np.linspace(report.scores.min(), report.scores.max(), 61)
+    bins = np.linspace(report.scores.min(), report.scores.max(), 61).tolist()
     for of_one, colour, label in ((True, _SAME, "one person"), (False, _DIFFERENT, "two people")):
         ax.hist(report.scores[report.same == of_one], bins, color=colour, alpha=0.55, label=label)
     ax.axvline(report.threshold, color="#222222", linewidth=1.2, label=f"threshold {report.threshold:.3f}")
@@ -129,7 +146,8 @@ def _title(report: Report, chosen: Sequence[Report]) -> str:
 
 
 def _line(i: int) -> dict[str, Any]:
-    return {"color": _COLOURS[i % len(_COLOURS)], "linestyle": _STYLES[i // len(_COLOURS) % len(_STYLES)], "linewidth": 1.6}
+    style = _STYLES[i // len(_COLOURS) % len(_STYLES)]
+    return {"color": _COLOURS[i % len(_COLOURS)], "linestyle": style, "linewidth": 1.6}
 
 
 def _tidy(ax: Axes) -> None:

@@ -151,13 +151,14 @@ def min_cllr(scores: NDArray[Any], same: Bools) -> float:
     """The least Cllr that a monotone map of these very scores can have (isotonic regression); 0 where they separate."""
     from sklearn.isotonic import IsotonicRegression
 
-    weights = balanced(same)
-    p = IsotonicRegression(y_min=0, y_max=1).fit_transform(scores.astype(np.float64), same, weights)
+    x = scores.astype(np.float64)
+    p = IsotonicRegression().fit(x, same, balanced(same)).predict(x)
     with np.errstate(divide="ignore"):
         return cllr(np.log(p) - np.log1p(-p), same)
 
 
 def balanced(same: Bools) -> Doubles:
     """Weights that give pairs of one person and of two the same total: even prior odds."""
-    n = len(same)
-    return np.where(same, n / (2 * same.sum()), n / (2 * (~same).sum()))
+    n, ones = len(same), int(same.sum())
+    weights: Doubles = np.where(same, n / (2 * ones), n / (2 * (n - ones)))
+    return weights

@@ -136,7 +136,7 @@ class Report:
         found = found[np.argsort(-margin[found], kind="stable")][:n]
         return [
             Mistake(int(self.index[i]), bool(self.same[i]), float(self.scores[i]), float(margin[i]), self._names(i))
-            for i in found
+            for i in found.tolist()
         ]
 
     def _names(self, i: int) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import time
@@ -35,6 +36,7 @@ def evaluate(
     metric: Metric = "xcos",
     *,
     flip: bool = False,
+    folds: int | None = None,
     cache: str | os.PathLike[str] | None = None,
     threads: int | None = None,
     progress: Progress = None,
@@ -46,6 +48,7 @@ def evaluate(
     metric    "xcos", "cosine" (plain cosine of the embeddings), or a function that takes the Features of N first
               and N second images and returns N scores, higher for more alike
     flip      features are the mean of those of an image and of its mirror image (grids mirrored back)
+    folds     in file order; None: as many as the data set says, 10 for most
     cache     folder in which features are kept: an interrupted run goes on where it was, another metric or a
               second run starts from them. Keyed by the network and the images themselves.
     threads   None: XCOS_NUM_THREADS, else what CPU affinity and cgroup quota leave
@@ -55,7 +58,7 @@ def evaluate(
     their pairs are left out. Needs scikit-learn (``pip install xcos[eval]``). Raises ValueError where there are
     not pairs of both kinds, or fewer than folds; OSError where a file can't be read.
     """
-    model, pairs = as_model(model), as_pairs(dataset)
+    model, pairs = as_model(model), as_pairs(dataset, folds)
     seen = feature_cache.see(model, pairs, flip=flip, cache=cache, threads=threads, progress=progress)
     return report(model, pairs, seen, metric, flip=flip, threads=threads)
 
@@ -64,7 +67,12 @@ def compare_models(
     models: ModelLike | Sequence[ModelLike] | Mapping[str, ModelLike],
     datasets: DataLike | Sequence[DataLike],
     metrics: Metric | Sequence[Metric] = METRICS,
-    **keywords: Any,
+    *,
+    flip: bool = False,
+    folds: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    progress: Progress = None,
 ) -> Table:
     """Every model and metric on every data set -> one Table.
 
@@ -76,16 +84,12 @@ def compare_models(
     else:
         listed = models if isinstance(models, (list, tuple)) else [models]
         named = [(model.name, model) for model in map(as_model, listed)]
-    sets = [as_pairs(d) for d in (datasets if isinstance(datasets, (list, tuple)) else [datasets])]
-    chosen = metrics if isinstance(metrics, (list, tuple)) else [metrics]
-    flip, threads = bool(keywords.pop("flip", False)), keywords.pop("threads", None)
-    options = {"cache": keywords.pop("cache", None), "progress": keywords.pop("progress", None)}
-    if keywords:
-        raise TypeError(f"compare_models got an unexpected keyword argument {next(iter(keywords))!r}")
+    sets: list[Any] = list(datasets) if isinstance(datasets, (list, tuple)) else [datasets]
+    chosen: list[Any] = list(metrics) if isinstance(metrics, (list, tuple)) else [metrics]
     reports = []
-    for pairs in sets:
+    for pairs in [as_pairs(dataset, folds) for dataset in sets]:
         for name, model in named:
-            seen = feature_cache.see(model, pairs, flip=flip, threads=threads, **options)
+            seen = feature_cache.see(model, pairs, flip=flip, cache=cache, threads=threads, progress=progress)
             reports += [report(model, pairs, seen, m, flip=flip, threads=threads, name=name) for m in chosen]
     return Table(reports)
 
@@ -149,5 +153,6 @@ def as_model(model: ModelLike) -> Model:
     return model if isinstance(model, Model) else load(model)
 
 
-def as_pairs(dataset: DataLike) -> Pairs:
-    return dataset if isinstance(dataset, Pairs) else read(dataset)
+def as_pairs(dataset: DataLike, folds: int | None = None) -> Pairs:
+    pairs = dataset if isinstance(dataset, Pairs) else read(dataset)
+    return pairs if folds is None else dataclasses.replace(pairs, folds=folds)

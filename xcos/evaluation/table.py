@@ -13,7 +13,8 @@ from .report import Report, columns, rows_as_html, text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | {"±": r"$\pm$", "~": r"\~{}", "^": r"\^{}", "\\": r"\textbackslash{}"})
+_LATEX_NAMES = {"±": r"$\pm$", "~": r"\~{}", "^": r"\^{}", "\\": r"\textbackslash{}"}
+_LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | _LATEX_NAMES)
 
 
 class Table:
@@ -57,7 +58,8 @@ class Table:
         head, *body = (" & ".join(cell.translate(_LATEX) for cell in line) + r" \\" for line in (names, *rows))
         kinds = "".join("l" if isinstance(value, str) else "r" for value in self.reports[0].summary().values())
         kinds = kinds.ljust(len(names), "r")
-        return "\n".join([rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"])
+        begin = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", head, r"\midrule"]
+        return "\n".join([*begin, *body, r"\bottomrule", r"\end{tabular}"])
 
     def plot(self, ax: Any = None) -> tuple[Figure, Any]:
         """ROC and DET of all reports in one, and histograms of the first. `ax`: three axes. Needs matplotlib."""

@@ -29,6 +29,7 @@ def calibrate(
     *,
     method: str = "logistic",
     metrics: Sequence[str] = METRICS,
+    folds: int | None = None,
     cache: str | os.PathLike[str] | None = None,
     threads: int | None = None,
     progress: Progress = None,
@@ -46,7 +47,7 @@ def calibrate(
     """
     if method not in METHODS:
         raise ValueError(f"method: expected 'logistic' or 'isotonic', got {method!r}")
-    model, pairs = as_model(model), as_pairs(dataset)
+    model, pairs = as_model(model), as_pairs(dataset, folds)
     seen = feature_cache.see(model, pairs, flip=False, cache=cache, threads=threads, progress=progress)
     first, second = seen.position[pairs.first], seen.position[pairs.second]
     kept = (first >= 0) & (second >= 0)
