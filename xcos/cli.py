@@ -1,4 +1,4 @@
-"""The command line: ``xcos verify | explain | detect | info | convert``."""
+"""The command line: ``xcos verify | explain | detect | info | convert`` here; for data sets: cli_data.py."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
+
+from . import cli_data
 
 SAME, DIFFERENT, FAILED = 0, 1, 2
 
@@ -20,6 +22,7 @@ examples:
   xcos verify group.jpg b.jpg --face 2,0        the third face of group.jpg with the first of b.jpg
   xcos info                                     the default model: licence, origin, threshold
   xcos convert network.onnx network.safetensors
+  xcos evaluate lfw.bin --html report.html      benchmarks: accuracy, curves, the worst mistakes
 
 exit code: 0 same person (or done), 1 different people (or no face detected), 2 error
 """
@@ -172,7 +175,7 @@ def _plain(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _print(options: argparse.Namespace, data: dict[str, Any], text: str) -> None:
+def _print(options: argparse.Namespace, data: Any, text: str) -> None:
     print(json.dumps(data, indent=1, ensure_ascii=False) if options.json else text)
 
 
@@ -244,4 +247,5 @@ def _parser() -> argparse.ArgumentParser:
                       "xcos convert network.onnx network.safetensors")
     convert.add_argument("source", metavar="ONNX")
     convert.add_argument("target", metavar="OUT")
+    cli_data.register(command, _threads, _print)
     return parser

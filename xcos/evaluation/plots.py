@@ -103,7 +103,10 @@ def _roc(ax: Axes, chosen: Sequence[Report]) -> None:
         floor = 0.5 / int((~report.same).sum())  # where a rate of 0 is drawn: under that of one pair
         ax.step(np.maximum(report.roc.far, floor), report.roc.tar, where="post", **_line(i),
                 label=f"{_title(report, chosen)}: AUC {report.auc:.4f}")
-    ax.set(xscale="log", xlim=(None, 1), xlabel="false accept rate", ylabel="true accept rate", title="ROC")
+    # What lies below the first false accept of the worst report tells nothing.
+    lowest = min(float(report.roc.tar[report.roc.far > 0][0]) for report in chosen)
+    bottom = max(0.0, np.floor(20 * lowest) / 20 - 0.05)
+    ax.set(xscale="log", xlim=(None, 1), ylim=(bottom, 1 + (1 - bottom) / 40), xlabel="false accept rate", ylabel="true accept rate", title="ROC")
     ax.legend(fontsize=8, loc="lower right", frameon=False)
     _tidy(ax)
 
@@ -131,8 +134,9 @@ def _histogram(ax: Axes, report: Report) -> None:
     for of_one, colour, label in ((True, _SAME, "one person"), (False, _DIFFERENT, "two people")):
         ax.hist(report.scores[report.same == of_one], bins, color=colour, alpha=0.55, label=label)
     ax.axvline(report.threshold, color="#222222", linewidth=1.2, label=f"threshold {report.threshold:.3f}")
-    ax.set(xlabel="score", ylabel="pairs", title=f"{report.metric} on {report.dataset}")
-    ax.legend(fontsize=8, frameon=False)
+    ax.set(ylim=(0, 1.22 * ax.get_ylim()[1]), xlabel="score", ylabel="pairs",  # room for the legend
+           title=f"{report.metric} on {report.dataset}")
+    ax.legend(fontsize=8, loc="upper center", ncols=3, columnspacing=1.2, handlelength=1.2, frameon=False)
     _tidy(ax)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -166,7 +167,7 @@ class Report:
             "pairs": len(self.scores), "accuracy": self.accuracy, "±": self.std, "threshold": self.threshold,
             "exact accuracy": self.exact.accuracy, "exact ±": self.exact.std, "AUC": self.auc, "EER": self.eer,
         }  # fmt: skip
-        figures |= {f"TAR@FAR={far:.0e}": tar for far, tar in self.tar_at_far.items()}
+        figures |= {f"TAR@FAR {rate_name(far)}": tar for far, tar in self.tar_at_far.items()}
         if self.llr is not None:
             figures |= {"Cllr": self.cllr, "min Cllr": self.min_cllr}
         return figures | {"ms/pair": 1000 * self.seconds_per_pair}
@@ -182,7 +183,7 @@ class Report:
             "model": self.model, "dataset": self.dataset, "metric": self.metric, "flip": self.flip,
             "pairs": len(self.scores), "images": self.images, "failed": [list(f) for f in self.failed],
             "reference": folds(self.reference), "exact": folds(self.exact), "auc": self.auc, "eer": self.eer,
-            "tar_at_far": {f"{far:.0e}": tar for far, tar in self.tar_at_far.items()},
+            "tar_at_far": {rate_name(far): tar for far, tar in self.tar_at_far.items()},
             "cllr": self.cllr, "min_cllr": self.min_cllr, "seconds": self.seconds,
             "seconds_per_pair": self.seconds_per_pair, "groups": [rate.to_dict() for rate in self.groups()],
             "index": self.index.tolist(), "scores": self.scores.tolist(), "same": self.same.tolist(),
@@ -245,6 +246,11 @@ class Report:
 
     def _repr_html_(self) -> str:
         return rows_as_html([self.summary()])
+
+
+def rate_name(rate: float) -> str:
+    """1e-3 for 0.001."""
+    return f"1e{round(math.log10(rate))}"
 
 
 def text(column: str, value: Any) -> str:

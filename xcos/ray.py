@@ -1,0 +1,69 @@
+"""Features of data sets that one machine is too small for, by Ray Data. Needs ``pip install xcos[ray]``.
+
+    import ray, xcos.ray
+
+    images = ray.data.read_binary_files("photos/", include_paths=True)
+    found = images.map_batches(xcos.ray.Features, batch_size=64, compute=ray.data.ActorPoolStrategy(size=8),
+                               num_cpus=4, fn_constructor_kwargs={"threads": 4})
+    found.filter(lambda row: not row["error"]).write_parquet("features/")
+
+Ray starts a worker anew that is killed and gives its batch to another.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .api import load
+from .features import Features as Stack
+from .model import Model
+
+
+class Features:
+    """What ``map_batches`` calls: batches of encoded images in, batches of features out.
+
+    A batch in is a dict of columns, one of them with images (``column``: "bytes" as ``read_binary_files`` names
+    it; paths do as well); the other columns, such as "path", are passed on. The batch out has, beside these,
+
+    grid       (N, D, H, W) float32
+    embedding  (N, E) float32
+    error      (N,) text: empty, or why the image could not be used; its features are NaN
+
+    so that an image that fails is told and the others go on.
+    """
+
+    def __init__(
+        self, model: Model | str | os.PathLike[str] | None = None, *, column: str = "bytes", aligned: bool = False,
+        bgr: bool = False, threads: int | None = None,
+    ) -> None:
+        """`model`: a Model, a name or a path; None: the default. Others as in ``Model.features``."""
+        self._model = model if isinstance(model, Model) else load(model)
+        self._column = column
+        self._keywords: dict[str, Any] = {"aligned": aligned, "bgr": bgr, "threads": threads}
+
+    def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Raises KeyError, naming the columns there are, when the one with images is missing."""
+        if self._column not in batch:
+            raise KeyError(f"no column {self._column!r} in the batch; it has {', '.join(batch)}")
+        images = batch[self._column]
+        seen = list(self._model.stream(images, skip_failed=True, **self._keywords))
+        none = self._model.features([])
+        stack = Stack.concatenate([none, *(part.features for part in seen)])
+        index = np.concatenate([np.empty(0, np.intp), *(part.index for part in seen)])
+        error = np.full(len(images), "", object)
+        for i, message in (failure for part in seen for failure in part.failed):
+            error[i] = message
+        others = {name: values for name, values in batch.items() if name != self._column}
+        return {**others, "grid": _spread(stack.grid, index, len(images)),
+                "embedding": _spread(stack.embedding, index, len(images)), "error": error.astype(str)}
+
+
+def _spread(array: NDArray[np.float32], index: NDArray[np.intp], n: int) -> NDArray[np.float32]:
+    """(n, ...) with the rows of `array` at `index` and NaN elsewhere."""
+    wide = np.full((n, *array.shape[1:]), np.nan, np.float32)
+    wide[index] = array
+    return wide

@@ -1,0 +1,131 @@
+"""Features of whole data sets into one file, in constant memory: .npz or .zarr, whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import shutil
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .features import Features
+
+SUFFIXES = (".npz", ".zarr")
+_CHUNK = 256  # faces in a chunk of a zarr array: 1.6 MB of grids
+_COPY = 1 << 20  # bytes copied at a time
+
+
+class FeatureWriter:
+    """Writes stacks of features as they come: ``names`` (N,), ``grid`` (N, D, H, W), ``embedding`` (N, E).
+
+    A context manager. The file appears when the block ends without an error. Raises ValueError for another
+    suffix than .npz or .zarr, FileExistsError where a .zarr of that name is there already, ImportError for .zarr
+    without the package zarr.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        suffix = self._path.suffix.lower()
+        if suffix not in SUFFIXES:
+            raise ValueError(f"{self._path}: expected a name that ends in .npz or .zarr, got {suffix!r}")
+        if not self._path.parent.is_dir():
+            raise FileNotFoundError(f"{self._path}: its folder does not exist")
+        temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
+        self._store: _Npz | _Zarr = (_Npz if suffix == ".npz" else _Zarr)(self._path, temporary)
+        self.count = 0
+
+    def __enter__(self) -> FeatureWriter:
+        return self
+
+    def write(self, names: Sequence[str], features: Features) -> None:
+        """Appends faces. Raises ValueError unless there is a name for each."""
+        if len(names) != len(features):
+            raise ValueError(f"expected a name for each of {len(features)} faces, got {len(names)}")
+        self._store.write(list(names), features)
+        self.count += len(names)
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        try:
+            if kind is None:
+                self._store.finish()
+        finally:
+            self._store.clean()
+
+
+class _Npz:
+    """Arrays go to files without a name first, since a .npy begins with its length."""
+
+    def __init__(self, path: Path, temporary: Path) -> None:
+        self._path, self._temporary = path, temporary
+        self._names: list[str] = []
+        self._spools: dict[str, IO[bytes]] = {key: TemporaryFile(dir=path.parent) for key in ("grid", "embedding")}
+        self._shapes: dict[str, tuple[int, ...]] = {"grid": (0, 0, 0), "embedding": (0,)}
+
+    def write(self, names: list[str], features: Features) -> None:
+        self._names += names
+        for key, spool in self._spools.items():
+            array: NDArray[np.float32] = getattr(features, key)
+            spool.write(array.tobytes())
+            self._shapes[key] = array.shape[1:]
+
+    def finish(self) -> None:
+        with zipfile.ZipFile(self._temporary, "x", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            with archive.open("names.npy", "w") as member:
+                np.lib.format.write_array(member, np.array(self._names, str), allow_pickle=False)
+            for key, spool in self._spools.items():
+                header = {"descr": "<f4", "fortran_order": False, "shape": (len(self._names), *self._shapes[key])}
+                with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+                    beginning = io.BytesIO()
+                    np.lib.format.write_array_header_1_0(beginning, header)
+                    member.write(beginning.getvalue())
+                    spool.seek(0)
+                    shutil.copyfileobj(spool, member, _COPY)
+        os.replace(self._temporary, self._path)
+
+    def clean(self) -> None:
+        for spool in self._spools.values():
+            spool.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+class _Zarr:
+    def __init__(self, path: Path, temporary: Path) -> None:
+        try:
+            import zarr
+        except ImportError:
+            raise ImportError("writing .zarr needs zarr: pip install zarr (.npz needs nothing)") from None
+        if path.exists():
+            raise FileExistsError(f"{path}: is there already")
+        self._path, self._temporary = path, temporary
+        self._group = zarr.open_group(temporary, mode="w")
+        self._names: list[str] = []
+
+    def write(self, names: list[str], features: Features) -> None:
+        self._names += names
+        for key in ("grid", "embedding"):
+            array: NDArray[np.float32] = getattr(features, key)
+            if key not in self._group:
+                shape, chunks = (0, *array.shape[1:]), (_CHUNK, *array.shape[1:])
+                self._group.create_array(key, shape=shape, chunks=chunks, dtype="float32")
+            self._group[key].append(array)
+
+    def finish(self) -> None:
+        names = np.array(self._names, np.dtypes.StringDType())
+        self._group.create_array("names", shape=names.shape, chunks=(_CHUNK,), dtype=names.dtype)[:] = names
+        os.replace(self._temporary, self._path)
+
+    def clean(self) -> None:
+        shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+def pictures(folder: str | os.PathLike[str]) -> list[Path]:
+    """The files of a folder and the folders in it that are named like pictures, in the order of their paths."""
+    suffixes = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pnm"}
+    return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in suffixes and path.is_file())
