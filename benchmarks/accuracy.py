@@ -12,12 +12,10 @@ threshold: each person's two photographs, and as many pairs of two people, shuff
 """
 
 import argparse
-import pickle
 import tarfile
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,69 +23,19 @@ from numpy.typing import NDArray
 import xcos
 
 FOLDS = 5
-THRESHOLDS = np.arange(-200, 201) * 0.005
 SEED = 20
 
 
-def _latin1(text: str, encoding: str) -> bytes:
-    """How pickle protocol 2 writes bytes."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes written as {encoding!r}")
-    return text.encode("latin1")
-
-
-class PlainUnpickler(pickle.Unpickler):
-    """Admits lists, tuples, bytes, numbers and NumPy arrays of them; refuses every other class by name."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("_codecs", "encode"):
-            return _latin1
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
-            return getattr(np._core.multiarray, name)
-        if module in ("numpy.core.numeric", "numpy._core.numeric") and name == "_frombuffer":
-            return getattr(np._core.numeric, name)
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        raise pickle.UnpicklingError(f"a .bin of pairs holds no {module}.{name}")
-
-
-def read_pairs(path: Path) -> tuple[list[bytes], NDArray[np.bool_]]:
-    """InsightFace .bin -> encoded pictures (two a pair) and labels, True = the same person."""
-    with open(path, "rb") as file:
-        pictures, labels = PlainUnpickler(file, encoding="bytes").load()
-    pictures = [p if isinstance(p, bytes) else np.asarray(p, np.uint8).tobytes() for p in pictures]
-    if len(pictures) != 2 * len(labels):
-        raise ValueError(f"{path}: {len(pictures)} pictures for {len(labels)} labels, expected two each")
-    return pictures, np.asarray(labels, bool)
-
-
-def fold_accuracy(scores: NDArray[Any], labels: NDArray[np.bool_], folds: int) -> tuple[float, float, float]:
-    """Mean accuracy over folds, its standard deviation, and the mean of the chosen thresholds."""
-    right = (scores[None] > THRESHOLDS[:, None]) == labels[None]  # (thresholds, pairs)
-    parts = np.array_split(np.arange(len(labels)), folds)
-    accuracies, chosen = [], []
-    for part in parts:
-        others = np.setdiff1d(np.arange(len(labels)), part)
-        best = int(right[:, others].mean(1).argmax())
-        accuracies.append(right[best, part].mean())
-        chosen.append(THRESHOLDS[best])
-    return float(np.mean(accuracies)), float(np.std(accuracies)), float(np.mean(chosen))
-
-
 def pairs(model: xcos.Model, path: Path) -> list[tuple[str, str]]:
-    pictures, labels = read_pairs(path)
-    features = model.features(pictures, aligned=True, progress=True)
-    compared = model.compare(features[::2], features[1::2], maps=False)
     rows = []
-    for name, scores, own in (
-        ("xCos", compared.score, model.file.thresholds.get("xcos")),
-        ("plain cosine", compared.cosine, model.file.thresholds.get("cosine")),
-    ):
-        mean, spread, threshold = fold_accuracy(scores, labels, FOLDS)
-        text = f"{mean:.2%} ± {spread:.2%} (thresholds near {threshold:.3f}"
+    for report in xcos.compare_models(model, path, folds=FOLDS, progress=True):
+        folds = report.reference
+        text = f"{folds.accuracy:.2%} ± {folds.std:.2%} (thresholds near {folds.threshold:.3f}"
+        own = model.file.thresholds.get(report.metric)
         if own is not None:
-            text += f"; at the model's {own:.4f}: {((scores > own) == labels).mean():.2%}"
-        rows.append((f"{path.name}, {len(labels)} pairs, {FOLDS} folds: {name}", text + ")"))
+            text += f"; at the model's {own:.4f}: {((report.scores > own) == report.same).mean():.2%}"
+        metric = {"xcos": "xCos", "cosine": "plain cosine"}[report.metric]
+        rows.append((f"{path.name}, {len(report.same)} pairs, {FOLDS} folds: {metric}", text + ")"))
     return rows
 
 

@@ -89,7 +89,8 @@ def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
         if rates := report.groups():
             lines.append(f"\n{report.metric} on {report.dataset}, error rates at the threshold {report.threshold:.4f}:")
         for r in rates:
-            lines.append(f"  {r.column} {r.group}: {r.kind} {r.rate:.2%} ({r.low:.2%} to {r.high:.2%}) of {r.pairs} pairs")
+            interval = f"{r.low:.2%} to {r.high:.2%}"
+            lines.append(f"  {r.column} {r.group}: {r.kind} {r.rate:.2%} ({interval}) of {r.pairs} pairs")
     return table.to_dict(), "\n".join([*lines, *([f"written: {options.html}"] if options.html else [])])
 
 

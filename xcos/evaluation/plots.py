@@ -106,7 +106,8 @@ def _roc(ax: Axes, chosen: Sequence[Report]) -> None:
     # What lies below the first false accept of the worst report tells nothing.
     lowest = min(float(report.roc.tar[report.roc.far > 0][0]) for report in chosen)
     bottom = max(0.0, np.floor(20 * lowest) / 20 - 0.05)
-    ax.set(xscale="log", xlim=(None, 1), ylim=(bottom, 1 + (1 - bottom) / 40), xlabel="false accept rate", ylabel="true accept rate", title="ROC")
+    ax.set(xscale="log", xlim=(None, 1), ylim=(bottom, 1 + (1 - bottom) / 40), xlabel="false accept rate",
+           ylabel="true accept rate", title="ROC")
     ax.legend(fontsize=8, loc="lower right", frameon=False)
     _tidy(ax)
 

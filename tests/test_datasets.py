@@ -1,0 +1,230 @@
+"""Readers of benchmarks: what they take, that they run nothing, and what they say of damaged files."""
+
+import io
+import json
+import os
+import pickle
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from xcos import datasets
+from xcos.datasets import plain_pickle
+
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+
+
+class Evil:
+    def __reduce__(self):
+        return os.getcwd, ()
+
+
+def picture(value: int, size: int = 16) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (size, size), (value, 2 * value, 255 - value)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_bin(protocol, tmp_path):
+    images = [picture(1), picture(2), picture(1), picture(3)]
+    path = tmp_path / "pairs.bin"
+    for labels in ([True, False], [1, 0], list(np.array([True, False])), np.array([True, False])):
+        for stored in (images, [np.frombuffer(p, np.uint8) for p in images]):
+            path.write_bytes(pickle.dumps((stored, labels), protocol))
+            pairs = datasets.read_bin(path)
+            assert pairs.same.tolist() == [True, False] and pairs.name == "pairs" and pairs.aligned
+            assert [pairs.images[i] for i in pairs.first] == images[::2]
+            assert [pairs.images[i] for i in pairs.second] == images[1::2]
+            assert len(pairs.images) == 3 and pairs.names[0] == "image 0"  # the repeated one is there once
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_pickles_run_nothing(protocol, tmp_path):
+    path = tmp_path / "evil.bin"
+    path.write_bytes(pickle.dumps(([Evil()], [True]), protocol))
+    with pytest.raises(ValueError, match=r"evil\.bin.*getcwd"):
+        datasets.read_bin(path)
+
+
+NAMES = ("builtins eval", "builtins getattr", "os system", "numpy load", "numpy.core.multiarray fromfile")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_everything_else_is_refused_by_name(name):
+    with pytest.raises(pickle.UnpicklingError, match=name.replace(" ", ".")):
+        plain_pickle.load(io.BytesIO(f"c{name.replace(' ', chr(10))}\n.".encode()))
+
+
+def test_arrays_of_pickles():
+    value = {"a": [np.arange(6, dtype=">i4").reshape(2, 3).copy(order="F"), np.float64(2.5)], b"b": (np.array([True]),)}
+    for protocol in PROTOCOLS:
+        read = plain_pickle.load(io.BytesIO(pickle.dumps(value, protocol)))
+        np.testing.assert_array_equal(read["a"][0], value["a"][0])
+        assert read["a"][1] == 2.5 and read[b"b"][0].dtype == bool
+    for bad in (np.array([Evil()], object), np.zeros(1, [("a", "i4")]), np.array(["2020"], "datetime64[D]")):
+        with pytest.raises(pickle.UnpicklingError):
+            plain_pickle.load(io.BytesIO(pickle.dumps(bad)))
+
+
+def test_pickles_of_python_2():
+    # What Python 2 wrote for ([b"\xff\xd8"], [True]): texts are its bytes.
+    data = b"((lp0\nS'\\xff\\xd8'\np1\na(lp2\nI01\natp3\n."
+    assert plain_pickle.load(io.BytesIO(data)) == ([b"\xff\xd8"], [True])
+
+
+def test_damaged_bins(tmp_path):
+    path = tmp_path / "pairs.bin"
+    whole = pickle.dumps(([b"a", b"b"], [True]))
+    others = [pickle.dumps(value) for value in ([1, 2, 3], ([b"a"], [True]), 3)]
+    for data in (b"", whole[:-3], b"no pickle", *others):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"pairs\.bin"):
+            datasets.read_bin(path)
+    rng = np.random.default_rng(3)
+    for _ in range(300):  # whatever the damage: a ValueError or pairs
+        data = bytearray(whole)
+        data[rng.integers(len(data))] = rng.integers(256)
+        path.write_bytes(data)
+        try:
+            datasets.read_bin(path)
+        except ValueError:
+            pass
+
+
+def write_bcolz(folder, images, labels, per_chunk, blosc):
+    """The form by hand: images (N, H, W, 3) uint8; chunks by the Blosc of bcolz's time where it is installed."""
+    rows = ((images.transpose(0, 3, 1, 2) / np.float32(255)) - np.float32(0.5)) / np.float32(0.5)
+    for part in ("meta", "data"):
+        (folder / part).mkdir(parents=True)
+    (folder / "meta/sizes").write_text(json.dumps({"shape": list(rows.shape), "nbytes": rows.nbytes, "cbytes": 1}))
+    storage = {"dtype": "float32", "expectedlen": len(rows), "chunklen": per_chunk, "dflt": 0.0, "cparams": {}}
+    (folder / "meta/storage").write_text(json.dumps(storage))
+    for k in range(-(-len(rows) // per_chunk)):
+        raw = np.ascontiguousarray(rows[k * per_chunk : (k + 1) * per_chunk]).tobytes()
+        header = b"blpk\x01\x00\x00\x00" + (1).to_bytes(8, "little")
+        (folder / f"data/__{k}.blp").write_bytes(header + blosc.compress(raw, typesize=4))
+    np.save(folder.with_name(f"{folder.name}_list.npy"), np.array(labels))
+
+
+@pytest.mark.parametrize("compressor", ["blosc", "blosc2"])
+def test_bcolz(tmp_path, compressor):
+    pytest.importorskip("blosc2", reason="the PyPI package blosc2 is not installed")
+    blosc = pytest.importorskip(compressor, reason=f"the PyPI package {compressor} is not installed")
+    images = np.random.default_rng(1).integers(0, 256, (22, 8, 8, 3), np.uint8)
+    labels = [i % 3 == 0 for i in range(11)]
+    write_bcolz(tmp_path / "lfw", images, labels, 4, blosc)  # 22 rows in chunks of 4: the sixth is not full
+    pairs = datasets.read(tmp_path / "lfw")
+    assert len(pairs) == 11 and pairs.same.tolist() == labels and pairs.name == "lfw"
+    for i in (0, 21, 3, 4, 12):
+        np.testing.assert_array_equal(pairs.images[i], images[i])
+    swapped = datasets.read_bcolz(tmp_path / "lfw", bgr=True)
+    np.testing.assert_array_equal(swapped.images[5], images[5, ..., ::-1])
+    (tmp_path / "lfw/data/__2.blp").write_bytes(b"blpk" + bytes(12) + b"damaged")
+    with pytest.raises(ValueError, match=r"__2\.blp"):
+        pairs.images[9]
+
+
+def lfw(tmp_path, form):
+    """A list of two folds and its photographs as a folder, a tar or a compressed tar."""
+    names = [f"{who}/{who}_{k:04d}.jpg" for who in ("Ann_B", "C") for k in (1, 2, 10)]
+    root = tmp_path / "lfw"
+    for i, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"photograph %d" % i)
+    listed = tmp_path / "pairs.txt"
+    listed.write_text("2\t1\nAnn_B\t1\t2\nAnn_B\t1\tC\t10\nC\t1\t2\nC\t2\tAnn_B\t10\n")
+    if form == "folder":
+        return listed, tmp_path, names
+    path = tmp_path / f"lfw.{form}"
+    with tarfile.open(path, "w:gz" if form == "tgz" else "w") as tar:
+        tar.add(root, "lfw")
+    return listed, path, names
+
+
+@pytest.mark.parametrize("form", ["folder", "tar", "tgz"])
+def test_lfw(tmp_path, form):
+    listed, photos, names = lfw(tmp_path, form)
+    pairs = datasets.read_lfw(listed, photos)
+    assert pairs.folds == 2 and not pairs.aligned and pairs.same.tolist() == [True, False, True, False]
+    content = {name: b"photograph %d" % i for i, name in enumerate(names)}
+
+    def read(i):
+        image = pairs.images[i]
+        return image if isinstance(image, bytes) else image.read_bytes()
+
+    assert [pairs.names[i] for i in pairs.second] == [names[1], names[5], names[4], names[2]]
+    for i in [*pairs.first, *pairs.second]:
+        assert read(i) == content[pairs.names[i]]
+    assert len(pairs.images) == 6
+    (tmp_path / "pairs.txt").write_text("2\t1\nC\t1\t3\n")
+    with pytest.raises(FileNotFoundError, match=r"C/C_0003\.jpg"):
+        datasets.read_lfw(listed, photos)
+
+
+@pytest.mark.parametrize(("text", "line"), [("x", 1), ("", 1), ("2 1\nA\t1\n", 2), ("2 1\nA\t1\t2\nA\t1\tB\tx\n", 3)])
+def test_lfw_lists_that_make_no_sense(tmp_path, text, line):
+    (tmp_path / "pairs.txt").write_text(text)
+    with pytest.raises(ValueError, match=f"line {line}"):
+        datasets.read_lfw(tmp_path / "pairs.txt", tmp_path)
+
+
+def test_the_list_of_lfw(shared, tmp_path):
+    """The list of the shared .bin and the .bin agree on labels and on which images occur twice."""
+    listed = shared / "data/lfw_dev_pairs.txt"
+    for line in listed.read_text().splitlines()[1:]:
+        parts = line.split("\t")
+        for who, k in ((parts[0], parts[1]), (parts[-2] if len(parts) == 4 else parts[0], parts[-1])):
+            path = tmp_path / who / f"{who}_{int(k):04d}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    by_name, by_content = datasets.read_lfw(listed, tmp_path), datasets.read_bin(shared / "data/lfw_dev.bin")
+    np.testing.assert_array_equal(by_name.same, by_content.same)
+    assert by_name.folds == 5 and len(by_name) == 3000
+    assert len(by_name.images) >= len(by_content.images) > 3800  # a few photographs of LFW are there twice
+
+
+def test_csv(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text("second,first,same,age\nb.jpg,ä.jpg,1,young\nc/d.jpg,b.jpg,Different,old\n", encoding="utf-8-sig")
+    pairs = datasets.read(path)
+    assert [str(pairs.images[i].relative_to(tmp_path)) for i in pairs.first] == ["ä.jpg", "b.jpg"]
+    assert [pairs.names[i] for i in pairs.second] == ["b.jpg", "c/d.jpg"]
+    assert pairs.same.tolist() == [True, False] and pairs.groups["age"].tolist() == ["young", "old"]
+    assert pairs[1:].groups["age"].tolist() == ["old"] and len(pairs[1:].used) == 2
+    for text, message in (
+        ("a,b\n1,2\n", "first, second, same"),
+        ("first,second,same\na,b,maybe\n", "line 2: same is 'maybe'"),
+        ("first,second,same\na,b,1\nc,d\n", "line 3"),
+        ("first,second,same\na,b,1,extra\n", "line 2"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            datasets.read_csv(path)
+
+
+def test_digest_is_of_content(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            (tmp_path / name / f"{i}.png").write_bytes(picture(i))
+        (tmp_path / name / "pairs.csv").write_text("first,second,same\n0.png,1.png,1\n1.png,2.png,0\n")
+    one, two = (datasets.read(tmp_path / name / "pairs.csv") for name in ("one", "two"))
+    assert one.digest() == two.digest() != one[:1].digest()
+    (tmp_path / "two/2.png").write_bytes(b"other")
+    assert one.digest() != two.digest()
+
+
+def test_unfit_pairs_and_unknown_forms(tmp_path):
+    with pytest.raises(ValueError, match="images 0 to 5; there are 2"):
+        datasets.Pairs("x", [b"a", b"b"], ["a", "b"], [0], [5], [True])
+    with pytest.raises(ValueError, match="first has the shape"):
+        datasets.Pairs("x", [b"a", b"b"], ["a", "b"], [0, 1], [1], [True])
+    with pytest.raises(ValueError, match="1 names for 2 images"):
+        datasets.Pairs("x", [b"a", b"b"], ["a"], [0], [1], [True])
+    with pytest.raises(ValueError, match=r"expected a \.bin"):
+        datasets.read(tmp_path / "pairs.tgz")
+    with pytest.raises(ValueError, match="bcolz"):
+        datasets.read(tmp_path)
