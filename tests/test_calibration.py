@@ -1,0 +1,184 @@
+"""Calibration: against SciPy's own minimum of the logistic loss, a hand-made isotonic regression, and closed forms."""
+
+import dataclasses
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+import xcos
+from xcos.calibration import CellStatistics, ScoreCalibration, probability
+from xcos.datasets import Pairs
+from xcos.errors import ModelFileError
+
+pytest.importorskip("sklearn", reason="the PyPI package scikit-learn is not installed")
+from xcos.evaluation import fitting, protocol
+
+
+def scored(n=400, share=0.2, seed=5):
+    rng = np.random.default_rng(seed)
+    same = rng.random(n) < share
+    return rng.normal(0.4 * same, 0.2), same
+
+
+def test_logistic_is_the_minimum_of_the_balanced_loss():
+    from scipy.optimize import minimize
+
+    scores, same = scored()
+
+    def loss(w):
+        llr = w[0] * scores + w[1]
+        return np.logaddexp(0, -llr[same]).mean() + np.logaddexp(0, llr[~same]).mean()
+
+    found = fitting.fit(scores, same, "logistic")
+    best = minimize(loss, [1.0, 0.0], method="BFGS", options={"gtol": 1e-9})
+    assert found["slope"] == pytest.approx(best.x[0], rel=1e-3)
+    assert found["offset"] == pytest.approx(best.x[1], rel=1e-3, abs=1e-3)
+    # Two normal distributions of one deviation: the ratio is (mean difference / variance) x (score - middle).
+    many, labels = scored(200_000, 0.3)
+    found = fitting.fit(many, labels, "logistic")
+    assert found["slope"] == pytest.approx(0.4 / 0.04, rel=0.03)
+    assert -found["offset"] / found["slope"] == pytest.approx(0.2, abs=0.005)
+
+
+def pool_adjacent_violators(y, w):
+    """The textbook's algorithm: blocks of which a later one is never lower."""
+    blocks = []
+    for value, weight in zip(y, w, strict=True):
+        blocks.append([value, weight, 1])
+        while len(blocks) > 1 and blocks[-2][0] >= blocks[-1][0]:
+            v, u, n = blocks.pop()
+            last = blocks[-1]
+            blocks[-1] = [(last[0] * last[1] + v * u) / (last[1] + u), last[1] + u, last[2] + n]
+    return np.concatenate([np.full(n, v) for v, _, n in blocks])
+
+
+def test_isotonic_and_min_cllr():
+    scores, same = scored(120, 0.4)
+    order = np.argsort(scores)
+    p = pool_adjacent_violators(same[order].astype(float), protocol.balanced(same)[order])
+    with np.errstate(divide="ignore"):
+        expected = protocol.cllr(np.log(p / (1 - p)), same[order])
+    assert protocol.min_cllr(scores, same) == pytest.approx(expected)
+    # The fit has one imagined pair of the wrong kind at either end.
+    x = np.concatenate([[scores.min()], scores[order], [scores.max()]])
+    y = np.concatenate([[False], same[order], [True]]).astype(float)
+    y[0], y[-1] = 1, 0
+    x, which = np.unique(x, return_inverse=True)
+    weights = protocol.balanced(y > 0)
+    total = np.bincount(which, weights)
+    p = pool_adjacent_violators(np.bincount(which, weights * y) / total, total)
+    found = ScoreCalibration("isotonic", fitting.fit(scores, same, "isotonic"), "", 0, 0.0, 0.0)
+    np.testing.assert_allclose(found(x), np.log(p / (1 - p)), atol=1e-9)
+    assert np.isfinite(found([-1.0, 1.0])).all()
+
+
+def test_cllr():
+    same = np.array([True, True, False])
+    assert protocol.cllr(np.zeros(3), same) == 1
+    assert protocol.cllr(np.array([50.0, 50, -50]), same) == pytest.approx(0, abs=1e-12)
+    llr = np.log([4.0, 2.0, 0.5])
+    expected = (np.mean([math.log2(1 + 1 / 4), math.log2(1 + 1 / 2)]) + math.log2(1.5)) / 2
+    assert protocol.cllr(llr, same) == pytest.approx(expected)
+    scores, labels = scored()
+    llr = 10 * scores - 2
+    assert protocol.min_cllr(scores, labels) <= protocol.cllr(llr, labels)
+
+
+def test_probability_is_bayes():
+    for ratio, prior in ((4.0, 0.5), (4.0, 0.01), (0.2, 0.9)):
+        odds = ratio * prior / (1 - prior)
+        assert probability(math.log(ratio), prior) == pytest.approx(odds / (1 + odds))
+    assert probability(2000.0, 0.5) == 1 and probability(-2000.0, 0.5) == 0
+    for prior in (0, 1, -0.1, float("nan")):
+        with pytest.raises(ValueError, match="prior"):
+            probability(0.0, prior)
+
+
+def test_evidence_is_the_ratio_of_two_normal_distributions():
+    from scipy.stats import norm
+
+    rng = np.random.default_rng(2)
+    means, spreads = rng.uniform(-0.1, 0.2, (2, 3, 4)), rng.uniform(0.15, 0.25, (2, 3, 4))
+    means[0] += 0.4  # cells of one person are more alike
+    cells = CellStatistics(means[0], spreads[0], means[1], spreads[1])
+    between = np.linspace(means.min(0), means.max(0), 5)  # between the means the ratio is as it stands
+    expected = norm.logpdf(between, means[0], spreads[0]) - norm.logpdf(between, means[1], spreads[1])
+    np.testing.assert_allclose(cells.evidence(between), expected, atol=1e-5)
+    slopes = np.diff(cells.evidence(np.linspace(np.full((3, 4), -1.0), np.full((3, 4), 1.0), 200)), axis=0)
+    assert (slopes >= -1e-6).all()  # more alike never counts as less
+
+
+@pytest.fixture(scope="module")
+def pairs(photos):
+    faces = xcos.load().crops(list(photos.values()))
+    crops = np.concatenate([np.clip(faces * f, 0, 255).astype(np.uint8) for f in (1, 0.9, 0.8, 0.7)])
+    first, second = np.triu_indices(16, 1)
+    same = (first % 4 == 3) == (second % 4 == 3)
+    return Pairs("shades", list(crops), [f"{i}" for i in range(16)], first, second, same, folds=4)
+
+
+@pytest.mark.parametrize("method", ["logistic", "isotonic"])
+def test_calibrate(pairs, method, tmp_path, photos):
+    plain = xcos.load()
+    model = xcos.calibrate(plain, pairs, method=method)
+    assert plain.calibration is None and model.calibration.scores["xcos"].data == "shades"
+    path = tmp_path / "calibrated.safetensors"
+    model.save(path)
+    for same_model in (xcos.load(path), pickle.loads(pickle.dumps(model))):
+        assert same_model.file.calibration == model.file.calibration
+    report = xcos.evaluate(xcos.load(path), pairs)
+    score = model.calibration.scores["xcos"]
+    np.testing.assert_allclose(report.llr, score(report.scores))
+    assert score.pairs == 120 and 0 <= score.min_cllr == pytest.approx(report.min_cllr, abs=1e-6)
+    assert report.cllr == pytest.approx(protocol.cllr(report.llr, report.same)) and "Cllr" in report.summary()
+
+    two = [photos["obama_portrait_2012"], photos["biden_blue_room_2010"]]
+    v, e = model.verify(*two), model.explain(*two)
+    assert v.llr == pytest.approx(float(score(v.score))) and v.to_dict()["llr"] == v.llr
+    assert v.probability() == pytest.approx(1 / (1 + math.exp(-v.llr)), abs=1e-9)
+    assert v.probability(prior=0.01) < v.probability()
+    np.testing.assert_allclose(e.evidence, model.calibration.cells.evidence(e.cosine_map))
+    for name in ("e.json", "e.npz", "e.png"):
+        e.save(tmp_path / name)
+    np.testing.assert_array_equal(np.load(tmp_path / "e.npz")["evidence"], e.evidence)
+    assert e.to_dict()["evidence"] == e.evidence.tolist()
+
+
+def test_cells_are_means_and_deviations(pairs):
+    model = xcos.load()
+    cells = xcos.calibrate(model, pairs, metrics=("xcos",)).calibration.cells
+    features = model.features(pairs.images, aligned=True)
+    maps = model.compare(features[pairs.first], features[pairs.second]).cosine_map
+    np.testing.assert_allclose(cells.same_mean, maps[pairs.same].mean(0), atol=1e-5)
+    np.testing.assert_allclose(cells.different_std, np.maximum(maps[~pairs.same].std(0), 0.01), atol=1e-5)
+
+
+def test_without_calibration(photos):
+    v = xcos.verify(photos["obama_portrait_2012"], photos["biden_blue_room_2010"])
+    if v.llr is None:
+        with pytest.raises(ValueError, match="not calibrated"):
+            v.probability()
+        assert "llr" not in v.to_dict()
+    with pytest.raises(ValueError, match="method"):
+        xcos.calibrate(None, None, method="platt")
+
+
+def test_model_files_with_odd_calibrations(pairs):
+    file = xcos.calibrate(None, pairs, metrics=("xcos",)).file
+    score, cells = file.calibration["scores"]["xcos"], file.calibration["cells"]
+    steps = {**score, "method": "isotonic"}
+    for wrong in (
+        3,
+        {"scores": {}},
+        {"scores": {"xcos": {**score, "method": "platt"}}, "cells": None},
+        {"scores": {"xcos": {**score, "slope": float("nan")}}, "cells": None},
+        {"scores": {"xcos": {**score, "pairs": "many"}}, "cells": None},
+        {"scores": {"xcos": {**steps, "scores": [1, 0], "probabilities": [0.1, 0.2]}}, "cells": None},
+        {"scores": {"xcos": {**steps, "scores": [0, 1], "probabilities": [0, 0.2]}}, "cells": None},
+        {"scores": {}, "cells": {**cells, "same_std": np.zeros((7, 7)).tolist()}},
+        {"scores": {}, "cells": {**cells, "same_mean": [[0.0]]}},
+    ):
+        with pytest.raises(ModelFileError, match="calibration"):
+            dataclasses.replace(file, calibration=wrong)

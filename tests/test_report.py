@@ -1,0 +1,177 @@
+"""The page of a benchmark in a real browser, plots, and the commands for data sets."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+import xcos
+from xcos.cli import main
+from xcos.datasets import Pairs
+
+pytest.importorskip("sklearn", reason="the PyPI package scikit-learn is not installed")
+pytest.importorskip("matplotlib", reason="the PyPI package matplotlib is not installed")
+
+
+@pytest.fixture(scope="module")
+def crops(photos):
+    faces = xcos.load().crops(list(photos.values()))
+    return np.concatenate([np.clip(faces * f, 0, 255).astype(np.uint8) for f in (1, 0.9, 0.8)])
+
+
+@pytest.fixture(scope="module")
+def table(crops):
+    """Pairs with some labels turned round, so that there are mistakes of both kinds; names that HTML must escape."""
+    first, second = np.triu_indices(12, 1)
+    same = (first % 4 == 3) == (second % 4 == 3)
+    same[::9] ^= True
+    groups = {"<light>": np.where(first < 5, "bright & clear", "dark")}
+    names = [f'<b>"crop" & {i:02d}</b>' for i in range(12)]
+    pairs = Pairs("<set>", list(crops), names, first, second, same, folds=3, groups=groups)
+    return xcos.compare_models(xcos.calibrate(None, pairs), pairs)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium without a window, with the size of a phone."""
+    selenium = pytest.importorskip("selenium.webdriver", reason="the PyPI package selenium is not installed")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("Chromium is not installed (Debian: chromium chromium-driver)")
+    options = selenium.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    metrics = {"width": 390, "height": 844, "pixelRatio": 1.0}
+    options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    session = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
+    yield session
+    session.quit()
+
+
+def test_page_in_a_browser(table, browser, tmp_path):
+    path = tmp_path / "report.html"
+    table.html(path, worst=3)
+    browser.get(path.as_uri())
+    run = browser.execute_script
+    assert browser.get_log("browser") == []
+    assert "<set>" in browser.title
+    assert run("return document.documentElement.scrollWidth") <= 390  # nothing sticks out of a phone
+    assert run("return [...document.images].every(image => image.complete && image.naturalWidth > 0)")
+
+    cards = "[...document.querySelectorAll('article')]"
+    expected = [m for report in table for kind in ("false match", "false non-match") for m in report.worst(3, kind)]
+    assert run(f"return {cards}.length") == len(expected) > 4
+    margins = run(f"return {cards}.map(card => +card.dataset.margin)")
+    assert margins == sorted(margins, reverse=True)
+
+    def choose(field, value):
+        run(f"const field = document.getElementById('{field}'); field.value = arguments[0];"
+            "field.dispatchEvent(new Event('input'))", value)
+        return run(f"return {cards}.filter(card => card.offsetHeight > 0).map(card => card.dataset.kind)")
+
+    assert set(choose("kind", "false match")) == {"false match"}
+    choose("kind", "")
+    assert len(choose("report", table[1].metric + ", " + table[1].model + " on <set>")) == len(expected) // 2
+    choose("report", "")
+    assert len(choose("name", "CROP\" & 04")) == sum('& 04' in "".join(m.names) for m in expected)
+    assert len(choose("name", "")) == len(expected)
+
+    cells = "[...document.querySelectorAll('table tbody')[0].rows].map(row => row.cells[2].textContent)"
+    assert run(f"return {cells}") == ["xcos", "cosine"]
+    run("document.querySelectorAll('table')[0].tHead.rows[0].cells[2].click()")
+    assert run(f"return {cells}") == ["cosine", "xcos"]
+    assert browser.get_log("browser") == []
+
+
+def test_page_is_whole_without_anything_else(table, tmp_path):
+    table[0].save(tmp_path / "one.html")
+    page = (tmp_path / "one.html").read_text()
+    assert "default-src 'none'" in page and not re.search(r"(src|href)\s*=\s*[\"'](?!data:)", page)
+    assert "<b>" + '"crop"' not in page and "bright &amp; clear" in page
+    assert f"{table[0].accuracy:.2%}" in page and page.count("<svg") == 4 * page.count("<article")
+    with pytest.raises(ValueError, match=r"\.html"):
+        table.html(tmp_path / "report.pdf")
+
+
+def test_plots(table, tmp_path):
+    _, axes = table.plot()
+    assert [ax.get_title() for ax in axes[:2]] == ["ROC", "DET"]
+    roc = axes[0].get_lines()
+    assert len(roc) == 2
+    np.testing.assert_array_equal(roc[0].get_ydata(), table[0].roc.tar)
+    with pytest.raises(ValueError, match="three axes"):
+        table.plot(axes[:2])
+    _, ax = table[0].plot_reliability()
+    x, y = ax.get_lines()[1].get_data()
+    assert ((0 <= x) & (x <= 1) & (0 <= y) & (y <= 1)).all()
+    for suffix in (".png", ".svg", ".pdf", ".npz", ".json"):
+        table[0].save(tmp_path / f"report{suffix}")
+        assert (tmp_path / f"report{suffix}").stat().st_size > 1000
+    np.testing.assert_array_equal(np.load(tmp_path / "report.npz")["scores"], table[0].scores)
+    with pytest.raises(ValueError, match="no calibration"):
+        xcos.evaluate(None, table[0].pairs).plot_reliability()
+
+
+@pytest.fixture
+def listed(crops, tmp_path):
+    """A table of pairs on disk."""
+    from PIL import Image
+
+    for i, crop in enumerate(crops):
+        (tmp_path / "faces").mkdir(exist_ok=True)
+        Image.fromarray(crop).save(tmp_path / f"faces/{i:02d}.png")
+    rows = ["first,second,same,light"]
+    for i, j in zip(*np.triu_indices(12, 1), strict=True):
+        rows.append(f"faces/{i:02d}.png,faces/{j:02d}.png,{int((i % 4 == 3) == (j % 4 == 3))},{'ab'[i % 2]}")
+    (tmp_path / "pairs.csv").write_text("\n".join(rows))
+    return tmp_path / "pairs.csv"
+
+
+def test_evaluate_command(listed, tmp_path, capsys):
+    page, cached = tmp_path / "out.html", tmp_path / "cache"
+    command = ["evaluate", str(listed), "--aligned", "--folds", "3", "--cache", str(cached)]
+    assert main([*command, "--metric", "cosine", "--html", str(page)]) == 0
+    out, err = capsys.readouterr()
+    assert "| pairs | " in out and "light a: false match" in out and str(page) in out and err == "" and page.exists()
+    assert main([*command, "--json"]) == 0
+    reports = json.loads(capsys.readouterr().out)
+    assert [r["metric"] for r in reports] == ["xcos", "cosine"] and len(list(cached.glob("*/*.npz"))) == 1
+    expected = xcos.evaluate(None, xcos.datasets.read_csv(listed, aligned=True, folds=3))
+    np.testing.assert_allclose(reports[0]["scores"], expected.scores, atol=1e-5)
+    assert main(["evaluate", str(tmp_path / "pairs.txt")]) == 2
+    assert "--photos" in capsys.readouterr().err
+
+
+def test_calibrate_command(listed, tmp_path, capsys):
+    target = tmp_path / "calibrated.safetensors"
+    assert main(["calibrate", str(listed), str(target), "--aligned", "--folds", "3", "--method", "isotonic"]) == 0
+    assert "Cllr" in capsys.readouterr().out
+    assert xcos.load(target).calibration.scores["xcos"].method == "isotonic"
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".zarr"])
+def test_features_command(listed, crops, tmp_path, capsys, suffix):
+    (listed.parent / "faces/no.jpg").write_bytes(b"no picture")
+    target = tmp_path / f"features{suffix}"
+    if suffix == ".zarr":
+        zarr = pytest.importorskip("zarr", reason="the PyPI package zarr is not installed")
+    assert main(["features", str(listed.parent / "faces"), str(target), "--aligned", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["faces"] == 12 and [name for name, _ in told["failed"]] == ["no.jpg"]
+    found = np.load(target) if suffix == ".npz" else zarr.open_group(target, mode="r")
+    expected = xcos.load().features(crops, aligned=True)
+    assert list(found["names"][:]) == [f"{i:02d}.png" for i in range(12)]
+    np.testing.assert_allclose(found["grid"][:], expected.grid, atol=1e-5)
+    np.testing.assert_allclose(found["embedding"][:], expected.embedding, atol=1e-4)
+    assert not list(tmp_path.glob(".*"))  # nothing temporary is left
+
+
+def test_features_command_refuses(tmp_path, capsys):
+    for arguments in (["none", "out.npz"], [".", str(tmp_path / "out.csv")], [".", str(tmp_path / "no/out.npz")]):
+        assert main(["features", *arguments]) == 2
+        assert capsys.readouterr().err.startswith("xcos: ")
+    assert list(tmp_path.iterdir()) == []
