@@ -277,7 +277,7 @@ RESIZES = [
     ),
     (
         'Resize <mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"> (x, , s)',
-        11,
+        13,
         {"s": np.float32([1, 1, 1.7, 2.3])},
     ),
     ("Resize (x, , s)", 13, {"s": np.float32([1, 1, 2, 3])}),  # half_pixel, round_prefer_floor
