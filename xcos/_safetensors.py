@@ -24,31 +24,20 @@ MAX_HEADER = 100_000_000  # bytes; the limit of the format's own library
 ALIGNMENT = 64  # the data begins at a multiple of this, so that mapped tensors are aligned for vectors
 
 _DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
+_INTEGERS = {f"{kind}{bits}": f"<{kind.lower()}{bits // 8}" for kind in "IU" for bits in (8, 16, 32, 64)}
 
 
-def load(source: Source) -> tuple[dict[str, str], Tensors]:
+def load(source: Source, *, floats_alone: bool = False) -> tuple[dict[str, str], Tensors]:
     """Metadata and tensors of a safetensors file, given as a path, its bytes, or a binary file object.
 
     A path is memory-mapped: float32 tensors are read-only views of the file, which must not be changed in
     place while they live. F16, BF16 and F64 tensors are converted to float32, values beyond its range
-    becoming infinite.
+    becoming infinite. `floats_alone` leaves tensors of integers out, which a model file has none of.
 
     Raises ModelFileError where the file is damaged or holds another type of tensor, OSError where it cannot
     be opened.
     """
-    if isinstance(source, bytes | bytearray | memoryview):
-        return _parse(memoryview(source).cast("B"))
-    if isinstance(source, str | os.PathLike):
-        with open(source, "rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:  # cannot be mapped
-                raise ModelFileError("the file is empty")
-            return _parse(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
-    if hasattr(source, "read"):
-        data = source.read()
-        if not isinstance(data, bytes):
-            raise TypeError(f"got a file object that reads {type(data).__name__}; open it in binary mode")
-        return _parse(memoryview(data))
-    raise TypeError(f"got {type(source).__name__}; expected a path, bytes or a binary file object")
+    return _parse(_view(source), floats_alone)
 
 
 def dump(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[np.float32]]) -> Iterator[bytes | memoryview]:
@@ -94,7 +83,23 @@ def parse_json(text: bytes | str, what: str) -> Any:
         raise ModelFileError(f"{what} is not valid JSON ({str(error)[:120]})") from None
 
 
-def _parse(data: memoryview) -> tuple[dict[str, str], Tensors]:
+def _view(source: Source) -> memoryview:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return memoryview(source).cast("B")
+    if isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:  # cannot be mapped
+                raise ModelFileError("the file is empty")
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    if hasattr(source, "read"):
+        data = source.read()
+        if not isinstance(data, bytes):
+            raise TypeError(f"got a file object that reads {type(data).__name__}; open it in binary mode")
+        return memoryview(data)
+    raise TypeError(f"got {type(source).__name__}; expected a path, bytes or a binary file object")
+
+
+def _parse(data: memoryview, floats_alone: bool) -> tuple[dict[str, str], Tensors]:
     if len(data) < 8:
         raise ModelFileError(f"not a safetensors file: {len(data)} bytes hold no header")
     length = int.from_bytes(data[:8], "little")
@@ -110,7 +115,8 @@ def _parse(data: memoryview) -> tuple[dict[str, str], Tensors]:
         raise ModelFileError("__metadata__ is not an object of strings")
 
     body = data[8 + length :]
-    spans = {name: _span(name, entry, len(body)) for name, entry in header.items()}
+    dtypes = {**_DTYPES, **_INTEGERS} if floats_alone else _DTYPES
+    spans = {name: _span(name, entry, len(body), dtypes) for name, entry in header.items()}
     end = 0
     for name, (begin, stop) in sorted(spans.items(), key=lambda item: item[1]):
         if begin != end:
@@ -119,11 +125,11 @@ def _parse(data: memoryview) -> tuple[dict[str, str], Tensors]:
         end = stop
     if end != len(body):
         raise ModelFileError(f"the tensors end at byte {end}, the file at {len(body)}")
-    tensors = {name: _tensor(header[name], body[begin:stop]) for name, (begin, stop) in spans.items()}
-    return metadata, tensors
+    floats = {name: span for name, span in spans.items() if header[name]["dtype"] in _DTYPES}
+    return metadata, {name: _tensor(header[name], body[begin:stop]) for name, (begin, stop) in floats.items()}
 
 
-def _span(name: str, entry: Any, size: int) -> tuple[int, int]:
+def _span(name: str, entry: Any, size: int, dtypes: Mapping[str, str]) -> tuple[int, int]:
     """Checks one entry of the header against a body of `size` bytes; its offsets."""
 
     def is_size(value: Any) -> bool:
@@ -132,7 +138,7 @@ def _span(name: str, entry: Any, size: int) -> tuple[int, int]:
     if not isinstance(entry, dict):
         raise ModelFileError(f"tensor {name!r} is not described by an object")
     dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
-    if not isinstance(dtype, str) or dtype not in _DTYPES:
+    if not isinstance(dtype, str) or dtype not in dtypes:
         raise ModelFileError(f"tensor {name!r} has dtype {dtype!r}; expected F32 (or F16, BF16, F64)")
     if not isinstance(shape, list) or len(shape) > 32 or not all(map(is_size, shape)):
         raise ModelFileError(f"tensor {name!r} has the shape {str(shape)[:80]}; expected a list of sizes")
@@ -141,7 +147,7 @@ def _span(name: str, entry: Any, size: int) -> tuple[int, int]:
     begin, end = offsets
     if not begin <= end <= size:
         raise ModelFileError(f"tensor {name!r} lies at bytes {begin} to {end} of {size}: cut short")
-    needed = math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize
+    needed = math.prod(shape) * np.dtype(dtypes[dtype]).itemsize
     if end - begin != needed:
         raise ModelFileError(f"tensor {name!r} ({dtype} {shape}) has {end - begin} bytes; expected {needed}")
     return begin, end

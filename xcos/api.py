@@ -72,15 +72,30 @@ def explain(a: Any, b: Any, *, model: Model | str | os.PathLike[str] | None = No
     return _model(model).explain(a, b, **keywords)
 
 
-def convert(source: str | os.PathLike[str], target: str | os.PathLike[str] | None = None) -> ModelFile:
-    """Imports an ONNX network and, with `target`, writes it as a model file. Needs ``pip install xcos[onnx]``.
+def convert(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str] | None = None,
+    *,
+    color: str | None = None,
+    mean: float | None = None,
+    scale: float | None = None,
+) -> ModelFile:
+    """Imports a network and, with `target`, writes it as a model file.
 
-    Raises OSError when a file can't be read or written, ModelFileError for content that is damaged or uses
-    an operator that the core lacks; operator and node are named.
+    source : an ONNX graph (``pip install xcos[onnx]``), or a PyTorch checkpoint, ``.pth`` (``xcos[train]``) or
+        ``.safetensors``, in the layout of the xCos reference (whole, or an IR or IR-SE backbone) or of
+        InsightFace's iresnet. Nothing pickled in a checkpoint is executed.
+    color, mean, scale : "RGB" or "BGR", and input = (pixel - mean) * scale. Those not given are RGB, 127.5 and
+        1/127.5; an ONNX graph for which none is given stays without.
+
+    Raises OSError when a file can't be read or written, ModelFileError for content that is damaged, uses
+    an operator that the core lacks or is of an unknown layout; operator and node, or the tensor, are named.
     """
-    from .importers.onnx import import_onnx
+    from .importers import import_network, preprocess
 
-    file = import_onnx(source)
+    given = {"color": color, "mean": mean, "scale": scale}
+    chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    file = import_network(source, preprocess(**chosen) if chosen else None)
     if target is not None:
         file.write(target)
     return file

@@ -130,7 +130,8 @@ def _info(options: argparse.Namespace) -> int:
 def _convert(options: argparse.Namespace) -> int:
     import xcos
 
-    file = xcos.convert(options.source, options.target)
+    pixels = {"color": options.color, "mean": options.mean, "scale": options.scale}
+    file = xcos.convert(options.source, options.target, **pixels)
     facts = {
         "name": file.name,
         "layers": len(file.layers),
@@ -219,6 +220,10 @@ def _parser() -> argparse.ArgumentParser:
     pair.add_argument("--threads", type=_threads, metavar="N", help="at most so many (default: all there are)")
     pair.add_argument("--aligned", action="store_true", help="the photographs are aligned 112 x 112 crops")
     pair.add_argument("--face", type=_face, metavar="N[,M]", help="which face, as `xcos detect` numbers them")
+    pixels = argparse.ArgumentParser(add_help=False)
+    pixels.add_argument("--color", choices=("RGB", "BGR"), help="order of the network's channels (default: RGB)")
+    pixels.add_argument("--mean", type=float, help="the input is (pixel - MEAN) * SCALE (default: 127.5)")
+    pixels.add_argument("--scale", type=float, help="(default: 1/127.5 = 0.00784)")
 
     parser = argparse.ArgumentParser(
         prog="xcos", formatter_class=layout, epilog=_EXAMPLES + "\n" + _CARE,
@@ -243,9 +248,9 @@ def _parser() -> argparse.ArgumentParser:
     detect.add_argument("-o", "--output", metavar="FILE", help="write a .png, .pdf or .svg with boxes and points")
     info = command("info", _info, "tell about a model and this installation", [], "xcos info --json")
     info.add_argument("model", nargs="?", help="name or file (default: the default model)")
-    convert = command("convert", _convert, "turn an ONNX network into a model file", [],
-                      "xcos convert network.onnx network.safetensors")
-    convert.add_argument("source", metavar="ONNX")
+    convert = command("convert", _convert, "turn an ONNX network or a PyTorch checkpoint into a model file", [pixels],
+                      "xcos convert checkpoint.pth network.safetensors --color BGR")
+    convert.add_argument("source", metavar="NETWORK", help=".onnx, .pth or .safetensors")
     convert.add_argument("target", metavar="OUT")
     cli_data.register(command, _threads, _print)
     return parser

@@ -1,0 +1,37 @@
+"""Foreign networks as model files: ONNX graphs (`onnx`), PyTorch checkpoints of known layouts (`torch`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelFileError
+from ..model_file import ModelFile
+
+
+def preprocess(color: str = "RGB", mean: float = 127.5, scale: float = 1 / 127.5) -> dict[str, Any]:
+    """How pixels become the input, as in docs/model-file.md: (pixel - mean) * scale, the same for three channels.
+
+    The default is (x/255 - 0.5)/0.5, as InsightFace and the xCos reference prepare pictures.
+    """
+    return {"color": color, "mean": [float(mean)] * 3, "scale": [float(scale)] * 3}
+
+
+def import_network(source: str | os.PathLike[str], pixels: Mapping[str, Any] | None = None) -> ModelFile:
+    """An ONNX graph or a PyTorch checkpoint, told by its suffix, as a model file.
+
+    `pixels`: how pixels become the input, see `preprocess`. None: unsaid for ONNX, the default for checkpoints.
+    Raises what `onnx.import_onnx` and `torch.import_torch` raise; ModelFileError for other suffixes.
+    """
+    suffix = Path(source).suffix.lower()
+    if suffix == ".onnx":
+        from .onnx import import_onnx
+
+        return import_onnx(source, preprocess=pixels)
+    from .torch import SUFFIXES, import_torch
+
+    if suffix in SUFFIXES:
+        return import_torch(source, preprocess=pixels)
+    raise ModelFileError(f"{os.fspath(source)}: expected a file that ends in .onnx, {', '.join(SUFFIXES)}")
