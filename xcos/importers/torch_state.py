@@ -59,7 +59,7 @@ def _load(source: str | os.PathLike[str]) -> Any:
         named = re.search(r"GLOBAL (\S+)", str(error))
         found = f"Python objects ({named[1]})" if named else "no whole pickle of tensors and plain values"
         raise ModelFileError(
-            f"holds {found}, which is not loaded; if you trust its maker, load it in torch and save its state dict alone"
+            f"holds {found}, which is not loaded; if you trust its maker, save its state dict alone with torch"
         ) from None
     except (RuntimeError, EOFError, ValueError, KeyError, IndexError) as error:
         raise ModelFileError(f"not a readable checkpoint of PyTorch ({str(error)[:160]})") from None
