@@ -74,7 +74,9 @@ def test_winograd_weights_reproduce_the_convolution(tmp_path: Path, tile: int) -
     subprocess.run(
         [compiler(), *options, str(ROOT / "csrc" / "pack.c"), "-o", str(library), "-lm"], check=True
     )
-    weight = getattr(ctypes.CDLL(str(library)), f"xk_wino{tile}_weight")
+    pack = ctypes.CDLL(str(library)).xk_pack_winograd
+    pack.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_ssize_t, *[ctypes.c_int] * 3,
+                     ctypes.c_void_p, ctypes.c_void_p]  # fmt: skip
     points = [0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5)] if tile == 4 else [0.0, 1.0, -1.0]
     size = tile + 2
 
@@ -93,7 +95,7 @@ def test_winograd_weights_reproduce_the_convolution(tmp_path: Path, tile: int) -
         g = rng.standard_normal((3, 3)).astype(np.float32)
         d = rng.standard_normal((size, size))
         u = np.zeros((size, size), np.float32)
-        weight(g.ctypes.data_as(ctypes.c_void_p), u.ctypes.data_as(ctypes.c_void_p))
+        pack(tile, g.ctypes.data, 9, 9, 1, 1, 1, None, u.ctypes.data)
         got = output_t @ (u * (input_t @ d @ input_t.T)) @ output_t.T
         windows = np.lib.stride_tricks.sliding_window_view(d, (3, 3))
         np.testing.assert_allclose(got, np.einsum("ijrs,rs->ij", windows, g.astype(float)), atol=2e-6)
