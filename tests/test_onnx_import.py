@@ -538,6 +538,42 @@ def test_graphs_that_are_malformed():
         import_onnx(model)
 
 
+def test_damaged_graphs_never_crash():
+    """Bytes changed or lost: the file is refused with our error, or still means something."""
+    body = """a = Conv <pads=[1,1,1,1], strides=[2,2]> (x, w)  b = PRelu(a, s)
+        c = MaxPool <kernel_shape=[2,2], strides=[2,2]> (b)
+        u = Resize <coordinate_transformation_mode="asymmetric", nearest_mode="floor"> (c, , twice)  d = Add(b, u)
+        p = Pad(d, pads)  q = AveragePool <kernel_shape=[3,3]> (p)  f = Cast <to=1> (three)  g = Mul(q, f)
+        sh = Shape(g)  n = Gather(sh, zero)  un = Unsqueeze(n, first)  t = Concat <axis=0> (un, minus)
+        r = Reshape(g, t)  e0, e1 = Split <axis=1> (r)  v = Sub(e0, e1)  y = MatMul(v, m)"""
+    constants = {
+        "w": W3,
+        "s": rand(6, 1, 1),
+        "twice": np.float32([1, 1, 2, 2]),
+        "pads": ints(0, 0, 1, 1, 0, 0, 1, 1),
+        "three": np.int64(3),
+        "zero": np.int64(0),
+        "first": ints(0),
+        "minus": ints(-1),
+        "m": rand(192, 5),
+    }
+    model = graph(body, x=("N", 3, 16, 16), constants=constants)
+    assert ops(import_onnx(model))[-1] == "linear"
+    good, random = model.SerializeToString(), np.random.default_rng(8)
+    for _ in range(600):
+        data = bytearray(good)
+        for _ in range(int(random.integers(1, 5))):
+            at = int(random.integers(len(data)))
+            if random.random() < 0.7:
+                data[at] = int(random.choice([0, 1, 2, 127, 128, 255, int(random.integers(256))]))
+            else:
+                del data[at : at + int(random.integers(1, 4))]
+        try:
+            import_onnx(bytes(data))
+        except ModelFileError:
+            pass
+
+
 def test_hostile_shape_arithmetic_ends():
     squares = "  ".join(f"s{i + 1} = Mul(s{i}, s{i})" for i in range(40))
     refuse(f"s0 = Shape(x)  {squares}  y = Reshape(x, s40)", "out of bounds")

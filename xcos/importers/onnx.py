@@ -175,7 +175,7 @@ def _read_constants(graph: onnx.GraphProto, state: Graph, needed: set[str]) -> l
         if tensor.name in needed:
             try:
                 state.operands[tensor.name] = array_of(tensor)
-            except (ValueError, TypeError, OSError) as error:
+            except (ValueError, TypeError, LookupError, OSError) as error:
                 state.operands[tensor.name] = None
                 problems.append(f"initializer {tensor.name!r}: {str(error)[:200]}")
     for sparse in graph.sparse_initializer:
@@ -196,7 +196,7 @@ def _visit(graph: Graph, node: Node, needed: set[str], wanted: Sequence[str]) ->
                 raise Refusal(f"its output {index} is not supported")
     except Refusal as refusal:
         problem = str(refusal)
-    except (ValueError, TypeError, IndexError, OverflowError) as error:  # attributes of the wrong kind
+    except (ValueError, TypeError, LookupError, OverflowError) as error:  # attributes of the wrong kind
         problem = f"it is malformed: {error}"
     for output, operand in zip(node.outputs, results, strict=False):
         if isinstance(operand, Padded) and output in wanted:

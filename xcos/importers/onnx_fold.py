@@ -28,7 +28,7 @@ def fold(node: Node, args: Args) -> list[Array]:
     """The outputs of a node for known inputs (None: left out). Raises Refusal."""
     try:
         result = _FOLDS[node.op](node, args)
-    except (ValueError, TypeError, IndexError, OverflowError, AttributeError, ZeroDivisionError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
         raise Refusal(f"it cannot be evaluated: {error}") from None
     return [_normal(array) for array in (result if isinstance(result, list) else [result])]
 
