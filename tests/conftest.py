@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from xcos import _core
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -20,3 +22,12 @@ def photos() -> dict[str, Path]:
     """The four photographs under examples/, by name: three of one person, one of another."""
     names = ("obama_portrait_2012", "obama_congress_2009", "obama_blue_room_2010", "biden_blue_room_2010")
     return {name: Path(__file__).parents[1] / "examples" / f"{name}.jpg" for name in names}
+
+
+@pytest.fixture(params=_core.isa_available())
+def isa(request):
+    """Each instruction set that the machine has, in force for the networks made by the test."""
+    before = _core.isa()
+    _core.isa_select(request.param)
+    yield request.param
+    _core.isa_select(before)

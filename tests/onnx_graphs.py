@@ -1,10 +1,16 @@
-"""Small ONNX graphs from text, and ONNX Runtime as the oracle for them."""
+"""Small ONNX graphs from text, ONNX Runtime as the oracle for them, and what the tests of the import share."""
 
 import numpy as np
 import onnx
 import onnx.parser
 import onnxruntime
+import plan_oracle
+import pytest
 from onnx import numpy_helper
+
+from xcos.errors import ModelFileError
+from xcos.importers.onnx import import_onnx
+from xcos.network import Network
 
 
 def graph(body, *, opset=13, x=("N", 3, 9, 10), outputs=("y",), constants=None, as_inputs=False):
@@ -39,3 +45,40 @@ def onnxruntime_run(model, inputs, outputs, one_by_one=False):
         session.run(list(outputs), {name: array[i : i + 1] for name, array in inputs.items()}) for i in range(batch)
     ]
     return {name: np.concatenate([run[k] for run in runs]) for k, name in enumerate(outputs)}
+
+
+RNG = np.random.default_rng(3)
+
+
+def rand(*shape, low=-1.0, high=1.0):
+    return RNG.uniform(low, high, shape).astype(np.float32)
+
+
+def ints(*values):
+    return np.array(values, np.int64)
+
+
+def check(body, *, x=("N", 3, 9, 10), outputs=("y",), batch=3, shapes=None, sizes=None, tolerance=1e-5, **kw):
+    """The graph means the same in ONNX Runtime and as a plan, in a batch of 3; its model file."""
+    model = graph(body, x=x, outputs=outputs, **kw)
+    file = import_onnx(model, shapes=shapes)
+    inputs = {"x": rand(batch, *(sizes or x[1:]))}
+    expected = onnxruntime_run(model, inputs, outputs, one_by_one=x[0] == 1)
+    computed = plan_oracle.run(file, inputs)
+    core = Network.load(file).run(inputs)
+    for name in outputs:
+        assert computed[name].shape == expected[name].shape == core[name].shape
+        scale = max(1.0, float(np.abs(expected[name]).max()))
+        np.testing.assert_allclose(computed[name], expected[name], atol=tolerance * scale, rtol=0)
+        np.testing.assert_allclose(core[name], expected[name], atol=tolerance * scale, rtol=0)
+    return file
+
+
+def ops(file):
+    return [layer["op"] for layer in file.layers]
+
+
+def refuse(body, message, **kw):
+    shapes = kw.pop("shapes", None)
+    with pytest.raises(ModelFileError, match=message):
+        import_onnx(graph(body, **kw), shapes=shapes)

@@ -1,0 +1,263 @@
+"""Each ONNX operator that can be imported: as ONNX Runtime runs it, as a plan, and in the core."""
+
+import numpy as np
+import plan_oracle
+import pytest
+from onnx_graphs import check, graph, ints, ops, rand, refuse
+
+from xcos.importers.onnx import import_onnx
+
+W3 = rand(6, 3, 3, 3)
+DEPTHWISE = rand(6, 1, 3, 3)
+
+CONVS = {
+    "plain": "group=1",
+    "pads": "pads=[1,1,1,1]",
+    "asymmetric pads": "pads=[0,1,2,0]",
+    "stride": "strides=[2,3], pads=[1,1,1,1]",
+    "dilation": "dilations=[2,1], pads=[2,1,2,1]",
+    "same upper": 'auto_pad="SAME_UPPER"',
+    "same upper, stride": 'auto_pad="SAME_UPPER", strides=[2,2]',
+    "same lower, stride": 'auto_pad="SAME_LOWER", strides=[2,3]',
+    "valid": 'auto_pad="VALID", strides=[2,2]',
+    "kernel shape": "kernel_shape=[3,3], group=1",
+}
+
+
+@pytest.mark.parametrize("attributes", CONVS.values(), ids=CONVS.keys())
+def test_conv(attributes):
+    check(f"y = Conv <{attributes}> (x, w, b)", constants={"w": W3, "b": rand(6)})
+
+
+def test_conv_groups_without_bias():
+    check("y = Conv <group=3, pads=[1,1,1,1]> (x, w)", constants={"w": DEPTHWISE})
+
+
+NORM = {"g": rand(3), "b": rand(3), "m": rand(3), "v": rand(3, low=0.5, high=2)}
+
+ELEMENTWISE = [
+    ("y = Relu(x)", 13, {}),
+    ("y = Sigmoid(x)", 13, {}),
+    ("y = Exp(x)", 13, {}),
+    ("y = LeakyRelu <alpha=0.3> (x)", 7, {}),
+    ("y = LeakyRelu(x)", 16, {}),
+    ("y = Clip <min=-0.5, max=0.25> (x)", 7, {}),
+    ("y = Clip <min=0.0> (x)", 7, {}),
+    ("y = Clip(x, lo, hi)", 13, {"lo": np.float32(0), "hi": np.float32(0.6)}),
+    ("y = Clip(x, , hi)", 13, {"hi": np.float32(0.6)}),
+    ("y = Clip(x)", 13, {}),
+    ("y = PRelu(x, s)", 7, {"s": rand(3, 1, 1)}),
+    ("y = PRelu(x, s)", 9, {"s": rand(1, 3, 1, 1)}),
+    ("y = PRelu(x, s)", 16, {"s": rand(1)}),
+    ("y = BatchNormalization <epsilon=0.001, momentum=0.9, spatial=1> (x, g, b, m, v)", 7, NORM),
+    ("y = BatchNormalization(x, g, b, m, v)", 9, NORM),
+    ("y = BatchNormalization(x, g, b, m, v)", 15, NORM),
+    ("y = Identity(x)", 13, {}),
+    ("y = Dropout <ratio=0.4> (x)", 7, {}),
+    ("y = Dropout(x, r, t)", 13, {"r": np.float32(0.5), "t": np.array(False)}),
+    ("y = Cast <to=1> (x)", 13, {}),
+    ("y = Add(x, c)", 7, {"c": rand(3, 1, 1)}),
+    ("y = Add(c, x)", 13, {"c": rand(1, 3, 1, 10)}),
+    ("y = Sub(c, x)", 13, {"c": np.float32(127.5)}),
+    ("y = Sub(x, c)", 13, {"c": rand(10)}),
+    ("y = Mul(x, c)", 14, {"c": np.float32(1 / 128)}),
+    ("y = Div(c, d)  z = Exp(x)  y2 = Mul(z, y)", 14, {"c": np.float32(1), "d": np.float32(3)}),
+    ("z = Exp(x)  y = Div(c, z)", 14, {"c": rand(1)}),
+    ("z = Exp(x)  y = Div(x, z)", 14, {}),
+    ("z = Relu(x)  y = Mul(z, x)", 14, {}),
+    ("y = Softmax <axis=1> (x)", 13, {}),
+    ("y = Softmax(x)", 13, {}),
+    ("y = Softmax <axis=3> (x)", 9, {}),
+    ("y = Softmax(x)", 11, {}),
+    ("y = Softmax <axis=2> (x)", 11, {}),
+]
+
+
+@pytest.mark.parametrize(("body", "opset", "constants"), ELEMENTWISE)
+def test_elementwise(body, opset, constants):
+    check(body, opset=opset, constants=constants, outputs=("y2",) if "y2" in body else ("y",))
+
+
+def test_slope_as_mxnet_writes_it():
+    """(C) for a map of C channels means channels, though the standard would broadcast along the width."""
+    slope = rand(3)
+    file = import_onnx(graph("y = PRelu(x, s)", opset=7, constants={"s": slope}))
+    x = rand(2, 3, 9, 10)
+    expected = np.where(x > 0, x, x * slope[:, None, None])
+    np.testing.assert_allclose(plan_oracle.run(file, {"x": x})["y"], expected, atol=1e-6)
+    refuse("y = PRelu(x, s)", "neither one nor one per channel", x=("N", 3, 9, 3), constants={"s": slope})
+    refuse("y = PRelu(x, s)", "neither one nor", constants={"s": rand(3, 9, 10)})
+
+
+POOLS = [
+    ("MaxPool <kernel_shape=[2,2], strides=[2,2]>", 7),
+    ("MaxPool <kernel_shape=[3,2], strides=[2,1], pads=[1,0,0,1]>", 11),
+    ("MaxPool <kernel_shape=[1,1], strides=[2,2]>", 11),
+    ('MaxPool <kernel_shape=[3,3], strides=[2,2], auto_pad="SAME_UPPER">', 11),
+    ("MaxPool <kernel_shape=[2,2], strides=[2,2], ceil_mode=1>", 11),
+    ("MaxPool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1], ceil_mode=1>", 12),
+    ("AveragePool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>", 7),
+    ("AveragePool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,0,1], count_include_pad=1>", 11),
+    ("AveragePool <kernel_shape=[2,2], strides=[2,2], ceil_mode=1>", 11),
+    ("AveragePool <kernel_shape=[9,10]>", 11),
+    ("GlobalAveragePool", 7),
+    ("GlobalMaxPool", 7),
+    ("ReduceMean <axes=[2,3], keepdims=1>", 7),
+    ("ReduceMean <axes=[-1,-2], keepdims=0>", 13),
+    ("ReduceMean <axes=[3]>", 13),
+    ("ReduceMax <axes=[2], keepdims=0>", 12),
+]
+
+
+@pytest.mark.parametrize(("node", "opset"), POOLS)
+def test_pools(node, opset):
+    check(f"y = {node} (x)", opset=opset)
+
+
+def test_reduce_mean_with_axes_as_input():
+    check("y = ReduceMean <keepdims=1> (x, a)", opset=18, constants={"a": ints(2, 3)})
+
+
+def test_pools_that_a_plan_cannot_say():
+    refuse("y = MaxPool <kernel_shape=[2,2], dilations=[2,2]> (x)", "dilations")
+    refuse("y, i = MaxPool <kernel_shape=[2,2]> (x)", "output 1 is not supported", outputs=("y", "i"))
+    refuse(
+        "y = AveragePool <kernel_shape=[3,3], strides=[2,2], ceil_mode=1, count_include_pad=1> (x)",
+        "ceil_mode",
+    )
+    refuse(
+        "y = MaxPool <kernel_shape=[2,2], strides=[2,2], ceil_mode=1> (x)",
+        "known size",
+        x=("N", 3, "H", "W"),
+    )
+    refuse("y = ReduceMean <axes=[1]> (x)", "expected height and width")
+    refuse("y = ReduceMean <keepdims=1> (x)", "over all axes")
+    refuse("y = MaxPool <kernel_shape=[11,1]> (x)", "would have the shape")
+
+
+def test_pad_joins_the_next_window():
+    pads = {"p": ints(0, 0, 1, 0, 0, 0, 2, 1), "w": W3}
+    file = check("z = Pad(x, p)  y = Conv <strides=[2,2]> (z, w)", constants=pads)
+    assert ops(file) == ["conv"] and file.layers[0]["pad"] == [1, 0, 2, 1]
+    file = check("z = Pad <pads=[0,0,1,1,0,0,1,1]> (x)  y = Conv <pads=[1,0,0,0]> (z, w)", opset=7, constants={"w": W3})
+    assert ops(file) == ["conv"] and file.layers[0]["pad"] == [2, 1, 1, 1]
+    file = check("z = Pad(x, p)  y = AveragePool <kernel_shape=[3,3], count_include_pad=1> (z)", constants=pads)
+    assert ops(file) == ["avg_pool"]
+
+
+def test_pad_that_does_not_join():
+    pads = {"p": ints(0, 0, 1, 0, 0, 0, 2, 1), "w": W3}
+    for node in (
+        "MaxPool <kernel_shape=[2,2]> (z)",  # zeros may be the maximum: not the same as its own padding
+        "AveragePool <kernel_shape=[3,3]> (z)",
+        'Conv <auto_pad="SAME_UPPER", strides=[2,2]> (z, w)',
+        "Relu(z)",
+        "Identity(z)",
+    ):
+        file = check(f"z = Pad(x, p)  y = {node}", constants=pads)
+        assert ops(file)[0] == "conv" and file.layers[0]["groups"] == 3
+    check("z = Pad(x, p)  y = Add(z, z)  u = Conv (z, w)", constants=pads, outputs=("y", "u"))
+    file = check("z = Pad(x, p, , a)  y = Relu(z)", opset=18, constants={"p": ints(1, 2), "a": ints(3)})
+    assert file.layers[0]["pad"] == [0, 1, 0, 2]
+    refuse("y = Pad(x, p)", "negative", constants={"p": ints(0, 0, -1, 0, 0, 0, 0, 0)})
+    refuse("y = Pad(x, p)", "height and width", constants={"p": ints(0, 1, 0, 0, 0, 0, 0, 0)})
+    refuse('y = Pad <mode="reflect"> (x, p)', "mode 'reflect'", constants={"p": ints(0, 0, 1, 0, 0, 0, 0, 0)})
+
+
+FULLY_CONNECTED = [
+    ("Gemm <transB=1> (f, w, b)", {"w": rand(5, 270), "b": rand(5)}),
+    ("Gemm (f, w, b)", {"w": rand(270, 5), "b": rand(1, 5)}),
+    ("Gemm <alpha=0.5, beta=2.0> (f, w, b)", {"w": rand(270, 5), "b": rand(1)}),
+    ("Gemm (f, w)", {"w": rand(270, 5)}),
+    ("MatMul (f, w)", {"w": rand(270, 5)}),
+]
+
+
+@pytest.mark.parametrize(("node", "constants"), FULLY_CONNECTED)
+def test_fully_connected(node, constants):
+    check(f"f = Flatten(x)  y = {node}", constants=constants)
+
+
+def test_fully_connected_as_value_and_constant_used_twice():
+    """One initializer transposed by one node and taken as it is by another."""
+    check(
+        "p = GlobalAveragePool(x)  f = Flatten(p)  a = MatMul(f, w)  b = Gemm <transB=1> (a, w)  y = Add(a, b)",
+        constants={"w": rand(3, 3)},
+    )
+    refuse("f = Flatten(x)  y = Gemm <transA=1> (f, w)", "transA", constants={"w": rand(3, 5)})
+    refuse("f = Flatten(x)  y = Gemm (f, w)", "does not fit", constants={"w": rand(3, 5)})
+    refuse("f = Flatten(x)  y = MatMul (f, f)", "expected a constant")
+
+
+SHAPES = [
+    ("y = Flatten(x)", 9, {}),
+    ("y = Flatten <axis=-3> (x)", 13, {}),
+    ("y = Transpose <perm=[0,2,3,1]> (x)", 13, {}),
+    ("y = Transpose <perm=[0,1,2,3]> (x)", 13, {}),
+    ("y = Reshape(x, s)", 13, {"s": ints(0, -1)}),
+    ("y = Reshape(x, s)", 13, {"s": ints(-1, 270)}),
+    ("y = Reshape(x, s)", 13, {"s": ints(-1, 3, 90)}),
+    ("y = Reshape(x, s)", 13, {"s": ints(0, 0, 3, 3, 10)}),
+    ("u = Unsqueeze <axes=[1,5]> (x)  r = Relu(u)  y = Squeeze <axes=[5]> (r)", 11, {}),
+    ("u = Unsqueeze (x, a)  r = Relu(u)  y = Squeeze (r, a)", 13, {"a": ints(-1, 1)}),
+    ("p = GlobalMaxPool(x)  y = Squeeze(p)", 13, {}),
+    ("y = Slice <axes=[2], starts=[1], ends=[-1]> (x)", 9, {}),
+    ("y = Slice <starts=[0,1,0,-4], ends=[9223372036854775807,3,9,9223372036854775807]> (x)", 7, {}),
+    ("y = Slice(x, s, e, a)", 13, {"s": ints(1, 2), "e": ints(3, 100), "a": ints(1, -1)}),
+    ("y = Slice(x, s, e, a, t)", 13, {"s": ints(0, 1), "e": ints(9, 10), "a": ints(2, 3), "t": ints(2, 3)}),
+    ("a, b = Split <axis=3, split=[4,6]> (x)  r = Relu(a)  y = Concat <axis=3> (b, r)", 11, {}),
+    ("a, b = Split <axis=3> (x, s)  r = Relu(a)  y = Concat <axis=-1> (b, r)", 13, {"s": ints(4, 6)}),
+    ("a, b = Split <axis=3> (x)  y = Sub(b, a)", 13, {}),
+    ("a, b = Split <axis=3, num_outputs=2> (x)  y = Sub(b, a)", 18, {}),
+    ("y = Gather <axis=2> (x, i)", 13, {"i": np.int64(4)}),
+    ("y = Gather <axis=-1> (x, i)", 13, {"i": ints(-1)}),
+    ("y = Concat <axis=1> (x)", 13, {}),
+]
+
+
+@pytest.mark.parametrize(("body", "opset", "constants"), SHAPES)
+def test_shapes(body, opset, constants):
+    check(body, opset=opset, constants=constants)
+
+
+def test_concat_of_more_than_a_layer_takes():
+    file = check(f"y = Concat <axis=1> ({', '.join(['x'] * 40)})")
+    assert max(len(layer["inputs"]) for layer in file.layers) == 16
+
+
+RESIZES = [
+    ('Upsample <mode="nearest", scales=[1.0,1.0,2.0,2.0]> (x)', 7, {}),
+    ('Upsample <mode="nearest"> (x, s)', 9, {"s": np.float32([1, 1, 2, 3])}),
+    ('Resize <mode="nearest"> (x, s)', 10, {"s": np.float32([1, 1, 2, 2])}),
+    (
+        'Resize <mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"> (x, , s)',
+        13,
+        {"s": np.float32([1, 1, 1.5, 0.5])},
+    ),
+    (
+        'Resize <mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"> (x, , s)',
+        13,
+        {"s": np.float32([1, 1, 1.7, 2.3])},
+    ),
+    ("Resize (x, , s)", 13, {"s": np.float32([1, 1, 2, 3])}),  # half_pixel, round_prefer_floor
+    ("Resize (x, , , z)", 13, {"z": ints(1, 3, 18, 20)}),
+    ("Resize <axes=[2,3]> (x, , s)", 18, {"s": np.float32([4, 2])}),
+    ("Resize (x, , s)", 13, {"s": np.float32([1, 1, 1, 1])}),
+]
+
+
+@pytest.mark.parametrize(("node", "opset", "constants"), RESIZES)
+def test_resize(node, opset, constants):
+    check(f"y = {node}", opset=opset, x=(1, 3, 9, 10), constants=constants)
+
+
+def test_resizes_that_a_plan_cannot_say():
+    two = {"s": np.float32([1, 1, 2, 2])}
+    refuse('y = Resize <mode="linear"> (x, , s)', "mode 'linear'", constants=two)
+    refuse(
+        'y = Resize <coordinate_transformation_mode="asymmetric", nearest_mode="ceil"> (x, , s)',
+        "other pixels",
+        constants=two,
+    )
+    refuse("y = Resize (x, , s)", "1 for the batch", constants={"s": np.float32([1, 2, 1, 1])})
+    refuse("y = Resize (x, , s)", "other pixels", constants={"s": np.float32([1, 1, 0.3, 0.3])})
