@@ -2,10 +2,10 @@
 
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
+from browser import open_browser
 
 import xcos
 from xcos.cli import main
@@ -35,21 +35,8 @@ def table(crops):
 
 @pytest.fixture(scope="module")
 def browser():
-    """Debian's Chromium without a window, with the size of a phone."""
-    selenium = pytest.importorskip("selenium.webdriver", reason="the PyPI package selenium is not installed")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("Chromium is not installed (Debian: chromium chromium-driver)")
-    options = selenium.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    metrics = {"width": 390, "height": 844, "pixelRatio": 1.0}
-    options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    session = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
-    yield session
-    session.quit()
+    with open_browser(390, 844) as session:
+        yield session
 
 
 def test_page_in_a_browser(table, browser, tmp_path):
@@ -65,6 +52,7 @@ def test_page_in_a_browser(table, browser, tmp_path):
     cards = "[...document.querySelectorAll('article')]"
     expected = [m for report in table for kind in ("false match", "false non-match") for m in report.worst(3, kind)]
     assert run(f"return {cards}.length") == len(expected) > 4
+    assert run(f"return {cards}.every(card => card.querySelector('xcos-explanation').shadowRoot.querySelector('table'))")
     margins = run(f"return {cards}.map(card => +card.dataset.margin)")
     assert margins == sorted(margins, reverse=True)
 
@@ -92,7 +80,7 @@ def test_page_is_whole_without_anything_else(table, tmp_path):
     page = (tmp_path / "one.html").read_text()
     assert "default-src 'none'" in page and not re.search(r"(src|href)\s*=\s*[\"'](?!data:)", page)
     assert "<b>" + '"crop"' not in page and "bright &amp; clear" in page
-    assert f"{table[0].accuracy:.2%}" in page and page.count("<svg") == 4 * page.count("<article")
+    assert f"{table[0].accuracy:.2%}" in page and page.count("<xcos-explanation value=") == page.count("<article")
     with pytest.raises(ValueError, match=r"\.html"):
         table.html(tmp_path / "report.pdf")
 

@@ -17,7 +17,7 @@ _EXAMPLES = """\
 examples:
   xcos verify a.jpg b.jpg                       one line: decision, score, threshold
   xcos verify a.jpg b.jpg --json | jq .score
-  xcos explain a.jpg b.jpg -o why.png           the reason, cell by cell (also .pdf .svg .json .npz)
+  xcos explain a.jpg b.jpg -o why.png           the reason, cell by cell (also .html .pdf .svg .json .npz)
   xcos detect group.jpg -o faces.png            numbers the faces, for --face
   xcos verify group.jpg b.jpg --face 2,0        the third face of group.jpg with the first of b.jpg
   xcos info                                     the default model: licence, origin, threshold
@@ -242,7 +242,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command("verify", _verify, "decide whether two photographs show one person", [pair], "xcos verify a.jpg b.jpg")
     explain = command("explain", _explain, "decide, and show why", [pair], "xcos explain a.jpg b.jpg -o why.png")
-    explain.add_argument("-o", "--output", metavar="FILE", help="write .png, .pdf, .svg, .json or .npz")
+    explain.add_argument("-o", "--output", metavar="FILE", help="write .html (interactive), .png, .pdf, .svg, .json or .npz")
     detect = command("detect", _detect, "find the faces of a photograph", [], "xcos detect group.jpg -o faces.png")
     detect.add_argument("image", metavar="A", help="photograph")
     detect.add_argument("-o", "--output", metavar="FILE", help="write a .png, .pdf or .svg with boxes and points")

@@ -174,12 +174,18 @@ class Explanation(Verification):
         return plot.explanation(self, ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes .png, .pdf, .svg (the plot), .json (``to_dict()``) or .npz (all arrays), by suffix.
+        """Writes .html (the interactive view), .png, .pdf, .svg (the plot), .json (``to_dict()``) or .npz (all
+        arrays), by suffix.
 
         The file appears whole or not at all. Raises ValueError for another suffix, OSError where the
         file can't be written, ImportError for a picture without matplotlib.
         """
-        save(path, {**self._pictures(), ".json": self._write_json, ".npz": self._write_npz})
+        save(path, {**self._pictures(), ".html": self._write_html, ".json": self._write_json, ".npz": self._write_npz})
+
+    def _write_html(self, file: IO[bytes]) -> None:
+        from .view import explanation_page
+
+        file.write(explanation_page(self).encode())
 
     def _write_npz(self, file: IO[bytes]) -> None:
         arrays = {name: np.asarray(value) for name, value in Verification.to_dict(self).items()}
@@ -193,8 +199,10 @@ class Explanation(Verification):
         return self._render("png") if find_spec("matplotlib") else None
 
     def _repr_html_(self) -> str | None:
-        """The table, only where matplotlib is missing: notebooks prefer HTML to the picture."""
-        return None if find_spec("matplotlib") else Verification._repr_html_(self)
+        """The interactive view; inside it, for where scripts don't run, the picture."""
+        from .view import explanation_html
+
+        return explanation_html(self)
 
 
 def save(path: str | os.PathLike[str], writers: dict[str, Callable[[IO[bytes]], object]]) -> None:

@@ -6,26 +6,21 @@ The page fetches nothing (its own policy forbids it) and holds the pictures of t
 from __future__ import annotations
 
 import html
-import io
 import os
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .. import _core
 from ..results import save
+from ..view import element_script, explanation_html
 from .report import Mistake, columns, text
 
 if TYPE_CHECKING:
-    from ..results import Explanation
     from .report import Report
-
-EVIDENCE_LIMIT = 4.0  # natural logarithm: 55 times as usual for one person as for two
 
 
 def write_html(reports: Sequence[Report], path: str | os.PathLike[str], *, worst: int = 10) -> None:
@@ -57,6 +52,7 @@ def page(reports: Sequence[Report], *, worst: int = 10) -> str:
         curves=curves,
         groups=_groups(reports),
         choices="".join(f"<option>{_e(title)}</option>" for title in titles),
+        view=element_script(),
         mistakes="".join(cards) or "<p>None.</p>",
     )
 
@@ -105,58 +101,15 @@ def _groups(reports: Sequence[Report]) -> str:
 def _card(report: Report, mistake: Mistake) -> str:
     e = report.explain(mistake.index)
     sign = "&le;" if mistake.same else "&gt;"
-    maps = "".join(_maps(e))
-    faces = "".join(
-        f'<figure><img class="face" alt="{_e(name)}" src="{_jpeg(crop)}"><figcaption>{_e(name)}</figcaption></figure>'
-        for name, crop in zip(mistake.names, e.crops, strict=True)
-    )
-    about = "" if report.metric == "xcos" else f"<p>The maps are of the xCos score, {e.score:.3f}.</p>"
+    about = "" if report.metric == "xcos" else "<p>The view explains the xCos score, not this one.</p>"
+    view = explanation_html(replace(e, names=mistake.names), fallback=False, script=False)
     return (
         f'<article data-kind="{mistake.kind}" data-report="{_e(_title(report))}" data-margin="{mistake.margin:.6f}" '
-        f'data-score="{mistake.score:.6f}" data-index="{mistake.index}">'
+        f'data-score="{mistake.score:.6f}" data-index="{mistake.index}" data-names="{_e(" ".join(mistake.names))}">'
         f"<h3>{mistake.kind.capitalize()}</h3><p>{_e(_title(report))}, pair {mistake.index}: "
         f"<b>{mistake.score:.3f}</b> {sign} {report.threshold:.3f}, wrong by {mistake.margin:.3f}</p>{about}"
-        f'<div class="row">{faces}{maps}</div></article>'
+        f"{view}</article>"
     )
-
-
-def _maps(e: Explanation) -> list[str]:
-    from ..plot import ATTENTION_LIMIT, CONTRIBUTION_LIMIT, COSINE_LIMIT
-
-    maps = [
-        _map("patch cosine", e.cosine_map, "RdBu", (-COSINE_LIMIT, COSINE_LIMIT)),
-        _map("attention", e.attention, "Greys", (0, ATTENTION_LIMIT)),
-        _map("contribution", e.contribution, "RdBu", (-CONTRIBUTION_LIMIT, CONTRIBUTION_LIMIT)),
-    ]
-    if e.evidence is not None:
-        maps.append(_map("evidence of each cell, not part of the score", e.evidence, "RdBu",
-                         (-EVIDENCE_LIMIT, EVIDENCE_LIMIT)))
-    return maps
-
-
-def _map(title: str, values: NDArray[np.float32], colours: str, limits: tuple[float, float]) -> str:
-    """A map as inline SVG: one square a cell, its number shown when pointed at."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    low, high = limits
-    shades = colormaps[colours](np.clip((values - low) / (high - low), 0, 1))
-    rows, cells = values.shape
-    squares = "".join(
-        f'<rect x="{j}" y="{i}" width="1" height="1" fill="{to_hex(shades[i, j])}">'
-        f"<title>{chr(65 + j)}{i + 1}: {values[i, j]:.3f}</title></rect>"
-        for i, j in np.ndindex(rows, cells)
-    )
-    drawing = f'<svg class="map" viewBox="0 0 {cells} {rows}" role="img" aria-label="{_e(title)}">{squares}</svg>'
-    return f"<figure>{drawing}<figcaption>{_e(title)}<br>{low:g} to {high:g}</figcaption></figure>"
-
-
-def _jpeg(crop: NDArray[np.uint8]) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(crop).save(buffer, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode()}"
 
 
 def _e(value: str) -> str:

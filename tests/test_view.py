@@ -1,0 +1,245 @@
+"""The interactive view in a real browser: what it shows is the explanation's own numbers."""
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from browser import open_browser, resize
+from PIL import Image
+
+import xcos
+from xcos import view
+
+COLUMNS = "ABCDEFG"
+
+
+@pytest.fixture(scope="module")
+def explanation(photos):
+    return xcos.explain(photos["obama_portrait_2012"], photos["biden_blue_room_2010"])
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with open_browser(1100, 900) as session:
+        yield session
+
+
+@pytest.fixture
+def page(browser, explanation, tmp_path):
+    """The saved page in the browser; at the end of the test the console must be empty."""
+    resize(browser, 1100, 900)
+    explanation.save(tmp_path / "e.html")
+    browser.get((tmp_path / "e.html").as_uri())
+    yield browser
+    assert browser.get_log("browser") == []
+
+
+def root(session):
+    return session.execute_script("return document.querySelector('xcos-explanation').shadowRoot")
+
+
+def find(session, selector):
+    return root(session).find_elements("css selector", selector)
+
+
+def number(text):
+    return float(text.replace("−", "-"))
+
+
+def point_at(session, element):
+    from selenium.webdriver import ActionChains
+
+    ActionChains(session).move_to_element(element).perform()
+
+
+def test_pointing_at_a_cell_shows_its_numbers(page, explanation):
+    e = explanation
+    for i, j in ((2, 3), (6, 0), (0, 6)):
+        point_at(page, find(page, ".map [role=gridcell]")[7 * i + j])
+        (title,), terms = find(page, ".details h3"), find(page, ".product b")
+        assert title.text == f"Cell {COLUMNS[j]}{i + 1}"
+        expected = (e.cosine_map[i, j], e.attention[i, j], e.contribution[i, j])
+        np.testing.assert_allclose([number(term.text) for term in terms], expected, atol=5.1e-4)
+        assert number(terms[2].text) == pytest.approx(e.contribution[i, j], abs=5.1e-5)
+    # From a face as well, and both faces and the map mark the same cell.
+    point_at(page, find(page, ".face .grid i")[49 + 24])
+    assert find(page, ".details h3")[0].text == "Cell D4"
+    assert len(find(page, ".grid .at")) == 3
+
+
+def test_maps_can_be_switched(page, explanation):
+    for kind, values, digits in (("cosine", explanation.cosine_map, 2), ("attention", explanation.attention, 3),
+                                 ("contribution", explanation.contribution, 3)):
+        page.execute_script("arguments[0].click()", find(page, f"input[value={kind}]")[0])
+        shown = [number(cell.text) for cell in find(page, ".map [role=gridcell]")]
+        np.testing.assert_allclose(shown, values.ravel(), atol=0.501 * 10.0**-digits)
+    assert find(page, "input[value=evidence]") == []  # this model is not calibrated
+
+
+def test_colours_are_those_of_the_picture(page, explanation):
+    colormaps = pytest.importorskip("matplotlib").colormaps
+    colours = [cell.value_of_css_property("background-color") for cell in find(page, ".map [role=gridcell]")]
+    shown = np.array([[int(v) for v in re.findall(r"\d+", colour)[:3]] for colour in colours])
+    low, high = view.SCALES["contribution"]
+    expected = colormaps["RdBu"]((explanation.contribution.ravel() - low) / (high - low), bytes=True)[:, :3]
+    assert np.abs(shown - expected.astype(int)).max() <= 6  # 256 steps there, exact values here
+
+
+def test_scales_are_those_of_the_picture():
+    plot = pytest.importorskip("xcos.plot", reason="matplotlib is not installed", exc_type=ImportError)
+    assert view.SCALES["cosine"] == (-plot.COSINE_LIMIT, plot.COSINE_LIMIT)
+    assert view.SCALES["attention"] == (0, plot.ATTENTION_LIMIT)
+    assert view.SCALES["contribution"] == (-plot.CONTRIBUTION_LIMIT, plot.CONTRIBUTION_LIMIT)
+
+
+def test_the_sum_can_be_checked(page, explanation):
+    rows = [[cell.text for cell in row.find_elements("css selector", "th, td")] for row in find(page, "tbody tr")]
+    assert len(rows) == 49
+    added = [number(row[3]) for row in rows]
+    assert added == sorted(added, reverse=True)
+    for name, cosine, attention, contribution, _ in rows:
+        at = int(name[1]) - 1, COLUMNS.index(name[0])
+        expected = (explanation.cosine_map[at], explanation.attention[at], explanation.contribution[at])
+        np.testing.assert_allclose([number(t) for t in (cosine, attention, contribution)], expected, atol=5.1e-4)
+    np.testing.assert_allclose([number(row[4]) for row in rows], np.cumsum(added), atol=49 * 5.1e-5)
+    assert number(rows[-1][4]) == pytest.approx(explanation.score, abs=1e-4)
+    page.execute_script("arguments[0].open = true", find(page, "details")[0])
+    terms, result = find(page, ".formula")[0].text.replace("−", "-").split("=")
+    assert eval(terms.replace("×", "*"), {"__builtins__": {}}) == pytest.approx(explanation.score, abs=1e-4)
+    assert float(result) == pytest.approx(explanation.score, abs=1e-4)
+
+
+def test_the_keyboard_is_enough(page):
+    from selenium.webdriver import Keys
+
+    cells = find(page, ".map [role=gridcell]")
+    assert [cell.get_attribute("tabindex") for cell in cells].count("0") == 1
+    page.execute_script("arguments[0].focus()", cells[0])
+    for key, cell in ((Keys.RIGHT, "B1"), (Keys.DOWN, "B2"), (Keys.END, "G2"), (Keys.RIGHT, "G2"), (Keys.HOME, "A2"),
+                      (Keys.UP, "A1"), (Keys.UP, "A1")):
+        page.execute_script("return arguments[0].activeElement", root(page)).send_keys(key)
+        assert find(page, ".details h3")[0].text == f"Cell {cell}"
+
+
+def test_a_screen_reader_hears_the_numbers(page, explanation):
+    cell = find(page, ".map [role=gridcell]")[24]
+    assert cell.accessible_name.startswith("Cell D4: cosine ")
+    spoken = [number(text) for text in re.findall(r" (−?[\d.]+)", cell.accessible_name.split(":")[1])]
+    expected = [m[3, 3] for m in (explanation.cosine_map, explanation.attention, explanation.contribution)]
+    np.testing.assert_allclose(spoken, expected, atol=5.1e-4)
+    assert all(explanation.names[i] in face.accessible_name for i, face in enumerate(find(page, ".face img")))
+    assert {button.aria_role for button in find(page, "fieldset input")} == {"radio"}
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [320, 390, 700, 1100])
+def test_it_fits_the_window_in_light_and_dark(page, width, dark):
+    resize(page, width, 844, dark=dark)
+    page.refresh()
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    ink, ground = (
+        [int(v) for v in re.findall(r"\d+", find(page, selector)[0].value_of_css_property(name))[:3]]
+        for selector, name in ((".sum h3", "color"), ("section", "background-color"))
+    )
+    assert contrast(ink, ground) > 7
+    assert (sum(ground) < 384) is dark
+
+
+def contrast(a, b):
+    """Contrast of two sRGB colours by WCAG 2.1."""
+    def luminance(colour):
+        v = np.array(colour) / 255
+        return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
+
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_it_follows_the_page_not_the_system(page):
+    page.execute_script("document.body.style.background = '#111'")  # a notebook's dark theme
+    page.execute_async_script("setTimeout(arguments[0], 50)")
+    assert "dark" in page.find_element("css selector", "xcos-explanation").get_attribute("class")
+
+
+def test_evidence_of_a_calibrated_model(browser, explanation, tmp_path):
+    evidence = (explanation.cosine_map * 5 - 1).astype(np.float32)
+    path = tmp_path / "e.html"
+    from dataclasses import replace
+
+    replace(explanation, evidence=evidence).save(path)
+    browser.get(path.as_uri())
+    browser.execute_script("arguments[0].click()", find(browser, "input[value=evidence]")[0])
+    shown = [number(cell.text) for cell in find(browser, ".map [role=gridcell]")]
+    np.testing.assert_allclose(shown, evidence.ravel(), atol=0.0501)
+    point_at(browser, find(browser, ".map [role=gridcell]")[10])
+    assert "Evidence " in find(browser, ".details")[0].text
+    assert browser.get_log("browser") == []
+
+
+def test_many_views_share_one_page(browser, explanation, tmp_path):
+    body = "".join(view.explanation_html(explanation, fallback=False) for _ in range(3))
+    (tmp_path / "many.html").write_text(f"<!doctype html><meta charset=utf-8><title>many</title>{body}", "utf-8")
+    browser.get((tmp_path / "many.html").as_uri())
+    assert browser.get_log("browser") == []
+    count = "return [...document.querySelectorAll('xcos-explanation')].filter(e => e.shadowRoot.querySelector('table')).length"
+    assert browser.execute_script(count) == 3
+
+
+class Parts(HTMLParser):
+    """Start tags with their attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+
+def test_without_scripts_the_picture_shows(explanation):
+    tags = Parts(explanation._repr_html_()).tags
+    assert [tag for tag, _ in tags] == ["xcos-explanation", "img", "script"]
+    picture = tags[1][1]
+    assert "different people: score" in picture["alt"]
+    with Image.open(io.BytesIO(base64.b64decode(picture["src"].split(",")[1]))) as image:
+        image.load()
+        assert image.width > 800
+
+
+def test_names_cannot_leave_their_place(explanation):
+    from dataclasses import replace
+
+    hostile = '"></xcos-explanation><script>alert(1)</script>'
+    tags = Parts(view.explanation_html(replace(explanation, names=(hostile, "'<b>")), script=False)).tags
+    assert [tag for tag, _ in tags] == ["xcos-explanation", "img"]
+    assert json.loads(tags[0][1]["value"])["names"] == [hostile, "'<b>"]
+
+
+def test_the_script_stays_inside_its_tag():
+    assert "</script" not in view.element_script() and "<!--" not in view.element_script()
+
+
+def test_nothing_is_fetched():
+    code = view.element_script()
+    assert not re.search(r"https?:|fetch\(|import\(|XMLHttpRequest|url\((?!\"\$\{)", code)
+
+
+def test_value_is_the_explanation(explanation):
+    value = json.loads(json.dumps(view.explanation_value(explanation)))
+    for name in ("cosine_map", "attention", "contribution"):
+        np.testing.assert_allclose(value[name], getattr(explanation, name), rtol=1e-6)
+    for url, crop in zip(value["crops"], explanation.crops, strict=True):
+        with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as image:
+            np.testing.assert_array_equal(np.asarray(image), crop)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (3, 5, 3), (112, 112, 3)])
+def test_png(shape):
+    pixels = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    with Image.open(io.BytesIO(view.png(pixels))) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)

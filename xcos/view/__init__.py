@@ -1,0 +1,109 @@
+"""The one interactive view of an explanation: in notebooks, in reports, on the local page of ``xcos serve``.
+
+It is a custom element, ``<xcos-explanation>``, in plain JavaScript: nothing is fetched and nothing is compiled.
+Where scripts don't run (code hosts, notebooks that are not trusted) the element's children show: the picture.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from base64 import b64encode
+from functools import cache
+from importlib.resources import files
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ..results import Explanation
+
+# The fixed scales, those of the pictures: two views can be compared, and a view with a picture.
+SCALES = {
+    "cosine": (-1.0, 1.0),
+    "attention": (0.0, 0.08),
+    "contribution": (-0.06, 0.06),
+    "evidence": (-4.0, 4.0),  # natural logarithms: 55 times as usual for one person as for two
+}
+
+_DIGITS = 7  # of a float32, all that it has
+
+
+def explanation_html(e: Explanation, *, fallback: bool = True, script: bool = True) -> str:
+    """An explanation as a fragment of HTML, to be put anywhere in a page.
+
+    e         the explanation
+    fallback  with the picture (without matplotlib: a table) for where scripts don't run
+    script    with the script; a page of many views wants it once: see :func:`element_script`
+
+    The page needs no style of its own; the view follows its width and whether it is light or dark. A page with
+    a content security policy must allow this script and ``img-src data:``.
+    """
+    from html import escape
+
+    value = escape(json.dumps(explanation_value(e), ensure_ascii=False, separators=(",", ":")), quote=True)
+    inside = _fallback(e) if fallback else ""
+    code = f"<script>{element_script()}</script>" if script else ""
+    return f'<xcos-explanation value="{value}">{inside}</xcos-explanation>{code}'
+
+
+def explanation_page(e: Explanation) -> str:
+    """An explanation as a page of its own, in one file that fetches nothing."""
+    from html import escape
+
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
+        "script-src 'unsafe-inline'; style-src 'unsafe-inline'\">\n"
+        f"<title>{escape(' and '.join(e.names))}: xcos</title>\n"
+        "<style>:root { color-scheme: light dark } body { margin: 0 auto; max-width: 72rem; padding: 0.5rem }</style>\n"
+        f"</head>\n<body>\n{explanation_html(e)}\n</body>\n</html>\n"
+    )
+
+
+def explanation_value(e: Explanation) -> dict[str, Any]:
+    """What the element reads: ``e.to_dict()`` with numbers of 7 digits, the crops as PNG data URLs, the scales."""
+    value = e.to_dict()
+    for name, content in value.items():
+        if isinstance(content, list) and name != "names":
+            value[name] = [[float(f"{x:.{_DIGITS}g}") for x in row] for row in content]
+    crops = [f"data:image/png;base64,{b64encode(png(crop)).decode()}" for crop in e.crops]
+    return {**value, "crops": crops, "scales": SCALES}
+
+
+@cache
+def element_script() -> str:
+    """The script that defines ``<xcos-explanation>``; a second one in the same page does nothing."""
+    folder = files(__package__)
+    style = folder.joinpath("explanation.css").read_text(encoding="utf-8")
+    return folder.joinpath("explanation.js").read_text(encoding="utf-8").replace("@style@", style)
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """A PNG file of (H, W, 3) uint8 RGB: each line is stored as its difference from the one above."""
+    height, width, _ = pixels.shape
+    lines = pixels.reshape(height, -1)
+    differences = np.diff(lines, axis=0, prepend=np.zeros_like(lines[:1]))  # modulo 256, as PNG's filter "up"
+    filtered = np.concatenate([np.full((height, 1), 2, np.uint8), differences], axis=1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), 9)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def _fallback(e: Explanation) -> str:
+    from html import escape
+
+    from ..results import Verification
+
+    if not find_spec("matplotlib"):
+        return Verification._repr_html_(e) or ""
+    picture = b64encode(e._render("webp")).decode()  # a quarter of its PNG
+    alt = escape(f"{e.names[0]} and {e.names[1]}: {e.sentence()}", quote=True)
+    return f'<img alt="{alt}" src="data:image/webp;base64,{picture}" style="max-width: 100%">'

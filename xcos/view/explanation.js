@@ -1,0 +1,281 @@
+// The element <xcos-explanation value='{…}'>: one explanation to look into. Plain JavaScript, nothing is fetched.
+// `value` is the JSON of xcos.view.explanation_value. Where scripts don't run the element shows its children.
+"use strict";
+(() => {
+  if (customElements.get("xcos-explanation")) return; // a notebook brings this script with every output
+
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(`@style@`);
+
+  // ColorBrewer's RdBu, the ends of matplotlib's map of that name: safe for colour-blind readers.
+  const RED_BLUE = ["67001f", "b2182b", "d6604d", "f4a582", "fddbc7", "f7f7f7", "d1e5f0", "92c5de", "4393c3", "2166ac", "053061"];
+  const GREYS = ["ffffff", "d9d9d9", "969696", "525252", "000000"];
+  const OVER = [255, 176, 0]; // more attention than the scale has room for
+
+  const MAPS = {
+    cosine: { label: "cosine", values: "cosine_map", scale: "cosine", colours: RED_BLUE, digits: 2,
+      note: "How alike is each cell? 1: the same, 0: unrelated." },
+    attention: { label: "attention", values: "attention", scale: "attention", colours: GREYS, digits: 3,
+      note: "How much does each cell count? All cells together: 1." },
+    contribution: { label: "contribution", values: "contribution", scale: "contribution", colours: RED_BLUE, digits: 3,
+      note: "What does each cell add? Attention × cosine; all cells together: the score." },
+    evidence: { label: "evidence", values: "evidence", scale: "evidence", colours: RED_BLUE, digits: 1,
+      note: "Is this cell's cosine usual for one person (above 0) or for two (below)? Not part of the score." },
+  };
+
+  function h(tag, properties = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(properties)) {
+      if (name in element) element[name] = value;
+      else element.setAttribute(name, value);
+    }
+    element.append(...children);
+    return element;
+  }
+
+  function mix(stops, t) {
+    const place = Math.min(Math.max(t, 0), 1) * (stops.length - 1), low = Math.min(Math.floor(place), stops.length - 2);
+    const part = (stop, i) => parseInt(stop.slice(2 * i, 2 * i + 2), 16);
+    return [0, 1, 2].map(i => Math.round(part(stops[low], i) + (place - low) * (part(stops[low + 1], i) - part(stops[low], i))));
+  }
+
+  const number = (value, digits) => (Number(value.toFixed(digits)) + 0).toFixed(digits).replace("-", "−");
+  const short = (value, digits) => number(value, digits).replace(/^(−?)0\./, "$1.");
+  const name = (row, column) => String.fromCharCode(65 + column) + (row + 1);
+
+  class XcosExplanation extends HTMLElement {
+    static observedAttributes = ["value"];
+
+    attributeChangedCallback() { this.draw(); }
+
+    connectedCallback() {
+      this.theme();
+      this.watch = new MutationObserver(() => this.theme());
+      for (const target of [document.documentElement, document.body])
+        this.watch.observe(target, { attributes: true, attributeFilter: ["class", "style", "data-theme", "data-jp-theme-light"] });
+      this.media = matchMedia("(prefers-color-scheme: dark)");
+      this.onmedia = () => this.theme();
+      this.media.addEventListener("change", this.onmedia);
+    }
+
+    disconnectedCallback() {
+      this.watch.disconnect();
+      this.media.removeEventListener("change", this.onmedia);
+    }
+
+    // Dark or light as the page around is, which may differ from the system (notebooks have themes).
+    theme() {
+      let dark = matchMedia("(prefers-color-scheme: dark)").matches;
+      for (let at = this; at; at = at.parentElement) {
+        const [r, g, b, alpha = 1] = (getComputedStyle(at).backgroundColor.match(/[\d.]+/g) || [0, 0, 0, 0]).map(Number);
+        if (alpha > 0.5) { dark = 0.3 * r + 0.59 * g + 0.11 * b < 128; break; }
+      }
+      this.classList.toggle("dark", dark);
+    }
+
+    draw() {
+      const text = this.getAttribute("value");
+      if (!text) return;
+      const e = this.e = JSON.parse(text);
+      [this.rows, this.columns] = [e.cosine_map.length, e.cosine_map[0].length];
+      this.ranked = [];
+      for (let i = 0; i < this.rows; i++) for (let j = 0; j < this.columns; j++) this.ranked.push([i, j]);
+      this.ranked.sort((a, b) => e.contribution[b[0]][b[1]] - e.contribution[a[0]][a[1]]);
+      const root = this.shadowRoot || this.attachShadow({ mode: "open" });
+      root.adoptedStyleSheets = [sheet];
+      this.faces = [this.face(0), this.face(1)];
+      root.replaceChildren(h("section", { "aria-label": this.sentence() },
+        this.verdict(),
+        h("div", { className: "board" }, ...this.faces.map(face => face.figure), this.map(), this.details(), this.table())));
+      this.theme();
+      this.show(root.querySelector("input:checked").value);
+      this.select(...this.ranked[0]);
+    }
+
+    sentence() {
+      const e = this.e;
+      return e.same ? `Same person: score ${number(e.score, 3)} is over the threshold ${number(e.threshold, 3)}`
+        : `Different people: score ${number(e.score, 3)} is not over the threshold ${number(e.threshold, 3)}`;
+    }
+
+    verdict() {
+      const e = this.e, place = value => `${50 * (Math.min(Math.max(value, -1), 1) + 1)}%`;
+      const dot = h("i", { className: "dot" }), mark = h("i", { className: "mark" }), same = h("i", { className: "zone" });
+      dot.style.left = place(e.score);
+      mark.style.left = same.style.left = place(e.threshold);
+      return h("header", { className: e.same ? "same" : "different" },
+        h("p", { className: "sentence" },
+          h("b", {}, `${e.same ? "= Same person" : "≠ Different people"}`),
+          h("span", {}, `score ${number(e.score, 3)} ${e.same ? ">" : "≤"} threshold ${number(e.threshold, 3)}`)),
+        h("div", { className: "scale", "aria-hidden": "true" }, same, mark, dot, h("span", {}, "−1"), h("span", {}, "1")),
+        h("p", { className: "quiet" }, `The score is no probability. Threshold: ${e.threshold_from.replace(/\.$/, "")}. ` +
+          `Model ${e.model}; plain cosine of the whole faces, for reference: ${number(e.cosine, 3)}.`));
+    }
+
+    // A face under a grid for the pointer; the keyboard has the map's grid.
+    face(which) {
+      const e = this.e, overlay = this.grid((i, j) => h("i", { onpointerenter: () => this.select(i, j), onclick: () => this.select(i, j) }));
+      const figure = h("figure", { className: "face" },
+        h("div", { className: "square" }, h("img", { src: e.crops[which], alt: `Aligned face of ${e.names[which]}` }),
+          h("div", { className: "grid", "aria-hidden": "true" }, ...overlay.flat())),
+        h("figcaption", {}, e.names[which]));
+      figure.style.setProperty("--columns", this.columns);
+      return { figure, overlay };
+    }
+
+    grid(make) {
+      return Array.from({ length: this.rows }, (_, i) => Array.from({ length: this.columns }, (_, j) => make(i, j)));
+    }
+
+    map() {
+      const kinds = Object.keys(MAPS).filter(kind => this.e[MAPS[kind].values]);
+      const choice = kind => h("label", {},
+        h("input", { type: "radio", name: "map", value: kind, checked: kind === "contribution", onchange: () => this.show(kind) }),
+        h("span", {}, MAPS[kind].label));
+      this.cells = this.grid((i, j) => h("button", { type: "button", role: "gridcell", tabIndex: -1,
+        onpointerenter: () => this.select(i, j), onfocus: () => this.select(i, j), onclick: () => this.select(i, j) }));
+      const rows = this.cells.map(row => h("div", { role: "row" }, ...row));
+      this.board = h("div", { className: "grid", role: "grid", "aria-label": "Cells of the face", onkeydown: event => this.move(event) }, ...rows);
+      this.note = h("p", { className: "quiet", id: "note" });
+      this.bar = h("div", { className: "bar" });
+      this.ends = [h("span"), h("span"), h("span")];
+      const overlay = h("input", { type: "checkbox", checked: true, onchange: () => this.paint() });
+      this.overlay = overlay;
+      const across = h("div", { className: "across", "aria-hidden": "true" });
+      const down = h("div", { className: "down", "aria-hidden": "true" });
+      for (let j = 0; j < this.columns; j++) across.append(h("span", {}, String.fromCharCode(65 + j)));
+      for (let i = 0; i < this.rows; i++) down.append(h("span", {}, String(i + 1)));
+      const figure = h("figure", { className: "map" },
+        h("fieldset", {}, h("legend", { className: "hidden" }, "Map"), ...kinds.map(choice)),
+        h("div", { className: "framed" }, across, down, h("div", { className: "square" }, this.board)),
+        this.bar, h("div", { className: "ends", "aria-hidden": "true" }, ...this.ends), this.note,
+        h("label", { className: "check" }, overlay, " colours over the faces too"));
+      figure.style.setProperty("--columns", this.columns);
+      return figure;
+    }
+
+    show(kind) {
+      this.kind = kind;
+      this.note.textContent = MAPS[kind].note;
+      this.paint();
+    }
+
+    paint() {
+      const { values, scale, colours, digits } = MAPS[this.kind], map = this.e[values], [low, high] = this.e.scales[scale];
+      this.cells.forEach((row, i) => row.forEach((cell, j) => {
+        const value = map[i][j], over = colours === GREYS && value > high;
+        const share = (value - low) / (high - low), rgb = over ? OVER : mix(colours, share);
+        // Over the faces a cell is the more opaque the further its value is from nothing.
+        const veil = colours === GREYS ? [...OVER, 0.7 * Math.min(share, 1)] : [...rgb, 0.7 * Math.min(Math.abs(2 * share - 1), 1)];
+        cell.style.backgroundColor = `rgb(${rgb})`;
+        cell.style.color = 0.3 * rgb[0] + 0.59 * rgb[1] + 0.11 * rgb[2] < 128 ? "#fff" : "#000";
+        cell.textContent = short(value, digits);
+        cell.setAttribute("aria-label", this.words(i, j));
+        for (const { overlay } of this.faces)
+          overlay[i][j].style.backgroundColor = this.overlay.checked ? `rgba(${veil})` : "";
+      }));
+      this.bar.style.background = `linear-gradient(to right, ${colours.map(c => "#" + c)})`;
+      const middle = (low + high) / 2;
+      [low, middle, high].forEach((value, i) => this.ends[i].textContent = String(Number(value.toPrecision(3))).replace("-", "−"));
+      if (colours === GREYS) this.ends[2].textContent += ", orange: more";
+    }
+
+    words(i, j) {
+      const e = this.e, evidence = e.evidence ? `, evidence ${number(e.evidence[i][j], 2)}` : "";
+      return `Cell ${name(i, j)}: cosine ${number(e.cosine_map[i][j], 3)}, attention ${number(e.attention[i][j], 4)}, ` +
+        `contribution ${number(e.contribution[i][j], 4)}${evidence}`;
+    }
+
+    details() {
+      this.heading = h("h3");
+      this.patches = [0, 1].map(which => {
+        const window = h("div", { className: "patch", role: "img" }, h("i"));
+        window.style.backgroundImage = `url("${this.e.crops[which]}")`;
+        return window;
+      });
+      this.product = h("p", { className: "product" });
+      this.remark = h("p", { className: "quiet" });
+      return h("div", { className: "details" }, this.heading, h("div", { className: "patches" }, ...this.patches),
+        this.product, this.remark);
+    }
+
+    select(i, j) {
+      const e = this.e;
+      if (this.at) for (const mark of this.marks(...this.at)) mark.classList.remove("at");
+      if (this.at) this.cells[this.at[0]][this.at[1]].tabIndex = -1;
+      this.at = [i, j];
+      for (const mark of this.marks(i, j)) mark.classList.add("at");
+      this.cells[i][j].tabIndex = 0;
+      const rank = this.ranked.findIndex(([r, c]) => r === i && c === j), share = 1 / (this.rows * this.columns);
+      this.heading.textContent = `Cell ${name(i, j)}`;
+      this.patches.forEach((patch, which) => {
+        this.frame(patch, i, j);
+        patch.setAttribute("aria-label", `Cell ${name(i, j)} of ${e.names[which]}, and around it`);
+      });
+      const term = (value, digits, label) => h("span", {}, h("b", {}, number(value, digits)), h("small", {}, label));
+      this.product.replaceChildren(term(e.cosine_map[i][j], 3, "cosine"), "×", term(e.attention[i][j], 4, "attention"), "=",
+        term(e.contribution[i][j], 4, "contribution"));
+      const evidence = e.evidence ? ` Evidence ${number(e.evidence[i][j], 2)}: this cosine is ` +
+        `${number(Math.exp(Math.abs(e.evidence[i][j])), 1)} times as usual for ${e.evidence[i][j] > 0 ? "one person as for two" : "two people as for one"}.` : "";
+      this.remark.textContent = `Number ${rank + 1} of ${this.ranked.length} by contribution. It counts ` +
+        `${number(e.attention[i][j] / share, 1)} times an even share.${evidence} A cell also sees what lies around it.`;
+    }
+
+    marks(i, j) {
+      return [this.cells[i][j], ...this.faces.map(({ overlay }) => overlay[i][j]), this.lines[i][j]];
+    }
+
+    // Three cells wide and high around cell (i, j), kept inside the face; the cell itself is outlined.
+    frame(patch, i, j) {
+      const place = (at, count) => {
+        const span = Math.min(3, count), first = Math.min(Math.max(at - 1, 0), count - span);
+        return { size: 100 * count / span, position: count > span ? 100 * first / (count - span) : 0,
+          start: 100 * (at - first) / span, side: 100 / span };
+      };
+      const x = place(j, this.columns), y = place(i, this.rows), outline = patch.firstChild.style;
+      patch.style.backgroundSize = `${x.size}% ${y.size}%`;
+      patch.style.backgroundPosition = `${x.position}% ${y.position}%`;
+      [outline.left, outline.top, outline.width, outline.height] = [x.start, y.start, x.side, y.side].map(v => `${v}%`);
+    }
+
+    table() {
+      const e = this.e, widest = Math.max(...e.contribution.flat().map(Math.abs), 1e-6);
+      const terms = this.ranked.map(([i, j]) => `${number(e.attention[i][j], 5)} × ${number(e.cosine_map[i][j], 5)}`);
+      this.lines = this.grid(() => null);
+      let sum = 0;
+      const rows = this.ranked.map(([i, j]) => {
+        const value = e.contribution[i][j], bar = h("i", { className: value < 0 ? "less" : "more" });
+        sum += value;
+        bar.style.width = `${100 * Math.abs(value) / widest}%`;
+        const line = h("tr", { onpointerenter: () => this.select(i, j) },
+          h("th", { scope: "row" }, h("button", { type: "button", onfocus: () => this.select(i, j), onclick: () => this.select(i, j) }, name(i, j))),
+          h("td", {}, number(e.cosine_map[i][j], 3)), h("td", {}, number(e.attention[i][j], 4)),
+          h("td", { className: "value" }, h("div", {}, bar), number(value, 4)), h("td", {}, number(sum, 4)));
+        return this.lines[i][j] = line;
+      });
+      const heads = ["cell", "cosine", "attention", "contribution", "sum so far"];
+      return h("div", { className: "sum" },
+        h("h3", {}, "Cells by contribution"),
+        h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Cells by contribution" },
+          h("table", {}, h("thead", {}, h("tr", {}, ...heads.map(text => h("th", { scope: "col" }, text)))), h("tbody", {}, ...rows))),
+        h("p", {}, h("b", {}, `Sum of all ${rows.length} contributions: ${number(sum, 4)} = the score.`)),
+        h("details", {}, h("summary", {}, "The sum in one line, to check it"),
+          h("p", { className: "formula" }, terms.join(" + ").replaceAll("× −", "× (−").replace(/\(−[\d.]+/g, "$&)") + ` = ${number(e.score, 4)}`)));
+    }
+
+    move(event) {
+      const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+      let [i, j] = this.at;
+      if (event.key in steps) [i, j] = [i + steps[event.key][0], j + steps[event.key][1]];
+      else if (event.key === "Home") j = 0;
+      else if (event.key === "End") j = this.columns - 1;
+      else return;
+      event.preventDefault();
+      i = Math.min(Math.max(i, 0), this.rows - 1);
+      j = Math.min(Math.max(j, 0), this.columns - 1);
+      this.cells[i][j].focus();
+    }
+  }
+
+  customElements.define("xcos-explanation", XcosExplanation);
+})();
