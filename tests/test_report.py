@@ -80,7 +80,7 @@ def test_page_is_whole_without_anything_else(table, tmp_path):
     page = (tmp_path / "one.html").read_text()
     assert "default-src 'none'" in page and not re.search(r"(src|href)\s*=\s*[\"'](?!data:)", page)
     assert "<b>" + '"crop"' not in page and "bright &amp; clear" in page
-    assert f"{table[0].accuracy:.2%}" in page and page.count("<xcos-explanation value=") == page.count("<article")
+    assert f"{table[0].accuracy:.2%}" in page and page.count('<xcos-explanation value="') == page.count("<article")
     with pytest.raises(ValueError, match=r"\.html"):
         table.html(tmp_path / "report.pdf")
 
