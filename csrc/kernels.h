@@ -17,6 +17,7 @@
 #define XCOS_KERNELS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef enum { XK_NONE, XK_PRELU, XK_CLIP } xk_activation;
 
@@ -35,6 +36,8 @@ typedef struct {
 /* Upper bounds over all instruction sets. */
 enum { XK_MAX_MR = 16, XK_MAX_NR = 64, XK_CHANNEL_PAD = 64 };
 
+enum { XK_LINE = 16 /* floats of a cache line */ };
+
 typedef struct {
     const char *isa; /* "generic", "avx2", "avx512" */
     int mr, nr;      /* GEMM tile: pixels x output channels */
@@ -44,9 +47,11 @@ typedef struct {
      *   y[i*ldy + j] = act(sum over t, k of a[t*m + i][k] * w[(t*depth + k)*nr + j] + ...)
      * a: taps*m pointers to `depth` floats each (a shared row of zeros stands for padding);
      * w: one packed panel (see pack); residual strides: residual_col per pixel i.
+     * next: memory that will be wanted after this tile, such as another panel; a cache line
+     * of it is fetched per step of depth (see xk_next_panel). NULL: weights further on in w.
      * The order of summation does not depend on m or n. */
-    void (*gemm)(int m, int n, int depth, int taps, const float *const *a, const float *w, float *y,
-                 ptrdiff_t ldy, const xk_epilogue *e);
+    void (*gemm)(int m, int n, int depth, int taps, const float *const *a, const float *w,
+                 const float *next, float *y, ptrdiff_t ldy, const xk_epilogue *e);
 
     /* Depthwise convolution of one output row, n_out pixels of `channels`.
      *   y[x*ldy + c] = act(sum over r, s of rows[r][(x*stride_x - pad_left + s*dilation_x)*ldx + c]
@@ -90,6 +95,16 @@ void xk_pack_winograd(int tile, const float *w, ptrdiff_t ld_out, ptrdiff_t ld_i
  * cycles each and change no result. */
 void xk_pack_panels(const float *w, ptrdiff_t ld_out, ptrdiff_t ld_depth, int outputs, int depth,
                     int nr, const float *scale, float *packed);
+
+/* gemm's `next` for tile `tile` of `tiles` that all multiply with one panel of `steps` =
+ * taps*depth steps before the panel `next` has its turn: the last tiles fetch a slice of it
+ * each, so that weights arrive from memory while the processor multiplies. */
+static inline const float *xk_next_panel(const xk_table *k, int64_t tile, int64_t tiles,
+                                         ptrdiff_t steps, const float *next)
+{
+    const int64_t slices = k->nr / XK_LINE, slice = tile - (tiles - slices);
+    return tiles >= slices && slice >= 0 ? next + slice * steps * XK_LINE : NULL;
+}
 
 extern const xk_table xk_generic;
 #if defined(__x86_64__)

@@ -24,9 +24,10 @@ static const float *residual_at(const xk_epilogue *e, int row, int col)
     return e->residual ? e->residual + row * e->residual_row + col * e->residual_col : NULL;
 }
 
-static void gemm(int m, int n, int depth, int taps, const float *const *a, const float *w, float *y,
-                 ptrdiff_t ldy, const xk_epilogue *e)
+static void gemm(int m, int n, int depth, int taps, const float *const *a, const float *w,
+                 const float *next, float *y, ptrdiff_t ldy, const xk_epilogue *e)
 {
+    (void)next;
     float sum[MR][NR] = {{0}};
     for (int t = 0; t < taps; t++) {
         /* Always a full tile, so that the compiler can keep it in registers: rows

@@ -137,7 +137,7 @@ static void check_gemm_once(int m, int n, int k, enum side side)
     e.residual_col = ldr;
     for (int i = 0; i < (m - 1) * ldy + n; i++)
         y[i] = CANARY;
-    table->gemm(m, n, depth, taps, a, w, y, ldy, &e);
+    table->gemm(m, n, depth, taps, a, w, NULL, y, ldy, &e);
     for (int i = 0; i < m; i++) {
         /* The same pixel alone: the result must not depend on the tile. */
         const float *single[3];
@@ -146,7 +146,7 @@ static void check_gemm_once(int m, int n, int k, enum side side)
         xk_epilogue one = e;
         if (one.residual)
             one.residual += (ptrdiff_t)i * ldr;
-        table->gemm(1, n, depth, taps, single, w, alone, 0, &one);
+        table->gemm(1, n, depth, taps, single, w, w, alone, 0, &one);
         for (int j = 0; j < n; j++) {
             float got = y[i * ldy + j];
             double want = 0;

@@ -107,7 +107,9 @@ static void product(int pixels, int outputs, int depth, const float *w, const xk
             const float *rows[XK_MAX_MR];
             for (int i = 0; i < m; i++)
                 rows[i] = maps + (size_t)(p + i) * depth;
-            table->gemm(m, n, depth, 1, rows, w, results + (size_t)p * outputs + first, outputs, e);
+            table->gemm(m, n, depth, 1, rows, w,
+                        xk_next_panel(table, t, tiles, depth, w + (size_t)depth * table->nr),
+                        results + (size_t)p * outputs + first, outputs, e);
             p += m;
         }
         w += (size_t)depth * table->nr;

@@ -14,12 +14,13 @@ enum {
     NV = 2,
     UNROLL = 4,
     AHEAD = 2048 /* floats between the weights in use and those being fetched: some 200 ns, so
-                    that weights may come from memory; past a panel's end lies the next */
+                    that weights may come from memory */
 };
 
 /* y = act(sum + ...): the sums start from bias + residual, the activation comes at the end. */
 INLINE void gemm_tile(const int m, const int nv, int n, int depth, int taps, const float *const *a,
-                      const float *w, float *y, ptrdiff_t ldy, const xk_epilogue *e)
+                      const float *w, const float *next, float *y, ptrdiff_t ldy,
+                      const xk_epilogue *e)
 {
     const int last = n - (nv - 1) * VL;
     const vmask mask = v_first(last);
@@ -42,6 +43,8 @@ INLINE void gemm_tile(const int m, const int nv, int n, int depth, int taps, con
             sum[i][nv - 1] += v_load_first(r + (nv - 1) * VL, mask, last);
         }
 
+    const float *soon = next ? next : w + AHEAD;
+    const ptrdiff_t pace = next ? XK_LINE : NV * VL;
     for (int t = 0; t < taps; t++, a += m) {
         const float *row[MR];
         UNROLL_LOOP
@@ -52,8 +55,9 @@ INLINE void gemm_tile(const int m, const int nv, int n, int depth, int taps, con
             UNROLL_LOOP
             for (int u = 0; u < UNROLL; u++, w += NV * VL) {
                 UNROLL_LOOP
-                for (int line = 0; line < NV * VL; line += 16)
-                    __builtin_prefetch(w + AHEAD + line);
+                for (int line = 0; line < NV * VL; line += XK_LINE)
+                    __builtin_prefetch(soon + line);
+                soon += pace;
                 vf weight[NV];
                 UNROLL_LOOP
                 for (int v = 0; v < nv; v++)
@@ -104,12 +108,13 @@ INLINE void gemm_tile(const int m, const int nv, int n, int depth, int taps, con
 
 #define GEMM_ROWS(m)                                                                               \
     TARGET static void gemm_##m(int n, int depth, int taps, const float *const *a, const float *w, \
-                                float *y, ptrdiff_t ldy, const xk_epilogue *e)                     \
+                                const float *next, float *y, ptrdiff_t ldy,                        \
+                                const xk_epilogue *e)                                              \
     {                                                                                              \
         if (n > VL)                                                                                \
-            gemm_tile(m, 2, n, depth, taps, a, w, y, ldy, e);                                      \
+            gemm_tile(m, 2, n, depth, taps, a, w, next, y, ldy, e);                                \
         else                                                                                       \
-            gemm_tile(m, 1, n, depth, taps, a, w, y, ldy, e);                                      \
+            gemm_tile(m, 1, n, depth, taps, a, w, next, y, ldy, e);                                \
     }
 GEMM_ROWS(1)
 GEMM_ROWS(2)
@@ -129,15 +134,15 @@ GEMM_ROWS(14)
 #endif
 #undef GEMM_ROWS
 
-static void gemm(int m, int n, int depth, int taps, const float *const *a, const float *w, float *y,
-                 ptrdiff_t ldy, const xk_epilogue *e)
+static void gemm(int m, int n, int depth, int taps, const float *const *a, const float *w,
+                 const float *next, float *y, ptrdiff_t ldy, const xk_epilogue *e)
 {
-    static void (*const rows[])(int, int, int, const float *const *, const float *, float *,
-                                ptrdiff_t, const xk_epilogue *) = {
+    static void (*const rows[])(int, int, int, const float *const *, const float *,
+                                const float *, float *, ptrdiff_t, const xk_epilogue *) = {
         gemm_1,  gemm_2,  gemm_3,  gemm_4,  gemm_5,  gemm_6,
 #if MR == 14
         gemm_7,  gemm_8,  gemm_9,  gemm_10, gemm_11, gemm_12, gemm_13, gemm_14,
 #endif
     };
-    rows[m - 1](n, depth, taps, a, w, y, ldy, e);
+    rows[m - 1](n, depth, taps, a, w, next, y, ldy, e);
 }
