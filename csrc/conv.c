@@ -195,6 +195,7 @@ static void gemm_block(void *context, int64_t index, int worker)
                          g->ow == g->w && !g->top && !g->left;
     const int taps = merged ? g->kh : g->kh * g->kw, outputs = g->o / g->groups;
     const int depth = merged ? g->kw * g->c : g->c / g->groups;
+    const int64_t steps = (int64_t)taps * depth;
     const int64_t part = index % job->splits, block = index / job->splits % job->blocks;
     const int64_t group = index / job->splits / job->blocks;
     const int64_t t0 = block * job->tiles / job->blocks, t1 = (block + 1) * job->tiles / job->blocks;
@@ -223,13 +224,14 @@ static void gemm_block(void *context, int64_t index, int worker)
         const int n = outputs - p * k->nr < k->nr ? outputs - p * k->nr : k->nr;
         const int64_t channel = group * outputs + (int64_t)p * k->nr;
         const float *w = step->node->packed[XN_CONV_GEMM] +
-                         (group * job->panels + p) * (int64_t)taps * depth * k->nr;
+                         (group * job->panels + p) * steps * k->nr;
         for (int64_t t = 0; t < t1 - t0; t++) {
             const int64_t at = first[t] * g->o + channel;
             const xk_epilogue e =
                 epilogue_of(task, channel, task->residual ? task->residual + at : NULL, 0, g->o);
             k->gemm((int)(first[t + 1] - first[t]), n, depth, taps, a + t * k->mr * taps, w,
-                    task->out + at, g->o, &e);
+                    xk_next_panel(k, t, t1 - t0, steps, w + steps * k->nr), task->out + at, g->o,
+                    &e);
         }
     }
 }

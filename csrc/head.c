@@ -72,7 +72,7 @@ static void conv_run(const xcos_head *h, const xh_conv *c, const float *x, float
                                    .activation = c->prelu ? XK_PRELU : XK_NONE,
                                    .slope = c->slope + o};
             kernels->gemm(m, left < kernels->nr ? left : kernels->nr, c->depth, c->taps, rows,
-                          c->weight + (ptrdiff_t)o * c->taps * c->depth,
+                          c->weight + (ptrdiff_t)o * c->taps * c->depth, NULL,
                           y + (ptrdiff_t)p * c->outputs + o, c->outputs, &e);
         }
     }

@@ -150,14 +150,18 @@ static void multiply_band(const winograd_job *job, int64_t first, int64_t count,
         fetch_outputs(job, first + plane * count / job->planes,
                       first + (plane + 1) * count / job->planes, channel, channels);
         for (int p = p0; p < p1; p++) {
-            const float *w = node->packed[task->step->kind] +
-                             ((int64_t)p * job->planes + plane) * g->c * k->nr;
+            const float *packed = node->packed[task->step->kind];
+            const int64_t panel = (int64_t)p * job->planes + plane;
+            const int64_t then = p + 1 < p1 ? panel + job->planes
+                                            : (int64_t)p0 * job->planes + plane + 1;
+            const float *w = packed + panel * g->c * k->nr, *next = packed + then * g->c * k->nr;
             for (int64_t i = 0; i < groups; i++) {
                 const int64_t t0 = i * count / groups, t1 = (i + 1) * count / groups;
                 const float *a[XK_MAX_MR];
                 for (int64_t t = t0; t < t1; t++)
                     a[t - t0] = v + plane * job->plane_v + t * g->c;
                 k->gemm((int)(t1 - t0), k->nr, g->c, 1, a, w,
+                        xk_next_panel(k, i, groups, g->c, next),
                         m + plane * job->plane_m + t0 * width + (p - p0) * k->nr, width, &plain);
             }
         }
