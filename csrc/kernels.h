@@ -91,8 +91,8 @@ void xk_pack_winograd(int tile, const float *w, ptrdiff_t ld_out, ptrdiff_t ld_i
 
 /* Packs a (outputs, depth) matrix given by strides into panels of nr output channels:
  *   panel p, k, j  at  packed[(p*depth + k)*nr + j]  =  w[(p*nr + j)*ld_out + k*ld_depth]
- * times scale[p*nr + j] (NULL: 1), zero where p*nr + j >= outputs.  Subnormal weights become zero: they cost hundreds of
- * cycles each and change no result. */
+ * times scale[p*nr + j] (NULL: 1), zero where p*nr + j >= outputs.  Subnormal weights become
+ * zero: they cost hundreds of cycles each and change no result. */
 void xk_pack_panels(const float *w, ptrdiff_t ld_out, ptrdiff_t ld_depth, int outputs, int depth,
                     int nr, const float *scale, float *packed);
 
