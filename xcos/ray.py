@@ -7,7 +7,8 @@
                                num_cpus=4, fn_constructor_kwargs={"threads": 4})
     found.filter(lambda row: not row["error"]).write_parquet("features/")
 
-Ray starts a worker anew that is killed and gives its batch to another.
+Ray starts a worker anew that is killed and gives its batch to another. Leave it CPUs for reading beside those of
+the workers: with none left it waits for ever.
 """
 
 from __future__ import annotations

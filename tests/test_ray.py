@@ -1,0 +1,108 @@
+"""Features by Ray Data on two local workers: the numbers of one process, whatever fails or dies on the way."""
+
+import os
+import signal
+import sys
+import tarfile
+
+import numpy as np
+import pytest
+
+import xcos
+
+ray = pytest.importorskip("ray", reason="the PyPI package ray is not installed")
+pytest.importorskip("pyarrow", reason="Ray Data is not installed: pip install ray[data]")
+
+from xcos.ray import Features  # noqa: E402 (needs ray)
+
+
+class Dying(Features):
+    """Kills its own process at the first batch that any worker gets, as a machine that is taken away."""
+
+    def __init__(self, marker: str, **keywords):
+        super().__init__(**keywords)
+        self._marker = marker
+
+    def __call__(self, batch):
+        try:
+            os.close(os.open(self._marker, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return super().__call__(batch)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def local():
+    # Three: two workers, and one that reads.
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers do not find tests/
+    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _soon():
+    """A cluster that waits for ever fails, and holds nobody up."""
+
+    def give_up(*_):
+        raise TimeoutError("Ray took more than five minutes")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(300)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def images(shared):
+    """40 crops of LFW, and one that is none."""
+    pairs = xcos.datasets.read_bin(shared / "data/lfw_dev.bin")
+    return [*pairs.images[:17], b"no picture", *pairs.images[17:40]]
+
+
+def run(kind, images, **keywords):
+    rows = [{"number": i, "bytes": image} for i, image in enumerate(images)]
+    found = ray.data.from_items(rows).map_batches(
+        kind, batch_size=6, num_cpus=1, compute=ray.data.ActorPoolStrategy(size=2), fn_constructor_kwargs=keywords
+    )
+    return sorted(found.take_all(), key=lambda row: row["number"])
+
+
+def check(rows, images):
+    assert [row["number"] for row in rows] == list(range(len(images)))
+    failed = [row for row in rows if row["error"]]
+    assert [row["number"] for row in failed] == [17] and np.isnan(failed[0]["grid"]).all()
+    good = [row for row in rows if not row["error"]]
+    expected = xcos.load().features([image for i, image in enumerate(images) if i != 17], aligned=True)
+    np.testing.assert_allclose(np.stack([row["grid"] for row in good]), expected.grid, atol=1e-5)
+    np.testing.assert_allclose(np.stack([row["embedding"] for row in good]), expected.embedding, atol=1e-4)
+
+
+def test_batches_without_ray_running(images):
+    batch = Features(aligned=True)({"bytes": np.array(images, object), "number": np.arange(len(images))})
+    check([{key: values[i] for key, values in batch.items()} for i in range(len(images))], images)
+    with pytest.raises(KeyError, match="no column 'bytes' in the batch; it has path"):
+        Features()({"path": np.array(["a.jpg"])})
+
+
+def test_same_numbers_as_one_process(local, images):
+    check(run(Features, images, aligned=True, threads=1), images)
+
+
+def test_a_killed_worker_costs_nothing_but_time(local, images, tmp_path):
+    marker = tmp_path / "killed"
+    check(run(Dying, images, aligned=True, threads=1, marker=str(marker)), images)
+    assert marker.exists()
+
+
+def test_photographs_of_a_folder(local, shared, tmp_path):
+    with tarfile.open(shared / "data/lfw_photos.tar") as tar:
+        tar.extractall(tmp_path, members=list(tar)[:12], filter="data")
+    files = ray.data.read_binary_files(str(tmp_path), include_paths=True)
+    rows = files.map_batches(Features, batch_size=4, num_cpus=1, compute=ray.data.ActorPoolStrategy(size=2)).take_all()
+    paths = [row["path"] for row in rows]
+    assert len(paths) > 5 and all(os.path.exists(path) for path in paths)
+    expected = xcos.load().features(paths)
+    np.testing.assert_allclose(np.stack([row["grid"] for row in rows]), expected.grid, atol=1e-3)
