@@ -5,11 +5,11 @@ import os
 import pickle
 import threading
 
-import networks
 import numpy as np
 import onnx
 import pytest
 import torch
+import torch_networks as networks
 from onnx_graphs import onnxruntime_run
 from plans import check, plan
 

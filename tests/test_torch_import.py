@@ -4,11 +4,11 @@ import json
 import os
 import re
 
-import networks
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
+import torch_networks as networks
 from torch import nn
 
 import xcos
