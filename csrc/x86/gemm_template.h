@@ -55,7 +55,7 @@ INLINE void gemm_tile(const int m, const int nv, int n, int depth, int taps, con
             UNROLL_LOOP
             for (int u = 0; u < UNROLL; u++, w += NV * VL) {
                 UNROLL_LOOP
-                for (int line = 0; line < NV * VL; line += XK_LINE)
+                for (int line = 0; line < nv * VL; line += XK_LINE)
                     __builtin_prefetch(soon + line);
                 soon += pace;
                 vf weight[NV];
