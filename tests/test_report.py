@@ -52,7 +52,8 @@ def test_page_in_a_browser(table, browser, tmp_path):
     cards = "[...document.querySelectorAll('article')]"
     expected = [m for report in table for kind in ("false match", "false non-match") for m in report.worst(3, kind)]
     assert run(f"return {cards}.length") == len(expected) > 4
-    assert run(f"return {cards}.every(card => card.querySelector('xcos-explanation').shadowRoot.querySelector('table'))")
+    views = browser.find_elements("css selector", "xcos-explanation")
+    assert all(view.shadow_root.find_elements("css selector", "table") for view in views)
     margins = run(f"return {cards}.map(card => +card.dataset.margin)")
     assert margins == sorted(margins, reverse=True)
 

@@ -185,8 +185,8 @@ def test_many_views_share_one_page(browser, explanation, tmp_path):
     (tmp_path / "many.html").write_text(f"<!doctype html><meta charset=utf-8><title>many</title>{body}", "utf-8")
     browser.get((tmp_path / "many.html").as_uri())
     assert browser.get_log("browser") == []
-    count = "return [...document.querySelectorAll('xcos-explanation')].filter(e => e.shadowRoot.querySelector('table')).length"
-    assert browser.execute_script(count) == 3
+    views = browser.find_elements("css selector", "xcos-explanation")
+    assert [len(one.shadow_root.find_elements("css selector", "table")) for one in views] == [1, 1, 1]
 
 
 class Parts(HTMLParser):

@@ -242,7 +242,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command("verify", _verify, "decide whether two photographs show one person", [pair], "xcos verify a.jpg b.jpg")
     explain = command("explain", _explain, "decide, and show why", [pair], "xcos explain a.jpg b.jpg -o why.png")
-    explain.add_argument("-o", "--output", metavar="FILE", help="write .html (interactive), .png, .pdf, .svg, .json or .npz")
+    explain.add_argument("-o", "--output", metavar="FILE", help="write .html, .png, .pdf, .svg, .json or .npz")
     detect = command("detect", _detect, "find the faces of a photograph", [], "xcos detect group.jpg -o faces.png")
     detect.add_argument("image", metavar="A", help="photograph")
     detect.add_argument("-o", "--output", metavar="FILE", help="write a .png, .pdf or .svg with boxes and points")
