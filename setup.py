@@ -20,6 +20,7 @@ import numpy
 import scipy_openblas32
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 
@@ -71,6 +72,18 @@ class BuildExt(build_ext):
             shutil.copy2(library, target / library.name)
 
 
+class BuildPy(build_py):
+    """Puts the photographs of examples/ into the built package, for the page of ``xcos serve``."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:  # a source tree is served from where they lie
+            target = Path(self.build_lib) / "xcos" / "serve" / "examples"
+            target.mkdir(parents=True, exist_ok=True)
+            for photograph in (ROOT / "examples").glob("*.jpg"):
+                shutil.copy2(photograph, target / photograph.name)
+
+
 compile_args = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-math-errno", "-Wall", "-Wextra"]
 link_args = ["-Wl,-rpath,$ORIGIN/_libs"] if sys.platform.startswith("linux") else []
 if os.environ.get("XCOS_WERROR") == "1":
@@ -81,7 +94,7 @@ if os.environ.get("XCOS_SANITIZE") == "1":
     link_args += sanitizers
 
 setup(
-    cmdclass={"build_ext": BuildExt},
+    cmdclass={"build_ext": BuildExt, "build_py": BuildPy},
     ext_modules=[
         Extension(
             "xcos._core",

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from . import cli_data
+from . import cli_data, cli_serve
 
 SAME, DIFFERENT, FAILED = 0, 1, 2
 
@@ -22,6 +22,7 @@ examples:
   xcos verify group.jpg b.jpg --face 2,0        the third face of group.jpg with the first of b.jpg
   xcos info                                     the default model: licence, origin, threshold
   xcos convert network.onnx network.safetensors
+  xcos serve                                    the same in a browser, on this machine alone
   xcos evaluate lfw.bin --html report.html      benchmarks: accuracy, curves, the worst mistakes
 
 exit code: 0 same person (or done), 1 different people (or no face detected), 2 error
@@ -253,4 +254,5 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("source", metavar="NETWORK", help=".onnx, .pth or .safetensors")
     convert.add_argument("target", metavar="OUT")
     cli_data.register(command, _threads, _print)
+    cli_serve.register(command, _print)
     return parser

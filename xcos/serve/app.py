@@ -1,0 +1,223 @@
+"""The ASGI application: the page, its files, and the JSON endpoints that it shares with programs."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+try:
+    from python_multipart.exceptions import MultipartParseError
+    from starlette.applications import Starlette
+    from starlette.datastructures import FormData, UploadFile
+    from starlette.exceptions import HTTPException
+    from starlette.formparsers import MultiPartException, MultiPartParser
+    from starlette.middleware import Middleware
+    from starlette.requests import ClientDisconnect, Request
+    from starlette.responses import JSONResponse, Response
+    from starlette.routing import Route
+except ImportError:
+    raise ImportError("the local page needs Starlette, uvicorn and python-multipart: pip install xcos[serve]") from None
+
+from .. import _core
+from ..api import load
+from ..model import Model
+from ..view import element_script
+from .engine import Engine
+from .guard import Guard
+from .limits import Limits, Refused
+
+_HERE = Path(__file__).parent
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".json": "application/json"}
+EXAMPLES = tuple(
+    f"{name}.jpg"
+    for name in ("obama_portrait_2012", "obama_congress_2009", "obama_blue_room_2010", "biden_blue_room_2010")
+)
+
+
+def make_app(
+    model: Model | None = None,
+    *,
+    limits: Limits | None = None,
+    hosts: tuple[str, ...] | None = ("127.0.0.1", "localhost", "[::1]"),
+    token: str | None = None,
+) -> Starlette:
+    """The application.
+
+    model   the default one unless another is given
+    limits  see :class:`Limits`
+    hosts   names under which the server may be asked, against pages of other sites that rebind a name of
+            theirs to this machine; None: any
+    token   when given, every request must bring it: ``Authorization: Bearer …``, or once ``/?token=…``, which
+            leaves a cookie
+    """
+    limits = limits or Limits()
+    engine = Engine(model or load(), limits)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        engine.close()
+
+    app = Starlette(
+        routes=[
+            *[Route(f"/{name}" if name != "page.html" else "/", functools.partial(_file, name), methods=["GET"])
+              for name in ("page.html", "page.css", "page.js", "explanation.js", "openapi.json")],
+            Route("/examples/{name}", _example, methods=["GET"]),
+            Route("/detect", _detect, methods=["POST"]),
+            Route("/explain", _explain, methods=["POST"]),
+        ],
+        exception_handlers={Refused: _refused, HTTPException: _http_error, ClientDisconnect: _gone},
+        middleware=[Middleware(Guard, hosts=hosts, token=token)],
+        lifespan=lifespan,
+    )
+    app.state.engine = engine
+    return app
+
+
+async def _file(name: str, request: Request) -> Response:
+    return Response(_text(name), media_type=_TYPES[Path(name).suffix])
+
+
+@functools.cache
+def _text(name: str) -> str:
+    if name == "explanation.js":
+        return element_script()
+    text = _HERE.joinpath(name).read_text(encoding="utf-8")
+    return text.replace("@version@", _core.__version__)
+
+
+async def _example(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in EXAMPLES:
+        raise Refused(404, f"no example of this name; there are {', '.join(EXAMPLES)}")
+    return Response(_examples().joinpath(name).read_bytes(), media_type="image/jpeg")
+
+
+@functools.cache
+def _examples() -> Path:
+    """The photographs: in the package where it is installed, beside it in a source tree."""
+    inside = _HERE / "examples"
+    return inside if inside.is_dir() else _HERE.parents[1] / "examples"
+
+
+async def _detect(request: Request) -> Response:
+    engine: Engine = request.app.state.engine
+    with engine.slot():
+        form = await _form(request, engine.limits)
+        picture = await _picture(form, "image", engine.limits)
+        return JSONResponse(await engine.run(functools.partial(engine.find, picture)))
+
+
+async def _explain(request: Request) -> Response:
+    engine: Engine = request.app.state.engine
+    with engine.slot():
+        form = await _form(request, engine.limits)
+        pictures = (await _picture(form, "a", engine.limits), await _picture(form, "b", engine.limits))
+        names = (_name(form, "a", "first"), _name(form, "b", "second"))
+        chosen = (_face(form, "face_a"), _face(form, "face_b"))
+        job = functools.partial(engine.explain, pictures, names, chosen, _threshold(form))
+        return JSONResponse(await engine.run(job))
+
+
+async def _form(request: Request, limits: Limits) -> FormData:
+    """The form of a request, in memory alone. Raises Refused when it is none, too large or too slow."""
+
+    async def body() -> AsyncGenerator[bytes, None]:
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limits.body_bytes:
+                raise Refused(413, _too_large(limits))
+            yield chunk
+
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise Refused(415, "expected a form of the type multipart/form-data, as curl -F and browsers send it")
+    if int(request.headers.get("content-length", 0)) > limits.body_bytes:
+        raise Refused(413, _too_large(limits))
+    parser = MultiPartParser(request.headers, body(), max_files=2, max_fields=8)
+    parser.spool_max_size = limits.body_bytes + 1  # larger parts would go to a file; there are none
+    try:
+        return await asyncio.wait_for(parser.parse(), limits.upload_s)
+    except (MultiPartException, MultipartParseError, KeyError, UnicodeDecodeError) as error:
+        raise Refused(400, f"the form is damaged: {getattr(error, 'message', '') or error}") from None
+    except asyncio.TimeoutError:
+        raise Refused(408, f"the pictures took longer than {limits.upload_s:g} s to arrive") from None
+
+
+def _too_large(limits: Limits) -> str:
+    return f"a picture may have {limits.picture_bytes / (1 << 20):.3g} MiB at most"
+
+
+async def _picture(form: FormData, field: str, limits: Limits) -> bytes:
+    value = form.get(field)
+    if not isinstance(value, UploadFile):
+        raise Refused(400, f"expected a picture in the field {field!r} of the form")
+    data: bytes = await value.read()
+    if len(data) > limits.picture_bytes:
+        raise Refused(413, _too_large(limits))
+    return data
+
+
+def _name(form: FormData, field: str, otherwise: str) -> str:
+    value = form[field]
+    name = value.filename if isinstance(value, UploadFile) else None
+    return (name or otherwise)[:200]
+
+
+def _face(form: FormData, field: str) -> int | None:
+    value = form.get(field)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not value.isascii() or not value.isdigit() or len(value) > 6:
+        raise Refused(400, f"{field}: expected a number of a face, counted from 0 as /detect lists them")
+    return int(value)
+
+
+def _threshold(form: FormData) -> float | None:
+    value = form.get("threshold")
+    if value is None or value == "":
+        return None
+    try:
+        number = float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        number = math.nan
+    if not -1 <= number <= 1:
+        raise Refused(400, f"threshold: expected a number of -1 to 1, got {str(value)[:40]!r}")
+    return number
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    await _drain(request)
+    headers = {"Retry-After": str(error.retry_s)} if error.retry_s is not None else None
+    return JSONResponse({"error": error.sentence}, error.status, headers)
+
+
+async def _drain(request: Request) -> None:
+    """Reads on for a moment, keeping nothing: a browser that is still sending would not read the answer."""
+    async def rest() -> None:
+        size, limit = 0, 4 * request.app.state.engine.limits.body_bytes
+        while size < limit:
+            message: dict[str, Any] = dict(await request.receive())
+            size += len(message.get("body", b""))
+            if message["type"] != "http.request" or not message.get("more_body"):
+                return
+
+    try:
+        await asyncio.wait_for(rest(), 2)
+    except asyncio.TimeoutError:
+        pass
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it
