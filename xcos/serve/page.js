@@ -141,6 +141,9 @@ class Slot {
     this.choose(found.main);
   }
 
+  // For the endpoint: which of several faces; a single one needs no choice.
+  get chosen() { return this.faces.children.length > 1 ? this.face : ""; }
+
   choose(face) {
     this.face = face;
     [...this.faces.children].forEach((button, i) => button.setAttribute("aria-pressed", i === face));
@@ -160,7 +163,7 @@ async function changed() {
   const mine = running = new AbortController();
   status.textContent = "Comparing …";
   try {
-    const value = await ask("explain", { a: a.file, b: b.file, face_a: a.face, face_b: b.face }, mine.signal);
+    const value = await ask("explain", { a: a.file, b: b.file, face_a: a.chosen, face_b: b.chosen }, mine.signal);
     const view = document.createElement("xcos-explanation");
     view.setAttribute("value", JSON.stringify(value));
     result.replaceChildren(view);
