@@ -1,0 +1,47 @@
+"""Training in PyTorch (``pip install xcos[train]``): a grid and an xCos head for any network.
+
+    xcos.train.train(Config(model=..., data=[...], output=...))     or: python -m xcos.train --help
+    xcos.train.twin(file)               a model file as a torch module, and back
+    xcos.train.XCosHead(D=32)           the head with gradients
+    xcos.train.measure_locality(...)    does the map point at what has changed?
+
+torch is imported here and nowhere else in the package.
+"""
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError:
+    raise ImportError("xcos.train needs PyTorch: pip install xcos[train]") from None
+
+from .branch import back, cell_branch, front, last_map, own_copy, projection
+from .config import Config
+from .data import Faces, join, read_faces
+from .head import Compared, XCosHead
+from .locality import Locality, measure_locality
+from .loop import train
+from .losses import MarginHead, cell_targets, cosine_loss, flat_grid
+from .twin import Twin, twin
+
+__all__ = [
+    "Compared",
+    "Config",
+    "Faces",
+    "Locality",
+    "MarginHead",
+    "Twin",
+    "XCosHead",
+    "back",
+    "cell_branch",
+    "cell_targets",
+    "cosine_loss",
+    "flat_grid",
+    "front",
+    "join",
+    "last_map",
+    "measure_locality",
+    "own_copy",
+    "projection",
+    "read_faces",
+    "train",
+    "twin",
+]

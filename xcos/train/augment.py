@@ -1,0 +1,107 @@
+"""Changes of training crops: flips, colour, blur, masks, and faces pasted onto faces. NumPy, (H, W, 3) uint8."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+
+Picture = NDArray[np.uint8]
+
+# Rectangles of `paste_rectangles`: how many, and their sides as shares of the picture's (12 to 51 of 112 pixels).
+RECTANGLES = (1, 6)
+SIDES = (12 / 112, 51 / 112)
+
+
+def paste_rectangles(
+    random: np.random.Generator, rows: int, columns: int, sides: tuple[float, float] = SIDES
+) -> NDArray[np.bool_]:
+    """(rows, columns) bool: 1 to 6 rectangles of random sides and places; True where another face is pasted."""
+    mask = np.zeros((rows, columns), bool)
+    for _ in range(random.integers(RECTANGLES[0], RECTANGLES[1] + 1)):
+        height = random.integers(round(sides[0] * rows), round(sides[1] * rows) + 1)
+        width = random.integers(round(sides[0] * columns), round(sides[1] * columns) + 1)
+        height, width = max(int(height), 1), max(int(width), 1)
+        top, left = random.integers(0, rows - height + 1), random.integers(0, columns - width + 1)
+        mask[top : top + height, left : left + width] = True
+    return mask
+
+
+def covered(mask: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.float32]:
+    """Share of each cell of `grid` that a mask (..., H, W) covers: (..., rows, columns) float32.
+
+    Raises ValueError unless the mask divides into the cells.
+    """
+    rows, columns = grid
+    *lead, height, width = mask.shape
+    if height % rows or width % columns:
+        raise ValueError(f"a mask of {height} x {width} does not divide into {rows} x {columns} cells")
+    cells = mask.reshape(*lead, rows, height // rows, columns, width // columns)
+    share: NDArray[np.float32] = cells.mean((-3, -1), dtype=np.float32)
+    return share
+
+
+@dataclass(frozen=True, slots=True)
+class Augment:
+    """Random changes of a crop, each with its own probability or strength; the defaults change nothing.
+
+    flip   : probability of mirroring left and right
+    colour : brightness, contrast and saturation are scaled by 1 - colour to 1 + colour
+    blur   : probability of a blur, by reducing to between a half and a quarter and enlarging again
+    masks  : pictures (H, W, 4) uint8 RGBA, pasted where they are opaque ...
+    mask_share : ... on this share of the crops (the reference's masked training: 0.25)
+    """
+
+    flip: float = 0.0
+    colour: float = 0.0
+    blur: float = 0.0
+    masks: Sequence[Picture] = ()
+    mask_share: float = 0.25
+
+    def __call__(self, image: Picture, random: np.random.Generator) -> Picture:
+        """A changed copy, or the picture itself."""
+        if self.masks and random.random() < self.mask_share:
+            image = put_mask(image, self.masks[random.integers(len(self.masks))])
+        if random.random() < self.flip:
+            image = image[:, ::-1]
+        if self.colour:
+            image = jitter(image, *(1 + self.colour * random.uniform(-1, 1, 3)))
+        if random.random() < self.blur:
+            side = random.integers(image.shape[0] // 4, image.shape[0] // 2 + 1)
+            small = _core.resize(np.ascontiguousarray(image), int(side), int(side))
+            image = _core.resize(small, *image.shape[:2])
+        return np.ascontiguousarray(image)
+
+
+def jitter(image: Picture, brightness: float, contrast: float, saturation: float) -> Picture:
+    """Brightness, contrast (about the mean grey) and saturation (about each pixel's grey) scaled."""
+    x = image.astype(np.float32) * brightness
+    grey = x @ np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+    x = (x - grey[..., None]) * saturation + grey[..., None]
+    x = (x - grey.mean()) * contrast + grey.mean()
+    return np.clip(np.rint(x), 0, 255).astype(np.uint8)
+
+
+def put_mask(image: Picture, mask: Picture) -> Picture:
+    """An RGBA picture, resized to the crop, over it by its opacity."""
+    height, width = image.shape[:2]
+    colour = _core.resize(np.ascontiguousarray(mask[..., :3]), height, width)
+    opacity = _core.resize(np.ascontiguousarray(np.repeat(mask[..., 3:], 3, axis=2)), height, width)
+    share = opacity.astype(np.float32) / 255
+    return np.rint(image * (1 - share) + colour * share).astype(np.uint8)
+
+
+def read_masks(folder: str | os.PathLike[str]) -> list[Picture]:
+    """All RGBA pictures of a folder (PNG), with Pillow. ValueError when there are none."""
+    from PIL import Image
+
+    masks = [np.asarray(Image.open(path).convert("RGBA")) for path in sorted(Path(folder).glob("*.png"))]
+    if not masks:
+        raise ValueError(f"{folder}: holds no .png of masks")
+    return masks

@@ -1,0 +1,267 @@
+"""Cuts a plan in two, and grows a branch for the grid on it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model_file import ModelFile
+from ..network import Network
+
+Layers = list[dict[str, Any]]
+Tensors = dict[str, NDArray[np.float32]]
+
+
+def value_shape(file: ModelFile, value: str) -> tuple[int, ...]:
+    """Shape of a value of the plan after the batch. ValueError when no layer gives a value of this name."""
+    return tuple(Network(front(file, [value])).output_shapes(_one(file))[value][1:])
+
+
+def front(file: ModelFile, values: Sequence[str]) -> ModelFile:
+    """The part of the plan that computes `values`, and nothing else: what is frozen, run by the C core."""
+    made = {layer["output"] for layer in file.layers}
+    for value in values:
+        if value not in made:
+            raise ValueError(f"{file.name}: no layer gives the value {value!r}; expected one of {_some(made)}")
+    needed, layers = set(values), []
+    for layer in reversed(file.layers):
+        if layer["output"] in needed:
+            needed.update(layer["inputs"])
+            layers.append(layer)
+    layers.reverse()
+    return dataclasses.replace(
+        file, layers=layers, outputs=list(values), head=None, tensors=_used(layers, file.tensors), thresholds={}
+    )
+
+
+def back(file: ModelFile, values: Sequence[str], outputs: Sequence[str]) -> ModelFile:
+    """The part of the plan from `values`, its inputs now, to `outputs`: what is trained.
+
+    Raises ValueError where an output needs more than the values.
+    """
+    needed, layers = set(outputs), []
+    for layer in reversed(file.layers):
+        if layer["output"] in needed and layer["output"] not in values:
+            needed.update(layer["inputs"])
+            layers.append(layer)
+    layers.reverse()
+    inputs = {entry["name"] for entry in file.inputs}
+    missing = sorted((needed & inputs) - set(values))
+    if missing:
+        raise ValueError(f"{file.name}: {', '.join(outputs)} cannot be had from {', '.join(values)} alone")
+    entries = [
+        next((dict(entry) for entry in file.inputs if entry["name"] == value), None)
+        or {"name": value, "shape": list(value_shape(file, value))}
+        for value in values
+    ]
+    return dataclasses.replace(
+        file,
+        inputs=entries,
+        layers=layers,
+        outputs=list(outputs),
+        preprocess=None,
+        head=None,
+        tensors=_used(layers, file.tensors),
+        thresholds={},
+    )
+
+
+def last_map(file: ModelFile, embedding: str) -> str:
+    """The last value before `embedding` that is a map of more than one cell."""
+    layers = front(file, [embedding]).layers
+    names = [layer["output"] for layer in layers]
+    for start in range(len(names), 0, -60):  # a network of the core has at most 64 outputs
+        part = names[max(0, start - 60) : start]
+        shapes = Network(front(file, part)).output_shapes(_one(file))
+        for name in reversed(part):
+            if len(shapes[name]) == 4 and min(shapes[name][2:]) > 1:
+                return name
+    raise ValueError(f"{file.name}: no map of several cells leads to {embedding!r}")
+
+
+def own_copy(file: ModelFile, since: str, at: str) -> tuple[ModelFile, str]:
+    """A second copy of the layers that lead from the value (or input) `since` to `at`, with own tensors.
+
+    Training the copy leaves the embedding as it is. Returns the new file and the name of the copy of `at`.
+    Raises ValueError when `at` does not come from `since`.
+    """
+    names = {entry["name"] for entry in file.inputs}
+    if since not in names and since not in {layer["output"] for layer in file.layers}:
+        raise ValueError(f"{file.name}: there is no value or input {since!r}")
+    copied: dict[str, str] = {since: since}
+    layers, tensors = [], dict(file.tensors)
+    for layer in front(file, [at]).layers:
+        if not any(name in copied for name in layer["inputs"]) or layer["output"] == since:
+            continue
+        twice = dict(layer)
+        for key, value in layer.items():
+            if isinstance(value, str) and value in file.tensors and key not in ("op", "name", "output"):
+                twice[key] = f"grid.{value}"
+                tensors[twice[key]] = file.tensors[value].copy()
+        twice["inputs"] = [copied.get(name, name) for name in layer["inputs"]]
+        twice["output"] = copied[layer["output"]] = f"grid.{layer['output']}"
+        layers.append(twice)
+    if at not in copied or at == since:
+        raise ValueError(f"{file.name}: {at!r} does not come from {since!r}")
+    new = dataclasses.replace(file, layers=[*file.layers, *layers], tensors=tensors)
+    return new, copied[at]
+
+
+class PlanWriter:
+    """Layers and their tensors as they are added one after the other; names start with `prefix`."""
+
+    def __init__(self, prefix: str, seed: int) -> None:
+        self.prefix = prefix
+        self.layers: Layers = []
+        self.tensors: Tensors = {}
+        self._random = np.random.default_rng(seed)
+
+    def conv(
+        self,
+        source: str,
+        channels: tuple[int, int],
+        kernel: int = 1,
+        *,
+        stride: int = 1,
+        pad: Sequence[int] = (0, 0, 0, 0),
+        groups: int = 1,
+        gain: float = 1.0,
+    ) -> str:
+        """A convolution with weights of variance gain^2 / fan-in."""
+        inputs, outputs = channels
+        shape = (outputs, inputs // groups, kernel, kernel)
+        deviation = gain / np.sqrt(np.prod(shape[1:]))
+        weight = (self._random.standard_normal(shape) * deviation).astype(np.float32)
+        return self.add(
+            "conv",
+            [source],
+            {"weight": weight, "bias": np.zeros(outputs, np.float32)},
+            stride=[stride, stride],
+            pad=list(pad),
+            groups=groups,
+        )
+
+    def prelu(self, source: str, channels: int) -> str:
+        return self.add("prelu", [source], {"slope": np.full(channels, 0.25, np.float32)})
+
+    def add(self, op: str, inputs: list[str], tensors: Tensors | None = None, **attributes: Any) -> str:
+        name = f"{self.prefix}.{len(self.layers)}"
+        keys = {}
+        for key, value in (tensors or {}).items():
+            self.tensors[f"{name}.{key}"] = value
+            keys[key] = f"{name}.{key}"
+        self.layers.append({"op": op, "name": name, "inputs": inputs, "output": name, **keys, **attributes})
+        return name
+
+
+def projection(file: ModelFile, at: str, depth: int = 32, seed: int = 0) -> ModelFile:
+    """The reference's grid: 1x1 convolution to `depth` numbers a cell and PReLU on the map `at` (C, H, W).
+
+    The batch norm between them in the reference is part of the convolution, as in every file of ours.
+    The new file has the outputs of `file` and "grid".
+    """
+    channels = _channels(file, at)
+    writer = PlanWriter("grid", seed)
+    last = writer.prelu(writer.conv(at, (channels, depth)), depth)
+    return _with_grid(file, writer, last)
+
+
+def cell_branch(file: ModelFile, at: str, copy: str, depth: int = 96, width: int = 256, seed: int = 0) -> ModelFile:
+    """A branch whose cells see little beyond themselves.
+
+    From the map `at` (C, 2H, 2W): the stride-2 unit that makes the value `copy` of the network (1x1 convolution,
+    PReLU, 3x3 depthwise convolution, PReLU, 1x1 convolution) with its weights as a start, then per cell a
+    residual pair of 1x1 convolutions, one to `width` numbers with PReLU, and for each cell its own linear map
+    to `depth` numbers. Two things keep cells local: no convolution of the new part but the stride's looks at
+    neighbours, and the stride's window starts *at* the cell (pad bottom and right only). Networks pad all
+    around, so that a cell of a 7x7 map of 112 pixels is centred on its upper left corner, 7.5 pixels off.
+
+    Raises ValueError where the network has no such unit.
+    """
+    channels = _channels(file, at)
+    by_output = {layer["output"]: layer for layer in file.layers}
+    unit: Layers = []
+    value = copy
+    for expected in ("conv", "prelu", "conv", "prelu", "conv"):
+        layer = by_output.get(value)
+        if layer is None or layer["op"] != expected:
+            raise ValueError(f"{file.name}: {copy!r} is not made by conv, prelu, conv, prelu, conv")
+        unit.insert(0, dict(layer))
+        value = layer["inputs"][0]
+    if unit[2].get("stride") != [2, 2] or file.tensors[unit[2]["weight"]].shape[2:] != (3, 3):
+        raise ValueError(f"{file.name}: the unit of {copy!r} has no 3x3 convolution of stride 2")
+    if file.tensors[unit[0]["weight"]].shape[1] != channels:
+        raise ValueError(f"{file.name}: the unit of {copy!r} takes another number of channels than {at!r} has")
+    writer = PlanWriter("grid", seed)
+    last = at
+    for layer in unit:
+        tensors = {key: file.tensors[layer[key]].copy() for key in ("weight", "bias", "slope") if key in layer}
+        attributes = {key: layer[key] for key in ("stride", "pad", "dilation", "groups") if key in layer}
+        if attributes.get("stride") == [2, 2]:
+            attributes["pad"] = [0, 0, 1, 1]
+        last = writer.add(layer["op"], [last], tensors, **attributes)
+    middle = len(file.tensors[unit[-1]["weight"]])
+    inner = writer.prelu(writer.conv(last, (middle, width)), width)
+    # A weak second half: the pair starts close to the identity.
+    last = writer.add("add", [last, writer.conv(inner, (width, middle), gain=0.3)])
+    last = writer.prelu(writer.conv(last, (middle, width)), width)
+    rows, columns = (size // 2 for size in value_shape(file, at)[1:])
+    last = _own_maps(writer, last, width, depth, rows, columns)
+    return _with_grid(file, writer, last)
+
+
+def _own_maps(writer: PlanWriter, source: str, width: int, depth: int, rows: int, columns: int) -> str:
+    """For each cell its own linear map: cells become groups of channels of a 1x1 convolution. All start alike."""
+    cells = rows * columns
+    last = writer.add("transpose", [source], perm=[0, 2, 3, 1])
+    last = writer.add("reshape", [last], shape=[cells * width, 1, 1])
+    last = writer.conv(last, (cells * width, cells * depth), groups=cells)
+    weight = writer.tensors[f"{last}.weight"].reshape(cells, depth, width, 1, 1)
+    weight[:] = weight[:1].copy()
+    last = writer.add("reshape", [last], shape=[rows, columns, depth])
+    return writer.add("transpose", [last], perm=[0, 3, 1, 2])
+
+
+def _with_grid(file: ModelFile, writer: PlanWriter, last: str) -> ModelFile:
+    writer.layers[-1]["output"] = "grid"
+    assert writer.layers[-1]["name"] == last
+    outputs = [*(name for name in file.outputs if name != "grid"), "grid"]
+    kept = front(dataclasses.replace(file, head=None), outputs[:-1] + _sources(writer))
+    return dataclasses.replace(
+        file,
+        layers=[*kept.layers, *writer.layers],
+        outputs=outputs,
+        tensors={**kept.tensors, **writer.tensors},
+        head=None,
+        thresholds={},
+    )
+
+
+def _sources(writer: PlanWriter) -> list[str]:
+    return [writer.layers[0]["inputs"][0]]
+
+
+def _channels(file: ModelFile, at: str) -> int:
+    shape = value_shape(file, at)
+    if len(shape) != 3:
+        raise ValueError(f"{file.name}: {at!r} has the shape {shape}; expected a map (channels, rows, columns)")
+    return shape[0]
+
+
+def _used(layers: Sequence[Mapping[str, Any]], tensors: Mapping[str, NDArray[np.float32]]) -> Tensors:
+    names = {layer[key] for layer in layers for key in layer if isinstance(layer[key], str)}
+    names |= {name for layer in layers for name in layer["inputs"]}
+    return {name: tensor for name, tensor in tensors.items() if name in names}
+
+
+def _one(file: ModelFile) -> dict[str, list[int]]:
+    return {entry["name"]: [1, *(size or 1 for size in entry["shape"])] for entry in file.inputs}
+
+
+def _some(names: set[str]) -> str:
+    listed = sorted(names)
+    return ", ".join(listed[:8]) + (", ..." if len(listed) > 8 else "")

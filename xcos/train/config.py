@@ -1,0 +1,132 @@
+"""What a training run is made of: one flat set of plain values, so that a run is its command line."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _option(default: Any, text: str) -> Any:
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata={"help": text})
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass
+class Config:
+    """All settings of `xcos.train.train`, with their defaults; the help texts are those of the command line.
+
+    Raises ValueError for values that make no sense, naming them.
+    """
+
+    model: str = _option("", "model file or ONNX network whose embedding is the teacher; stays as it is")
+    data: list[str] = _option([], "folders of people, tars of the same, or .rec files (their .idx beside them)")
+    output: str = _option("", "model file to write")
+    work: str = _option("", "folder for cache, checkpoints and logs (default: OUTPUT with the suffix .work)")
+    name: str = _option("", "name of the new model (default: the output's stem)")
+
+    embedding: str = _option("", "output with the embedding (default: the head's, else the first)")
+    at: str = _option("", "value that the grid is made from (default: the last map before the embedding)")
+    since: str = _option("", "copy and train the layers from this value to `at` (default: none; input: the whole)")
+    branch: str = _option("projection", "projection (reference: 1x1 convolution, PReLU) or cells (local; see cell_branch)")
+    copy: str = _option("", "for cells: the value made by the stride-2 unit whose weights are the start")
+    depth: int = _option(32, "numbers in a cell (D)")
+    embed: int = _option(16, "channels of the attention's embedding (E)")
+    attend: int = _option(16, "channels of the attention (F)")
+    temperature: float = _option(1.0, "temperature of the softmax")
+    normalization: str = _option("softmax", "softmax or minmax")
+    symmetric: bool = _option(False, "attention that does not depend on the order of the two faces")
+
+    batch: int = _option(128, "pictures of a step, per process")
+    rows: int = _option(32, "of the batch, how many are compared with all others (attention costs most)")
+    steps: int = _option(2000, "steps in all")
+    accumulate: int = _option(1, "batches whose gradients are added up for one step")
+    per_person: int = _option(3, "pictures of a person, for the share of the batch that has several")
+    grouped: float = _option(0.75, "share of the batch that is taken person by person")
+    flip: float = _option(0.5, "probability of a mirrored picture")
+    colour: float = _option(0.0, "strength of changes in brightness, contrast, saturation (0.3 is strong)")
+    blur: float = _option(0.0, "probability of a blurred picture")
+    masks: str = _option("", "folder of RGBA pictures to paste on faces")
+    mask_share: float = _option(0.25, "share of faces with a mask")
+    paste: float = _option(0.0, "share of pictures with rectangles of another face of the batch")
+    views: int = _option(2, "changed versions of each picture in the cache of the frozen part")
+
+    centroid: float = _option(0.0, "share of the mean of a person's embeddings in the target of each picture")
+    identification: str = _option("arcface", "arcface, cosface or none")
+    weight_identity: float = _option(1.0, "weight of the identification loss")
+    weight_score: float = _option(1.0, "weight of L_cos")
+    weight_cell: float = _option(0.0, "weight of the cells' own L_cos (locality, with pasted faces)")
+    weight_direction: float = _option(0.0, "weight of predicting the embedding from each cell")
+    weight_entropy: float = _option(0.0, "weight of the entropy floor")
+    floor: float = _option(3.4, "least entropy of the attention that costs nothing, nats")
+
+    optimizer: str = _option("adamw", "adamw (warm-up, cosine) or reference (SGD and Adam-amsgrad, StepLR 8 epochs, 0.99)")
+    rate: float = _option(1e-3, "learning rate of adamw")
+    backbone_rate: float = _option(1.0, "the network's own learning rate, as a share of it (0.3 for copied layers)")
+    decay: float = _option(0.05, "weight decay of adamw")
+    warmup: int = _option(50, "steps of warm-up")
+    clip: float = _option(5.0, "largest norm of the gradient")
+    precision: str = _option("float32", "float32, or bfloat16 for mixed precision")
+    device: str = _option("", "cpu, cuda (default: cuda where there is one)")
+    threads: int = _option(0, "threads of torch and of the core (0: their defaults)")
+    seed: int = _option(0, "everything random follows from it")
+
+    validate: str = _option("", ".bin of pairs to choose the best step and the thresholds")
+    folds: int = _option(10, "folds of the accuracy")
+    every: int = _option(0, "steps between validations and checkpoints (0: one pass over the pictures)")
+    patience: int = _option(0, "stop after so many validations without a better one (0: never)")
+    resume: bool = _option(True, "go on from the checkpoint in the work folder, when there is one")
+    tensorboard: bool = _option(False, "write TensorBoard's log beside the CSV")
+    progress: bool = _option(False, "draw a bar")
+    license: str = _option("", "for the model file")
+    origin: str = _option("", "for the model file")
+    training: str = _option("", "for the model file")
+
+    def __post_init__(self) -> None:
+        for key, allowed in (
+            ("branch", ("projection", "cells")),
+            ("normalization", ("softmax", "minmax")),
+            ("identification", ("arcface", "cosface", "none")),
+            ("optimizer", ("adamw", "reference")),
+            ("precision", ("float32", "bfloat16")),
+        ):
+            if getattr(self, key) not in allowed:
+                raise ValueError(f"{key} is {getattr(self, key)!r}; expected one of {', '.join(allowed)}")
+        for key in ("batch", "rows", "steps", "accumulate", "per_person", "views", "depth", "embed", "attend", "folds"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key} is {getattr(self, key)}; expected 1 or more")
+        for key in ("grouped", "flip", "blur", "mask_share", "paste", "centroid"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise ValueError(f"{key} is {getattr(self, key)}; expected a share, 0 to 1")
+        if self.since and self.branch == "cells":
+            raise ValueError("since: the branch `cells` trains its own layers only; choose `at` earlier instead")
+        if self.branch == "cells" and not self.copy:
+            raise ValueError("copy: the branch `cells` needs the value of the stride-2 unit to start from")
+
+    def to_json(self) -> str:
+        """The settings as a JSON object."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=1)
+
+    @classmethod
+    def from_arguments(cls, arguments: list[str] | None = None) -> Config:
+        """Settings from a command line: ``--depth 96 --data a.tar b.tar --symmetric``."""
+        parser = argparse.ArgumentParser(prog="python -m xcos.train", description="Trains an xCos head.")
+        for item in dataclasses.fields(cls):
+            default = item.default if item.default is not dataclasses.MISSING else []
+            option = f"--{item.name.replace('_', '-')}"
+            keywords: dict[str, Any] = {"default": default, "help": item.metadata["help"] + f" [{default}]"}
+            if isinstance(default, bool):
+                keywords["action"] = argparse.BooleanOptionalAction
+            elif isinstance(default, list):
+                keywords["nargs"] = "+"
+            else:
+                keywords["type"] = type(default)
+            parser.add_argument(option, **keywords)
+        given = vars(parser.parse_args(arguments))
+        for key in ("model", "data", "output"):
+            if not given[key]:
+                parser.error(f"--{key} is required")
+        return cls(**given)

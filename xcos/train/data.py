@@ -1,0 +1,177 @@
+"""Training faces: a folder of people, a tar of the same, or InsightFace's .rec with .idx."""
+
+from __future__ import annotations
+
+import os
+import struct
+import tarfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from ..errors import ImageError
+
+SIDE = 112
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm")
+# MXNet's RecordIO: a magic number, then length in the lower 29 bits, kind of part in the upper 3.
+_MAGIC = 0xCED7230A
+_LENGTH = (1 << 29) - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faces:
+    """Encoded pictures of aligned faces, read when asked for, and who they show.
+
+    labels : (N,) int64, 0 to people - 1; -1 for faces of whom there is no other picture, if told apart so.
+    people : how many labels there are.
+    name   : where they come from, for messages.
+    """
+
+    labels: NDArray[np.int64]
+    people: int
+    name: str
+    _read: Callable[[int], bytes]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"Faces({self.name!r}, {len(self)} of {self.people} people)"
+
+    def encoded(self, index: int) -> bytes:
+        """The file of picture `index`."""
+        return self._read(index)
+
+    def crop(self, index: int) -> NDArray[np.uint8]:
+        """Picture `index`, (112, 112, 3) uint8 RGB. ImageError, naming it, when it is damaged or of another size."""
+        where = f"{self.name}, picture {index}"
+        try:
+            image = _core.decode(self._read(index), SIDE * SIDE * 64)
+        except ValueError as error:
+            raise ImageError(f"{where}: {error}") from None
+        if image.shape != (SIDE, SIDE, 3):
+            raise ImageError(f"{where}: {image.shape[1]} x {image.shape[0]} pixels; expected an aligned crop of 112 x 112")
+        return image
+
+    def crops(self, indices: Sequence[int] | NDArray[np.integer], threads: int = 0) -> NDArray[np.uint8]:
+        """Those pictures, (n, 112, 112, 3) uint8 RGB, decoded by `threads` threads (0: the core's default)."""
+        if not len(indices):
+            return np.empty((0, SIDE, SIDE, 3), np.uint8)
+        with ThreadPoolExecutor(threads or _core.default_threads()) as pool:
+            return np.stack(list(pool.map(self.crop, map(int, indices))))
+
+
+def read_faces(source: str | os.PathLike[str]) -> Faces:
+    """Faces of a folder (``person/picture``), an uncompressed tar of the same, or a .rec beside its .idx.
+
+    Pictures that lie in no person's folder are people of one picture each. Order: sorted by name (.rec: by
+    index). Raises OSError when it cannot be opened, ValueError when it holds no pictures or is damaged.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return _folder(path)
+    if path.suffix == ".rec":
+        return _records(path)
+    return _tar(path)
+
+
+def join(parts: Sequence[Faces]) -> Faces:
+    """One collection of several; people of different collections are different people."""
+    if len(parts) == 1:
+        return parts[0]
+    starts = np.cumsum([0, *(len(part) for part in parts)])
+    people = np.cumsum([0, *(part.people for part in parts)])
+    labels = [np.where(part.labels < 0, -1, part.labels + first) for part, first in zip(parts, people, strict=False)]
+
+    def read(index: int) -> bytes:
+        which = int(np.searchsorted(starts, index, side="right")) - 1
+        return parts[which].encoded(index - int(starts[which]))
+
+    return Faces(np.concatenate(labels), int(people[-1]), " + ".join(part.name for part in parts), read)
+
+
+def _folder(path: Path) -> Faces:
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    names = [p.relative_to(path).as_posix() for p in files]
+    return _named(path, names, lambda index: files[index].read_bytes())
+
+
+def _tar(path: Path) -> Faces:
+    try:
+        with tarfile.open(path, "r:") as archive:
+            members = [m for m in archive if m.isfile() and m.name.lower().endswith(SUFFIXES)]
+    except tarfile.TarError as error:
+        raise ValueError(f"{path}: expected a folder, an uncompressed tar or a .rec; as a tar: {error}") from None
+    members.sort(key=lambda member: member.name)
+    places = [(member.offset_data, member.size) for member in members]
+    return _named(path, [member.name for member in members], _places(path, places))
+
+
+def _named(path: Path, names: Sequence[str], read: Callable[[int], bytes]) -> Faces:
+    if not names:
+        raise ValueError(f"{path}: holds no pictures ({', '.join(SUFFIXES)})")
+    owners = [name.rsplit("/", 1)[0] if "/" in name else name for name in names]
+    numbers = {owner: number for number, owner in enumerate(sorted(set(owners)))}
+    return Faces(np.array([numbers[owner] for owner in owners]), len(numbers), path.name, read)
+
+
+def _records(path: Path) -> Faces:
+    index = path.with_suffix(".idx")
+    offsets = {}
+    for line in index.read_text().splitlines():
+        key, _, offset = line.partition("\t")
+        if not (key.strip().isdigit() and offset.strip().isdigit()):
+            raise ValueError(f"{index}: the line {line[:60]!r} is no pair of numbers")
+        offsets[int(key)] = int(offset)
+    keys = sorted(offsets)
+    if keys and keys[0] == 0:  # InsightFace: record 0 says where the records of people begin
+        flag, label, _ = _record(path, offsets[0])
+        if flag > 0:
+            keys = [key for key in keys[1:] if key < int(label)]
+    places, labels = [], []
+    for key in keys:
+        _, label, (start, size) = _record(path, offsets[key])
+        places.append((start, size))
+        labels.append(int(label))
+    if not places:
+        raise ValueError(f"{path}: holds no pictures")
+    found, numbers = np.unique(np.array(labels), return_inverse=True)
+    return Faces(numbers.astype(np.int64), len(found), path.name, _places(path, places))
+
+
+def _record(path: Path, offset: int) -> tuple[int, float, tuple[int, int]]:
+    """(flag, first label, place of the picture) of a record: header of RecordIO, then IRHeader (flag u32,
+    label f32, id u64, id2 u64), `flag` more labels when it is not 0, then the picture."""
+    with open(path, "rb") as file:
+        file.seek(offset)
+        head = file.read(8 + 24)
+        if len(head) < 32:
+            raise ValueError(f"{path}: record at {offset} is cut short")
+        magic, word, flag, label = struct.unpack_from("<IIIf", head)
+        length = word & _LENGTH
+        if magic != _MAGIC or word >> 29 or length < 24 + 4 * flag:
+            raise ValueError(f"{path}: no whole record at {offset}")
+        if flag:
+            labels = file.read(4 * flag)
+            if len(labels) < 4 * flag:
+                raise ValueError(f"{path}: record at {offset} is cut short")
+            label = struct.unpack_from("<f", labels)[0]
+    return flag, label, (offset + 32 + 4 * flag, length - 24 - 4 * flag)
+
+
+def _places(path: Path, places: Sequence[tuple[int, int]]) -> Callable[[int], bytes]:
+    def read(index: int) -> bytes:
+        start, size = places[index]
+        with open(path, "rb") as file:
+            file.seek(start)
+            data = file.read(size)
+        if len(data) != size:
+            raise ValueError(f"{path}: picture {index} is cut short")
+        return data
+
+    return read

@@ -1,0 +1,148 @@
+"""The trainable xCos head: patch cosines, attention, weighted sum (Lin et al., arXiv 2003.05383, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+EPSILON = 1e-6  # least norm of a cell's vector, as in the reference and in the C core
+NORMALIZATIONS = ("softmax", "minmax")
+
+
+class Compared(NamedTuple):
+    """score (...,), cosine (..., H, W) and attention (..., H, W), the last summing to 1."""
+
+    score: Tensor
+    cosine: Tensor
+    attention: Tensor
+
+
+class XCosHead(nn.Module):
+    """Compares two grids of D numbers in each of H x W cells.
+
+    As in the reference: a shared embedding (3x3 convolution D -> E, batch norm, PReLU with one slope), both
+    faces' embeddings side by side, 3x3 2E -> F, batch norm, PReLU, 3x3 F -> 1, batch norm, PReLU, then a
+    softmax over the cells with a temperature (or, ``normalization="minmax"``, minus the minimum, divided by
+    the sum). Convolutions pad by one cell.
+
+    symmetric : both halves of the attention's first convolution share their weights, so that the order of
+        the two faces does not matter; the file holds them twice.
+    norm : False leaves the batch norms out, as in a head read from a file, where they are folded.
+    """
+
+    def __init__(
+        self,
+        D: int = 32,
+        E: int = 16,
+        F: int = 16,
+        grid: tuple[int, int] = (7, 7),
+        temperature: float = 1.0,
+        normalization: str = "softmax",
+        symmetric: bool = False,
+        norm: bool = True,
+    ) -> None:
+        """Raises ValueError for a normalization not in `NORMALIZATIONS`, a temperature or a size not above 0."""
+        super().__init__()
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(f"normalization is {normalization!r}; expected one of {', '.join(NORMALIZATIONS)}")
+        if not temperature > 0:
+            raise ValueError(f"temperature is {temperature}; expected a number above 0")
+        if min(D, E, F, *grid) < 1:
+            raise ValueError(f"sizes are D={D}, E={E}, F={F}, grid={grid}; expected 1 or more each")
+        self.grid, self.temperature, self.normalization, self.symmetric = grid, temperature, normalization, symmetric
+        self.embed = nn.Conv2d(D, E, 3, padding=1)
+        self.embed_norm = nn.BatchNorm2d(E) if norm else nn.Identity()
+        self.embed_prelu = nn.PReLU()
+        # Its weight is (F, E or 2E, 3, 3): the halves are applied to each face alone and added (see `halves`).
+        self.attend1 = nn.Conv2d(E if symmetric else 2 * E, F, 3, padding=1)
+        self.attend1_norm = nn.BatchNorm2d(F) if norm else nn.Identity()
+        self.attend1_prelu = nn.PReLU()
+        self.attend2 = nn.Conv2d(F, 1, 3, padding=1)
+        self.attend2_norm = nn.BatchNorm2d(1) if norm else nn.Identity()
+        self.attend2_prelu = nn.PReLU()
+
+    @classmethod
+    def from_tensors(
+        cls,
+        tensors: Mapping[str, NDArray[np.float32]],
+        grid: tuple[int, int] = (7, 7),
+        temperature: float = 1.0,
+        normalization: str = "softmax",
+    ) -> XCosHead:
+        """A head from the tensors ``head.*`` of a model file, without batch norms (they are folded there)."""
+        embed, attend = tensors["head.embed.weight"], tensors["head.attend1.weight"]
+        head = cls(embed.shape[1], len(embed), len(attend), grid, temperature, normalization, norm=False)
+        with torch.no_grad():
+            for part in ("embed", "attend1", "attend2"):
+                conv, prelu = getattr(head, part), getattr(head, f"{part}_prelu")
+                conv.weight.copy_(torch.from_numpy(tensors[f"head.{part}.weight"].copy()))
+                conv.bias.copy_(torch.from_numpy(tensors[f"head.{part}.bias"].copy()))
+                prelu.weight.copy_(torch.from_numpy(tensors[f"head.{part}.prelu"].copy()))
+        return head
+
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """``head.*`` of a model file, float32, with the batch norms folded by their running statistics."""
+        found = {}
+        for part in ("embed", "attend1", "attend2"):
+            conv, norm = getattr(self, part), getattr(self, f"{part}_norm")
+            weight, bias = conv.weight.detach().double(), conv.bias.detach().double()
+            if part == "attend1" and self.symmetric:
+                weight = torch.cat([weight, weight], 1)
+            if isinstance(norm, nn.BatchNorm2d):
+                assert norm.running_mean is not None and norm.running_var is not None
+                gain = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
+                weight = weight * gain[:, None, None, None]
+                bias = (bias - norm.running_mean.double()) * gain + norm.bias.detach().double()
+            found[f"head.{part}.weight"] = weight.float().cpu().numpy()
+            found[f"head.{part}.bias"] = bias.float().cpu().numpy()
+            found[f"head.{part}.prelu"] = getattr(self, f"{part}_prelu").weight.detach().float().cpu().numpy().copy()
+        return found
+
+    def forward(self, a: Tensor, b: Tensor) -> Compared:
+        """Grids (N, D, H, W) of N first and N second faces; a[i] is compared with b[i]."""
+        cosine = (unit(a) * unit(b)).sum(1)
+        first, second = self.halves(a)[0], self.halves(b)[1]
+        attention = self.attention(first + second)
+        return Compared((attention * cosine).sum((1, 2)), cosine, attention)
+
+    def all_pairs(self, a: Tensor, b: Tensor) -> Compared:
+        """Every a[i] with every b[j], (N, M, ...): the part of the attention that one face decides is computed
+        once for the face, only the rest for each pair."""
+        n, m = len(a), len(b)
+        cosine = torch.einsum("ndhw,mdhw->nmhw", unit(a), unit(b))
+        first, second = self.halves(a)[0], self.halves(b)[1]
+        attention = self.attention((first[:, None] + second[None]).flatten(0, 1)).unflatten(0, (n, m))
+        return Compared((attention * cosine).sum((2, 3)), cosine, attention)
+
+    def halves(self, grid: Tensor) -> tuple[Tensor, Tensor]:
+        """What a face adds to the attention's first convolution as the first and as the second of a pair."""
+        embedded = self.embed_prelu(self.embed_norm(self.embed(grid)))
+        weight, bias = self.attend1.weight, self.attend1.bias
+        size = embedded.shape[1]
+        first = F.conv2d(embedded, weight[:, :size], bias, padding=1)
+        second = F.conv2d(embedded, weight[:, -size:], padding=1)
+        return first, second
+
+    def attention(self, sums: Tensor) -> Tensor:
+        """(N, F, H, W), the sum of two halves -> (N, H, W), at least 0, sums to 1."""
+        z = self.attend1_prelu(self.attend1_norm(sums))
+        logits = self.attend2_prelu(self.attend2_norm(self.attend2(z))).flatten(1)
+        if self.normalization == "softmax":
+            weights = (logits / self.temperature).softmax(1)
+        else:
+            shifted = logits - logits.min(1, keepdim=True).values
+            total = shifted.sum(1, keepdim=True)
+            equal = total == 0  # all logits alike: the C core gives each cell the same share
+            weights = torch.where(equal, torch.full_like(shifted, 1 / shifted.shape[1]), shifted / total.clamp(min=1e-30))
+        return weights.view(len(sums), *sums.shape[2:])
+
+
+def unit(grid: Tensor) -> Tensor:
+    """Vectors along axis 1 brought to length 1 (those shorter than 1e-6 are divided by 1e-6)."""
+    return F.normalize(grid, dim=1, eps=EPSILON)

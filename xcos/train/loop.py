@@ -1,0 +1,298 @@
+"""The training run."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ..model_file import ModelFile
+from ..progress import batches
+from . import checkpoint, distributed
+from .augment import Augment, read_masks
+from .config import Config
+from .data import Faces, join, read_faces
+from .losses import MarginHead
+from .optim import Optimizer
+from .plan import Plan, make_plan, read_network
+from .store import Activations, Pixels, embeddings
+from .student import Losses, Sampler, Student, make_batch
+from .validate import Accuracy, Validation
+
+_log = logging.getLogger("xcos")
+
+
+def train(config: Config, network: ModelFile | None = None, faces: Faces | None = None) -> ModelFile:
+    """Trains a grid and its head on a network, writes the model file, and returns it.
+
+    The plain embedding stays as it is, to the bit: the grid's layers have tensors of their own. `network` and
+    `faces` stand in for the files that `config.model` and `config.data` name.
+
+    Under torchrun every process runs this; the losses of pairs are of each process's own batch, identification is
+    over all of them, process 0 validates and writes. A run that was stopped goes on from its last checkpoint and
+    ends as if it had not been.
+
+    Raises OSError, ValueError (ModelFileError, ImageError) for files that cannot be read or do not fit together.
+    """
+    device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    rank, world = distributed.start(device)
+    if device == "cuda":
+        device = f"cuda:{torch.cuda.current_device() if world == 1 else rank % torch.cuda.device_count()}"
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)  # the same weights in every process
+    if network is None:
+        network = read_network(config.model)
+    if faces is None:
+        faces = join([read_faces(path) for path in config.data])
+    run = _Run(config, make_plan(network, config), faces, device, rank, world)
+    try:
+        return run.all()
+    finally:
+        distributed.stop()
+
+
+class _Run:
+    """One process of a training run: what it holds between steps."""
+
+    def __init__(self, config: Config, plan: Plan, faces: Faces, device: str, rank: int, world: int) -> None:
+        self.config, self.plan, self.device, self.rank, self.world = config, plan, device, rank, world
+        output = Path(config.output)
+        self.work = Path(config.work) if config.work else output.with_suffix(".work")
+        self.work.mkdir(parents=True, exist_ok=True)
+        self.store, self.targets = self._prepare(faces)
+        self.sampler = Sampler(faces, config, rank)
+        self.student = Student(plan, config, main_axes(self.targets, plan.grid[0])).to(device)
+        self.step, self.best, self.since_best = 0, -1.0, 0
+        self.best_tensors: dict[str, Tensor] = {}
+        self.accuracy: Accuracy | None = None
+        self.margin: MarginHead | None = None
+        if config.identification != "none" and config.weight_identity > 0 and self.sampler.classes:
+            classes = distributed.local_classes(self.sampler.classes, rank, world)
+            self.margin = MarginHead(config.identification, int(np.prod(plan.grid)), classes).to(device)
+        self.epoch = max(1, len(faces) // (config.batch * world * config.accumulate))
+        self.optimizer = Optimizer(self.student, self.margin, config, self.epoch)
+        self.wrapped: nn.Module = self.student
+        if world > 1:
+            # Not every loss has a weight, so not every parameter a gradient.
+            self.wrapped = DistributedDataParallel(self.student, find_unused_parameters=True)
+        if config.resume and self._checkpoint().exists():
+            self._load()
+        self.log = checkpoint.Log(self.work, self.step, config.tensorboard) if rank == 0 else None
+        self.validation = (
+            Validation(plan, config.validate, config.folds, config.threads, self._bar())
+            if config.validate and rank == 0
+            else None
+        )
+
+    def all(self) -> ModelFile:
+        config = self.config
+        if self.rank == 0:
+            (self.work / "config.json").write_text(config.to_json(), encoding="utf-8")
+        every = config.every or self.epoch
+        means: dict[str, float] = {}
+        started = time.monotonic()
+        for (step,) in batches(range(self.step, config.steps), 1, self._bar(), "training"):
+            for key, value in self._one(step).items():
+                means[key] = means.get(key, 0.0) + value / every
+            self.step = step + 1
+            if self.step % every and self.step < config.steps:
+                continue
+            stop = self._checked({**means, "seconds": time.monotonic() - started})
+            means, started = {}, time.monotonic()
+            if stop:
+                break
+        return self._written()
+
+    def _prepare(self, faces: Faces) -> tuple[Activations | Pixels, NDArray[np.float32]]:
+        """The inputs and the teacher's targets; process 0 fills the cache while the others wait."""
+        config, plan = self.config, self.plan
+        masks = read_masks(config.masks) if config.masks else []
+        augment = Augment(config.flip, config.colour, config.blur, masks, config.mask_share)
+        if self.rank:
+            torch.distributed.barrier()
+        whole = embeddings(plan, faces, self.work, config.threads, self._bar())
+        store: Activations | Pixels
+        if plan.from_pixels:
+            store = Pixels(plan, faces, augment, config.seed, config.threads)
+        else:
+            arguments = (plan, faces, augment, config.views, self.work, config.seed, config.threads, self._bar())
+            store = Activations(*arguments)
+        if self.rank == 0 and self.world > 1:
+            torch.distributed.barrier()
+        return store, with_centroids(whole, faces.labels, config.centroid)
+
+    def _one(self, step: int) -> dict[str, float]:
+        """Gradients of `accumulate` batches, one step of the optimisers; the numbers for the log."""
+        config, numbers = self.config, dict[str, float]()
+        self.student.train()
+        for part in range(config.accumulate):
+            random = self.sampler.random(step, part)
+            pictures = self.sampler.pictures(random)
+            if self.plan.from_pixels:
+                views = random.integers(0, 2**31, len(pictures))
+            else:
+                views = random.integers(0, config.views, len(pictures))
+            inputs = self.store.take(pictures, views.astype(np.intp))
+            cells = self.plan.grid[1], self.plan.grid[2]
+            batch = make_batch(inputs, pictures, self.targets, self.sampler.label, cells, config.paste, random)
+            rows = torch.from_numpy(random.permutation(len(pictures))[: config.rows])
+            batch = batch._replace(
+                inputs=batch.inputs.to(self.device),
+                labels=batch.labels.to(self.device),
+                owners=type(batch.owners)(*(x.to(self.device) for x in batch.owners)),
+            )
+            losses: Losses = self.wrapped(batch, rows.to(self.device))
+            identity = losses.score.new_zeros(())
+            if self.margin is not None:
+                identity = distributed.identification(
+                    self.margin, losses.features, batch.labels, self.rank, self.world
+                )
+            total = (
+                config.weight_score * losses.score
+                + config.weight_cell * losses.cell
+                + config.weight_direction * losses.direction
+                + config.weight_entropy * losses.entropy
+                + config.weight_identity * identity
+            )
+            (total / config.accumulate).backward()  # type: ignore[no-untyped-call]
+            named = {"loss": total, "identity": identity, **losses._asdict()}
+            del named["features"]
+            for key, value in named.items():
+                numbers[key] = numbers.get(key, 0.0) + float(value.detach()) / config.accumulate
+        modules: list[nn.Module] = [self.student] if self.margin is None else [self.student, self.margin]
+        numbers["gradient"] = self.optimizer.step(step, modules)
+        return numbers
+
+    def _checked(self, numbers: Mapping[str, float]) -> bool:
+        """Validates, logs, saves; True when it is time to stop."""
+        found = dict(numbers)
+        self.student.eval()
+        score = float(self.step)  # without pairs to measure on, the last is the best
+        if self.validation is not None:
+            file = self.student.network.model_file()
+            self.accuracy = self.validation.measure(file, self.student.head.tensors(), self._head())
+            score = self.accuracy.xcos
+            found |= {"xcos": self.accuracy.xcos, "cosine": self.accuracy.cosine}
+        if score > self.best:
+            self.best, self.since_best = score, 0
+            self.best_tensors = {key: value.detach().cpu().clone() for key, value in self.student.state_dict().items()}
+        else:
+            self.since_best += 1
+        if self.log is not None:
+            self.log.write(self.step, found)
+            _log.info("step %d: %s", self.step, ", ".join(f"{key} {value:.4g}" for key, value in found.items()))
+        stop = 0 < self.config.patience <= self.since_best
+        if self.world > 1:  # process 0 alone has validated
+            flag = torch.tensor([float(stop)], device=self.device)
+            torch.distributed.broadcast(flag, 0)
+            stop = bool(flag.item())
+        self._save()
+        return stop
+
+    def _checkpoint(self) -> Path:
+        return self.work / (f"checkpoint-{self.rank}of{self.world}.pt")
+
+    def _save(self) -> None:
+        state: dict[str, Any] = {
+            "step": self.step,
+            "best": self.best,
+            "since_best": self.since_best,
+            "best_tensors": self.best_tensors,
+            "student": self.student.state_dict(),
+            "margin": self.margin.state_dict() if self.margin is not None else {},
+            "optimizers": [part.state_dict() for part in self.optimizer.parts],
+        }
+        checkpoint.save(self._checkpoint(), state)
+
+    def _load(self) -> None:
+        state = checkpoint.load(self._checkpoint())
+        self.step, self.best, self.since_best = state["step"], state["best"], state["since_best"]
+        self.best_tensors = state["best_tensors"]
+        self.student.load_state_dict(state["student"])
+        if self.margin is not None:
+            self.margin.load_state_dict(state["margin"])
+        for part, saved in zip(self.optimizer.parts, state["optimizers"], strict=True):
+            part.load_state_dict(saved)
+        _log.info("going on from step %d", self.step)
+
+    def _head(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            "kind": "xcos",
+            "grid": "grid",
+            "embedding": self.plan.embedding,
+            "temperature": config.temperature,
+            "normalization": config.normalization,
+        }
+
+    def _written(self) -> ModelFile:
+        """The model file of the best step, written by process 0."""
+        config, whole = self.config, self.plan.whole
+        if self.best_tensors:
+            self.student.load_state_dict(self.best_tensors)
+        self.student.eval()
+        trained = self.student.network.model_file()
+        thresholds, source = {}, ""
+        if self.validation is not None:
+            found = self.validation.measure(trained, self.student.head.tensors(), self._head())
+            thresholds = {"xcos": found.xcos_threshold, "cosine": found.cosine_threshold}
+            source = f"highest accuracy on the pairs of {Path(config.validate).name}"
+        file = dataclasses.replace(
+            whole,
+            name=config.name or Path(config.output).stem,
+            outputs=[self.plan.embedding, "grid"],
+            tensors={**whole.tensors, **trained.tensors, **self.student.head.tensors()},
+            head=self._head(),
+            thresholds=thresholds,
+            thresholds_from=source,
+            license=config.license or whole.license,
+            origin=config.origin or whole.origin,
+            training=config.training or f"{self.step} steps on {', '.join(Path(d).name for d in config.data)}",
+        )
+        if self.rank == 0 and config.output:
+            file.write(config.output)
+        return file
+
+    def _bar(self) -> bool:
+        return self.config.progress and self.rank == 0
+
+
+def with_centroids(
+    embeddings: NDArray[np.float32], labels: NDArray[np.int64], share: float
+) -> NDArray[np.float32]:
+    """(N, E) unit vectors moved by `share` to the mean direction of their person's, and brought to length 1 again.
+
+    A person's mean says better who it is than one picture does. The label -1 belongs to nobody.
+    """
+    targets = np.array(embeddings, np.float32)
+    known = labels >= 0
+    if share > 0 and known.any():
+        sums = np.zeros((int(labels.max()) + 1, targets.shape[1]), np.float32)
+        np.add.at(sums, labels[known], targets[known])
+        sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+        targets[known] = (1 - share) * targets[known] + share * sums[labels[known]]
+    targets /= np.maximum(np.linalg.norm(targets, axis=1, keepdims=True), 1e-12)
+    return targets
+
+
+def main_axes(embeddings: NDArray[np.float32], depth: int) -> NDArray[np.float32]:
+    """(E, depth): the axes of largest variance of (N, E) embeddings; fewer than E are orthonormal columns.
+
+    Where `depth` exceeds E, the rest are zeros.
+    """
+    centred = embeddings - embeddings.mean(0)
+    _, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))
+    size = embeddings.shape[1]
+    basis = np.zeros((size, depth), np.float32)
+    basis[:, : min(depth, size)] = axes[:, ::-1][:, :depth]
+    return basis

@@ -1,0 +1,142 @@
+"""Losses: identification as published, and what makes cells say what is in them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .head import Compared, unit
+
+
+class Owners(NamedTuple):
+    """Whose face is in each cell of N pictures, where one face was pasted onto another.
+
+    base (N, E), pasted (N, E): unit vectors that say who the two are (the frozen network's embeddings)
+    covered (N, H, W): the share of the cell that the pasted face covers, 0 to 1; 0 everywhere without paste
+    """
+
+    base: Tensor
+    pasted: Tensor
+    covered: Tensor
+
+
+def flat_grid(grid: Tensor) -> Tensor:
+    """(N, D, H, W) -> (N, D*H*W) of length 1: what the identification loss is computed on (reference)."""
+    return F.normalize(grid.flatten(1), dim=1)
+
+
+def cosine_loss(score: Tensor, target: Tensor) -> Tensor:
+    """L_cos of the paper: mean squared difference of xCos and the frozen network's cosine."""
+    return F.mse_loss(score, target)
+
+
+def cell_targets(a: Owners, b: Owners) -> Tensor:
+    """What the cosine of each cell should be, for all pairs: (N, M, H, W).
+
+    The cosine of the people whose faces are seen there. A cell covered by 30 % counts 30 % for the pasted
+    face: the expectation over points of the cell in both pictures.
+    """
+    total = torch.zeros(())
+    for one, share_a in ((a.base, 1 - a.covered), (a.pasted, a.covered)):
+        for two, share_b in ((b.base, 1 - b.covered), (b.pasted, b.covered)):
+            total = total + (one @ two.T)[..., None, None] * (share_a[:, None] * share_b[None])
+    return total
+
+
+def balanced_weights(target: Tensor, rows: Tensor, power: float = 0.75, width: float = 0.1) -> Tensor:
+    """Weights of pairs (N, M), sum 1, so that the rare high targets count: count of the target's bin to -power.
+
+    Bins are `width` wide. Row n is picture rows[n] of the batch of M; its pair with itself counts nothing.
+    """
+    bins = ((target + 1) / width).clamp(0, 2 / width).long()
+    counted = torch.ones_like(target, dtype=torch.bool)
+    counted[torch.arange(len(rows)), rows] = False
+    counts = torch.bincount(bins[counted], minlength=int(2 / width) + 1).to(target.dtype)
+    # A few pairs more in each bin: one of a single pair must not outweigh a thousand others.
+    weights = (counts + 0.003 * target.numel()) ** -power
+    weights = weights[bins] * counted
+    return weights / weights.sum()
+
+
+class PairLosses(NamedTuple):
+    """score: L_cos over all pairs, balanced. cell: the same of each cell. entropy: the floor's violation."""
+
+    score: Tensor
+    cell: Tensor
+    entropy: Tensor
+
+
+def pair_losses(compared: Compared, targets: Tensor, floor: float, rows: Tensor) -> PairLosses:
+    """Losses of the pairs of some pictures of a batch with all of it.
+
+    compared : of `XCosHead.all_pairs`, (N, M) and (N, M, H, W).
+    targets  : (N, M, H, W), of `cell_targets`.
+    rows     : (N,) which of the M pictures the N are.
+    floor    : least entropy of the attention in nats that costs nothing; ln(49) = 3.89 is uniform over 7 x 7.
+
+    The score's target is the attention's mean of the cells' targets, the attention held fixed there: where
+    a picture shows two people, xCos should be what its own attention looks at. Without pasted faces all cells
+    have one target and this is the paper's L_cos.
+    """
+    target = (compared.attention.detach() * targets).sum((2, 3))
+    weights = balanced_weights(target, rows)
+    score = (weights * (compared.score - target) ** 2).sum()
+    cell = (weights * ((compared.cosine - targets) ** 2).mean((2, 3))).sum()
+    attention = compared.attention.flatten(2)
+    entropy = -(attention * (attention + 1e-9).log()).sum(2)
+    short = F.relu(floor - entropy) ** 2
+    return PairLosses(score, cell, (short * (weights > 0)).sum() / (weights > 0).sum())
+
+
+def direction_loss(grid: Tensor, owners: Owners, basis: Tensor) -> Tensor:
+    """1 - cosine of each cell's vector and the owner's embedding in the basis (E, D): mean over cells.
+
+    With `basis` the D main axes of the frozen network's embeddings, each cell predicts whose face it sees as
+    well as it can: a target for every picture, where pairs only give differences.
+    """
+    base, pasted = owners.base @ basis, owners.pasted @ basis
+    share = owners.covered[:, None]
+    target = (1 - share) * base[:, :, None, None] + share * pasted[:, :, None, None]
+    return 1 - (unit(grid) * unit(target)).sum(1).mean()
+
+
+class MarginHead(nn.Module):
+    """Cross-entropy over classes with a margin on the right one: ArcFace or CosFace.
+
+    ArcFace (Deng et al., arXiv 1801.07698): s cos(angle + m); CosFace (Wang et al., arXiv 1801.09414):
+    s (cos - m). `classes` are those of this process alone; see `xcos.train.distributed` for the loss of all.
+    """
+
+    def __init__(self, kind: str, size: int, classes: int, scale: float | None = None, margin: float | None = None):
+        """Defaults are the published ones: ArcFace s 64, m 0.5; CosFace s 30, m 0.35."""
+        super().__init__()
+        if kind not in ("arcface", "cosface"):
+            raise ValueError(f"margin head is {kind!r}; expected arcface or cosface")
+        self.kind = kind
+        self.scale = scale if scale is not None else {"arcface": 64.0, "cosface": 30.0}[kind]
+        self.margin = margin if margin is not None else {"arcface": 0.5, "cosface": 0.35}[kind]
+        self.weight = nn.Parameter(torch.randn(classes, size) * 0.01)
+
+    def logits(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Unit vectors (N, size), labels (N,), -1: of no class here -> (N, classes)."""
+        cosine = features @ F.normalize(self.weight).T
+        here = (labels >= 0).nonzero()[:, 0]
+        right = cosine[here, labels[here]]
+        if self.kind == "cosface":
+            moved = right - self.margin
+        else:
+            angle = right.clamp(-1 + 1e-6, 1 - 1e-6).acos()
+            # Past pi the cosine would rise again: there the penalty goes on linearly (InsightFace's form).
+            beyond = right - self.margin * torch.sin(torch.tensor(torch.pi - self.margin))
+            moved = torch.where(angle + self.margin < torch.pi, (angle + self.margin).cos(), beyond)
+        return self.scale * cosine.index_put((here, labels[here]), moved)
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy; pictures with the label -1 count nothing (0 when there are no others)."""
+        known = labels >= 0
+        if not known.any():
+            return features.sum() * 0
+        return F.cross_entropy(self.logits(features, labels)[known], labels[known])

@@ -1,0 +1,65 @@
+"""Optimisers and schedules: the reference's, and AdamW with warm-up and cosine."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from .config import Config
+from .losses import MarginHead
+from .student import Student
+
+
+class Optimizer:
+    """Steps all parts; learning rates follow the step alone, so that a run can go on exactly."""
+
+    def __init__(self, student: Student, margin: MarginHead | None, config: Config, steps_per_epoch: int) -> None:
+        self._config, self._epoch = config, steps_per_epoch
+        backbone = list(student.network.parameters())
+        attention = list(student.head.parameters())
+        classes = list(margin.parameters()) if margin is not None else []
+        self.parts: list[torch.optim.Optimizer]
+        if config.optimizer == "reference":
+            # Released configuration: SGD for the backbone and the classes, Adam-amsgrad for the attention.
+            sgd = [{"params": backbone, "weight_decay": 4e-5}]
+            if classes:
+                sgd.append({"params": classes, "weight_decay": 4e-4})
+            self.parts = [
+                torch.optim.SGD(sgd, lr=1e-3, momentum=0.9),
+                torch.optim.Adam(attention, lr=1e-4, weight_decay=4e-5, amsgrad=True),
+            ]
+        else:
+            # A copied network's weights are of the order 0.02 (batch norms folded): steps as large as the
+            # head's would wipe out what they know.
+            slow = config.rate * config.backbone_rate
+            groups = [
+                {"params": backbone, "lr": slow, "weight_decay": config.decay},
+                {"params": attention, "weight_decay": 0.0},
+            ]
+            if classes:
+                groups.append({"params": classes, "weight_decay": config.decay})
+            self.parts = [torch.optim.AdamW(groups, lr=config.rate, betas=(0.9, 0.99))]
+        for part in self.parts:
+            for group in part.param_groups:
+                group["base"] = group["lr"]
+
+    def factor(self, step: int) -> float:
+        """What learning rates are multiplied with at `step`, counted from 0."""
+        if self._config.optimizer == "reference":
+            return float(0.99 ** (step // self._epoch // 8))  # StepLR(8, 0.99), by epochs
+        rise = min(1.0, (step + 1) / max(1, self._config.warmup))
+        fall = 0.5 * (1 + math.cos(math.pi * step / self._config.steps))
+        return rise * (0.01 + 0.99 * fall)
+
+    def step(self, step: int, modules: list[nn.Module]) -> float:
+        """One step of all parts; returns the gradient's norm before it is clipped."""
+        parameters = [p for module in modules for p in module.parameters() if p.grad is not None]
+        norm = float(nn.utils.clip_grad_norm_(parameters, self._config.clip))
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = group["base"] * self.factor(step)
+            part.step()
+            part.zero_grad(set_to_none=True)
+        return norm

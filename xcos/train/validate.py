@@ -1,0 +1,103 @@
+"""Accuracy of what is being trained, by the C core's own arithmetic."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from ..datasets import read_bin
+from ..evaluation.protocol import best_threshold, fold_numbers, reference_folds
+from ..features import plain_cosine
+from ..model_file import ModelFile
+from ..network import Network
+from ..progress import Progress, batches
+from .data import SIDE
+from .plan import Plan
+from .store import normalized
+
+_BATCH = 64
+HEAD_TENSORS = ("embed", "attend1", "attend2")
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """K-fold accuracies in percent of a set of pairs (thresholds -1, -0.995 ... 1 chosen on the other folds),
+    and the thresholds with the highest accuracy on all of them."""
+
+    xcos: float
+    cosine: float
+    xcos_threshold: float
+    cosine_threshold: float
+
+
+def core_head(tensors: Mapping[str, NDArray[np.float32]], head: Mapping[str, object], grid: Sequence[int]) -> _core.Head:
+    """The head of a model file in the C core; `grid` (rows, columns)."""
+    parts = [
+        value
+        for part in HEAD_TENSORS
+        for value in (
+            tensors[f"head.{part}.weight"],
+            tensors[f"head.{part}.bias"],
+            float(tensors[f"head.{part}.prelu"][0]),
+        )
+    ]
+    return _core.Head(
+        *parts,
+        height=int(grid[0]),
+        width=int(grid[1]),
+        temperature=float(head.get("temperature", 1.0)),  # type: ignore[arg-type]
+        minmax=head.get("normalization") == "minmax",
+    )
+
+
+def read_crops(path: str | os.PathLike[str]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A .bin of M pairs -> (2 M, 112, 112, 3) uint8 RGB, first and second faces in turn, and (M,) same.
+
+    Raises OSError, ValueError as `xcos.datasets.read_bin`, ImageError for crops of another size.
+    """
+    pairs = read_bin(path)
+    order = np.stack([pairs.first, pairs.second], 1).ravel()
+    crops = np.stack([_core.decode(bytes(pairs.images[i]), SIDE * SIDE * 64) for i in order])
+    return crops, np.asarray(pairs.same, bool)
+
+
+class Validation:
+    """Pairs whose frozen activations are computed once, to measure many candidates on."""
+
+    def __init__(
+        self, plan: Plan, path: str | os.PathLike[str], folds: int, threads: int = 0, progress: Progress = None
+    ) -> None:
+        crops, self._same = read_crops(path)
+        network = Network(plan.frozen)
+        inputs, embeddings = [], []
+        for part in batches(range(len(crops)), _BATCH, progress, "validation pairs"):
+            x = normalized(plan.whole, crops[part.start : part.stop])
+            found = network.run(x, threads or None)
+            embeddings.append(found[plan.embedding].reshape(len(part), -1))
+            inputs.append((x if plan.from_pixels else found[plan.cut]).astype(np.float16))
+        whole = np.concatenate(embeddings)
+        self._inputs = inputs
+        self._cosine = plain_cosine(whole[::2], whole[1::2])
+        self._folds = fold_numbers(len(self._same), folds)
+        self._threads, self._cut = threads, plan.cut
+
+    def measure(
+        self, trained: ModelFile, tensors: Mapping[str, NDArray[np.float32]], head: Mapping[str, object]
+    ) -> Accuracy:
+        """Accuracy with the trained part as it is now and the head's tensors."""
+        network = Network(trained)
+        grids = [network.run(part.astype(np.float32), self._threads or None)["grid"] for part in self._inputs]
+        grid = np.concatenate(grids)
+        compare = core_head(tensors, head, grid.shape[2:]).compare
+        scores = compare(grid[::2], grid[1::2], maps=False, threads=self._threads)[0]
+        found = [100 * reference_folds(s, self._same, self._folds).accuracy for s in (scores, self._cosine)]
+        return Accuracy(
+            *found,
+            best_threshold(scores.astype(np.float64), self._same),
+            best_threshold(self._cosine.astype(np.float64), self._same),
+        )
