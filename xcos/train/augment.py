@@ -25,9 +25,9 @@ def paste_rectangles(
     """(rows, columns) bool: 1 to 6 rectangles of random sides and places; True where another face is pasted."""
     mask = np.zeros((rows, columns), bool)
     for _ in range(random.integers(RECTANGLES[0], RECTANGLES[1] + 1)):
-        height = random.integers(round(sides[0] * rows), round(sides[1] * rows) + 1)
-        width = random.integers(round(sides[0] * columns), round(sides[1] * columns) + 1)
-        height, width = max(int(height), 1), max(int(width), 1)
+        height, width = (
+            max(1, int(random.integers(round(sides[0] * size), round(sides[1] * size) + 1))) for size in (rows, columns)
+        )
         top, left = random.integers(0, rows - height + 1), random.integers(0, columns - width + 1)
         mask[top : top + height, left : left + width] = True
     return mask
@@ -67,7 +67,7 @@ class Augment:
     def __call__(self, image: Picture, random: np.random.Generator) -> Picture:
         """A changed copy, or the picture itself."""
         if self.masks and random.random() < self.mask_share:
-            image = put_mask(image, self.masks[random.integers(len(self.masks))])
+            image = put_mask(image, self.masks[int(random.integers(len(self.masks)))])
         if random.random() < self.flip:
             image = image[:, ::-1]
         if self.colour:
@@ -85,7 +85,8 @@ def jitter(image: Picture, brightness: float, contrast: float, saturation: float
     grey = x @ np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
     x = (x - grey[..., None]) * saturation + grey[..., None]
     x = (x - grey.mean()) * contrast + grey.mean()
-    return np.clip(np.rint(x), 0, 255).astype(np.uint8)
+    result: Picture = np.clip(np.rint(x), 0, 255).astype(np.uint8)
+    return result
 
 
 def put_mask(image: Picture, mask: Picture) -> Picture:

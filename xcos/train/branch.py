@@ -49,13 +49,12 @@ def back(file: ModelFile, values: Sequence[str], outputs: Sequence[str]) -> Mode
             needed.update(layer["inputs"])
             layers.append(layer)
     layers.reverse()
-    inputs = {entry["name"] for entry in file.inputs}
-    missing = sorted((needed & inputs) - set(values))
+    shapes = {entry["name"]: entry["shape"] for entry in file.inputs}
+    missing = sorted((needed & set(shapes)) - set(values))
     if missing:
         raise ValueError(f"{file.name}: {', '.join(outputs)} cannot be had from {', '.join(values)} alone")
     entries = [
-        next((dict(entry) for entry in file.inputs if entry["name"] == value), None)
-        or {"name": value, "shape": list(value_shape(file, value))}
+        {"name": value, "shape": list(shapes[value] if value in shapes else value_shape(file, value))}
         for value in values
     ]
     return dataclasses.replace(
@@ -79,7 +78,7 @@ def last_map(file: ModelFile, embedding: str) -> str:
         shapes = Network(front(file, part)).output_shapes(_one(file))
         for name in reversed(part):
             if len(shapes[name]) == 4 and min(shapes[name][2:]) > 1:
-                return name
+                return str(name)
     raise ValueError(f"{file.name}: no map of several cells leads to {embedding!r}")
 
 
@@ -89,7 +88,7 @@ def own_copy(file: ModelFile, since: str, at: str) -> tuple[ModelFile, str]:
     Training the copy leaves the embedding as it is. Returns the new file and the name of the copy of `at`.
     Raises ValueError when `at` does not come from `since`.
     """
-    names = {entry["name"] for entry in file.inputs}
+    names = [entry["name"] for entry in file.inputs]
     if since not in names and since not in {layer["output"] for layer in file.layers}:
         raise ValueError(f"{file.name}: there is no value or input {since!r}")
     copied: dict[str, str] = {since: since}
@@ -108,7 +107,7 @@ def own_copy(file: ModelFile, since: str, at: str) -> tuple[ModelFile, str]:
     if at not in copied or at == since:
         raise ValueError(f"{file.name}: {at!r} does not come from {since!r}")
     new = dataclasses.replace(file, layers=[*file.layers, *layers], tensors=tensors)
-    return new, copied[at]
+    return new, str(copied[at])
 
 
 class PlanWriter:
@@ -166,8 +165,8 @@ def projection(file: ModelFile, at: str, depth: int = 32, seed: int = 0) -> Mode
     """
     channels = _channels(file, at)
     writer = PlanWriter("grid", seed)
-    last = writer.prelu(writer.conv(at, (channels, depth)), depth)
-    return _with_grid(file, writer, last)
+    writer.prelu(writer.conv(at, (channels, depth)), depth)
+    return _with_grid(file, writer)
 
 
 def cell_branch(file: ModelFile, at: str, copy: str, depth: int = 96, width: int = 256, seed: int = 0) -> ModelFile:
@@ -199,7 +198,7 @@ def cell_branch(file: ModelFile, at: str, copy: str, depth: int = 96, width: int
     writer = PlanWriter("grid", seed)
     last = at
     for layer in unit:
-        tensors = {key: file.tensors[layer[key]].copy() for key in ("weight", "bias", "slope") if key in layer}
+        tensors: Tensors = {key: file.tensors[layer[key]].copy() for key in ("weight", "bias", "slope") if key in layer}
         attributes = {key: layer[key] for key in ("stride", "pad", "dilation", "groups") if key in layer}
         if attributes.get("stride") == [2, 2]:
             attributes["pad"] = [0, 0, 1, 1]
@@ -210,11 +209,52 @@ def cell_branch(file: ModelFile, at: str, copy: str, depth: int = 96, width: int
     last = writer.add("add", [last, writer.conv(inner, (width, middle), gain=0.3)])
     last = writer.prelu(writer.conv(last, (middle, width)), width)
     rows, columns = (size // 2 for size in value_shape(file, at)[1:])
-    last = _own_maps(writer, last, width, depth, rows, columns)
-    return _with_grid(file, writer, last)
+    _own_maps(writer, last, width, depth, rows, columns)
+    return _with_grid(file, writer)
 
 
-def _own_maps(writer: PlanWriter, source: str, width: int, depth: int, rows: int, columns: int) -> str:
+def embedding_branch(
+    file: ModelFile, embedding: str, since: str, basis: NDArray[np.float32], mean: NDArray[np.float32]
+) -> ModelFile:
+    """The network's own last part, with the sum over cells left out: each cell is its share of the embedding.
+
+    For networks that end in a global depthwise convolution (one weight per channel and cell) and a linear map
+    (MobileFaceNet): layers from `since` to the last map are copied, the depthwise weights become a constant
+    (1, C, H, W) that multiplies the map, the linear map becomes a 1x1 convolution. Its outputs are taken on
+    `basis` (E, D), orthonormal columns, and `mean` (E,) is subtracted, a 1/(H W) of it in each cell: before
+    training the sum of the grid over its cells is the embedding on that basis.
+
+    Raises ValueError where the network ends otherwise.
+    """
+    by_output = {layer["output"]: layer for layer in file.layers}
+    layer = by_output[embedding]
+    while layer["op"] == "reshape":
+        layer = by_output[layer["inputs"][0]]
+    linear, pool = layer, by_output.get(layer["inputs"][0], {})
+    at = pool.get("inputs", [""])[0]
+    channels, rows, columns = value_shape(file, at) if at in by_output else (0, 0, 0)
+    weight, gains = (file.tensors.get(part.get("weight", "")) for part in (linear, pool))
+    if weight is None or gains is None or not rows or gains.shape != (channels, 1, rows, columns):
+        raise ValueError(f"{file.name}: {embedding!r} is not made by a global depthwise convolution and a linear map")
+    if weight[:, :, None, None].size != len(basis) * channels or len(basis) != len(weight):
+        raise ValueError(f"{file.name}: the linear map of {embedding!r} is no map of {channels} channels")
+    copied, value = own_copy(file, since, at)
+    matrix = weight.reshape(len(weight), channels)
+    offset = file.tensors[linear["bias"]] if "bias" in linear else np.zeros(len(weight), np.float32)
+    if "bias" in pool:
+        offset = offset + matrix @ file.tensors[pool["bias"]]
+    writer = PlanWriter("grid", 0)
+    writer.tensors["grid.gains"] = gains.reshape(1, channels, rows, columns).copy()
+    last = writer.add("mul", [value, "grid.gains"])
+    tensors = {
+        "weight": (basis.T @ matrix)[:, :, None, None].astype(np.float32),
+        "bias": (basis.T @ (offset - mean) / (rows * columns)).astype(np.float32),
+    }
+    writer.add("conv", [last], tensors)
+    return _with_grid(copied, writer)
+
+
+def _own_maps(writer: PlanWriter, source: str, width: int, depth: int, rows: int, columns: int) -> None:
     """For each cell its own linear map: cells become groups of channels of a 1x1 convolution. All start alike."""
     cells = rows * columns
     last = writer.add("transpose", [source], perm=[0, 2, 3, 1])
@@ -223,12 +263,11 @@ def _own_maps(writer: PlanWriter, source: str, width: int, depth: int, rows: int
     weight = writer.tensors[f"{last}.weight"].reshape(cells, depth, width, 1, 1)
     weight[:] = weight[:1].copy()
     last = writer.add("reshape", [last], shape=[rows, columns, depth])
-    return writer.add("transpose", [last], perm=[0, 3, 1, 2])
+    writer.add("transpose", [last], perm=[0, 3, 1, 2])
 
 
-def _with_grid(file: ModelFile, writer: PlanWriter, last: str) -> ModelFile:
+def _with_grid(file: ModelFile, writer: PlanWriter) -> ModelFile:
     writer.layers[-1]["output"] = "grid"
-    assert writer.layers[-1]["name"] == last
     outputs = [*(name for name in file.outputs if name != "grid"), "grid"]
     kept = front(dataclasses.replace(file, head=None), outputs[:-1] + _sources(writer))
     return dataclasses.replace(

@@ -43,7 +43,7 @@ class Log:
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter  # needs the package tensorboard
 
-            self._board = SummaryWriter(str(folder), purge_step=step)  # type: ignore[no-untyped-call]
+            self._board = SummaryWriter(str(folder), purge_step=step)
 
     def write(self, step: int, numbers: Mapping[str, float]) -> None:
         """Adds one row; a column that is new makes the file anew."""

@@ -10,8 +10,6 @@ from typing import Any
 
 
 def _option(default: Any, text: str) -> Any:
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata={"help": text})
     return field(default=default, metadata={"help": text})
 
 
@@ -23,7 +21,10 @@ class Config:
     """
 
     model: str = _option("", "model file or ONNX network whose embedding is the teacher; stays as it is")
-    data: list[str] = _option([], "folders of people, tars of the same, or .rec files (their .idx beside them)")
+    data: list[str] = field(
+        default_factory=list,
+        metadata={"help": "folders of people, tars of the same, or .rec files (their .idx beside them)"},
+    )
     output: str = _option("", "model file to write")
     work: str = _option("", "folder for cache, checkpoints and logs (default: OUTPUT with the suffix .work)")
     name: str = _option("", "name of the new model (default: the output's stem)")
@@ -31,7 +32,7 @@ class Config:
     embedding: str = _option("", "output with the embedding (default: the head's, else the first)")
     at: str = _option("", "value that the grid is made from (default: the last map before the embedding)")
     since: str = _option("", "copy and train the layers from this value to `at` (default: none; input: the whole)")
-    branch: str = _option("projection", "projection (reference: 1x1 convolution, PReLU) or cells (local; see cell_branch)")
+    branch: str = _option("projection", "projection (as in the reference), embedding or cells: see xcos.train.branch")
     copy: str = _option("", "for cells: the value made by the stride-2 unit whose weights are the start")
     depth: int = _option(32, "numbers in a cell (D)")
     embed: int = _option(16, "channels of the attention's embedding (E)")
@@ -63,7 +64,7 @@ class Config:
     weight_entropy: float = _option(0.0, "weight of the entropy floor")
     floor: float = _option(3.4, "least entropy of the attention that costs nothing, nats")
 
-    optimizer: str = _option("adamw", "adamw (warm-up, cosine) or reference (SGD and Adam-amsgrad, StepLR 8 epochs, 0.99)")
+    optimizer: str = _option("adamw", "adamw (warm-up, cosine) or reference (SGD, Adam-amsgrad, StepLR)")
     rate: float = _option(1e-3, "learning rate of adamw")
     backbone_rate: float = _option(1.0, "the network's own learning rate, as a share of it (0.3 for copied layers)")
     decay: float = _option(0.05, "weight decay of adamw")
@@ -87,7 +88,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for key, allowed in (
-            ("branch", ("projection", "cells")),
+            ("branch", ("projection", "embedding", "cells")),
             ("normalization", ("softmax", "minmax")),
             ("identification", ("arcface", "cosface", "none")),
             ("optimizer", ("adamw", "reference")),
@@ -101,6 +102,8 @@ class Config:
         for key in ("grouped", "flip", "blur", "mask_share", "paste", "centroid"):
             if not 0 <= getattr(self, key) <= 1:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected a share, 0 to 1")
+        if self.branch == "embedding" and not self.since:
+            raise ValueError("since: the branch `embedding` needs the value from which layers are copied and trained")
         if self.since and self.branch == "cells":
             raise ValueError("since: the branch `cells` trains its own layers only; choose `at` earlier instead")
         if self.branch == "cells" and not self.copy:

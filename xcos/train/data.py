@@ -55,7 +55,8 @@ class Faces:
         except ValueError as error:
             raise ImageError(f"{where}: {error}") from None
         if image.shape != (SIDE, SIDE, 3):
-            raise ImageError(f"{where}: {image.shape[1]} x {image.shape[0]} pixels; expected an aligned crop of 112 x 112")
+            size = f"{image.shape[1]} x {image.shape[0]}"
+            raise ImageError(f"{where}: {size} pixels; expected an aligned crop of 112 x 112")
         return image
 
     def crops(self, indices: Sequence[int] | NDArray[np.integer], threads: int = 0) -> NDArray[np.uint8]:
@@ -122,12 +123,12 @@ def _named(path: Path, names: Sequence[str], read: Callable[[int], bytes]) -> Fa
 
 def _records(path: Path) -> Faces:
     index = path.with_suffix(".idx")
-    offsets = {}
+    offsets: dict[int, int] = {}
     for line in index.read_text().splitlines():
-        key, _, offset = line.partition("\t")
-        if not (key.strip().isdigit() and offset.strip().isdigit()):
+        left, _, right = line.partition("\t")
+        if not (left.strip().isdigit() and right.strip().isdigit()):
             raise ValueError(f"{index}: the line {line[:60]!r} is no pair of numbers")
-        offsets[int(key)] = int(offset)
+        offsets[int(left)] = int(right)
     keys = sorted(offsets)
     if keys and keys[0] == 0:  # InsightFace: record 0 says where the records of people begin
         flag, label, _ = _record(path, offsets[0])

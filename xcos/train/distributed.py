@@ -85,7 +85,8 @@ def identification(head: MarginHead, features: Tensor, labels: Tensor, rank: int
     labels (N,): -1 counts nothing.
     """
     if world == 1:
-        return head(features, labels)
+        whole: Tensor = head(features, labels)
+        return whole
     everyone, all_labels = gather(features), gather(labels)
     mine = (all_labels >= 0) & (all_labels % world == rank)
     local = torch.where(mine, all_labels // world, torch.full_like(all_labels, -1))

@@ -117,7 +117,8 @@ class XCosHead(nn.Module):
         n, m = len(a), len(b)
         cosine = torch.einsum("ndhw,mdhw->nmhw", unit(a), unit(b))
         first, second = self.halves(a)[0], self.halves(b)[1]
-        attention = self.attention((first[:, None] + second[None]).flatten(0, 1)).unflatten(0, (n, m))
+        attention = self.attention((first[:, None] + second[None]).flatten(0, 1))
+        attention = attention.view(n, m, *self.grid)
         return Compared((attention * cosine).sum((2, 3)), cosine, attention)
 
     def halves(self, grid: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,8 +140,10 @@ class XCosHead(nn.Module):
             shifted = logits - logits.min(1, keepdim=True).values
             total = shifted.sum(1, keepdim=True)
             equal = total == 0  # all logits alike: the C core gives each cell the same share
-            weights = torch.where(equal, torch.full_like(shifted, 1 / shifted.shape[1]), shifted / total.clamp(min=1e-30))
-        return weights.view(len(sums), *sums.shape[2:])
+            share = torch.full_like(shifted, 1 / shifted.shape[1])
+            weights = torch.where(equal, share, shifted / total.clamp(min=1e-30))
+        result: Tensor = weights.view(len(sums), *sums.shape[2:])
+        return result
 
 
 def unit(grid: Tensor) -> Tensor:

@@ -104,16 +104,17 @@ def locality(
     n = len(same)
     if same.all() or not same.any():
         raise ValueError(f"expected pairs of one person and of two, got {int(same.sum())} and {int((~same).sum())}")
-    clean, patched, attention, share = (x.reshape(n, -1).astype(np.float64) for x in (clean, patched, attention, share))
-    is_covered, counted = share > COVERED, (share > COVERED) | (share < FREE)
-    if not is_covered.any() or not (share < FREE).any():
+    before, after, weights = (x.reshape(n, -1).astype(np.float64) for x in (clean, patched, attention))
+    is_covered, is_free = share.reshape(n, -1) > COVERED, share.reshape(n, -1) < FREE
+    counted = is_covered | is_free
+    if not is_covered.any() or not is_free.any():
         raise ValueError("no cell is covered, or none is free of the patches")
-    change = np.where(same[:, None], clean - patched, patched - clean)
-    both = is_covered.any(1) & (counted & ~is_covered).any(1) & same
+    change = np.where(same[:, None], before - after, after - before)
+    both = is_covered.any(1) & is_free.any(1) & same
     find = np.full(n, np.nan)
     for k in np.flatnonzero(both):
-        find[k] = area(roc(-patched[k][counted[k]], is_covered[k][counted[k]]))
-    entropy = -(attention * np.log(np.maximum(attention, 1e-12))).sum(1)
+        find[k] = area(roc(-after[k][counted[k]], is_covered[k][counted[k]]))
+    entropy = -(weights * np.log(np.maximum(weights, 1e-12))).sum(1)
 
     def measures(chosen: NDArray[np.intp]) -> tuple[float, float, float]:
         use = counted[chosen]

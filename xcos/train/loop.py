@@ -23,7 +23,7 @@ from .config import Config
 from .data import Faces, join, read_faces
 from .losses import MarginHead
 from .optim import Optimizer
-from .plan import Plan, make_plan, read_network
+from .plan import Plan, embedding_output, main_axes, make_plan, read_network
 from .store import Activations, Pixels, embeddings
 from .student import Losses, Sampler, Student, make_batch
 from .validate import Accuracy, Validation
@@ -54,7 +54,7 @@ def train(config: Config, network: ModelFile | None = None, faces: Faces | None 
         network = read_network(config.model)
     if faces is None:
         faces = join([read_faces(path) for path in config.data])
-    run = _Run(config, make_plan(network, config), faces, device, rank, world)
+    run = _Run(config, network, faces, device, rank, world)
     try:
         return run.all()
     finally:
@@ -64,12 +64,13 @@ def train(config: Config, network: ModelFile | None = None, faces: Faces | None 
 class _Run:
     """One process of a training run: what it holds between steps."""
 
-    def __init__(self, config: Config, plan: Plan, faces: Faces, device: str, rank: int, world: int) -> None:
-        self.config, self.plan, self.device, self.rank, self.world = config, plan, device, rank, world
+    def __init__(self, config: Config, network: ModelFile, faces: Faces, device: str, rank: int, world: int) -> None:
+        self.config, self.device, self.rank, self.world = config, device, rank, world
         output = Path(config.output)
         self.work = Path(config.work) if config.work else output.with_suffix(".work")
         self.work.mkdir(parents=True, exist_ok=True)
-        self.store, self.targets = self._prepare(faces)
+        self.plan, self.store, self.targets = self._prepare(network, faces)
+        plan = self.plan
         self.sampler = Sampler(faces, config, rank)
         self.student = Student(plan, config, main_axes(self.targets, plan.grid[0])).to(device)
         self.step, self.best, self.since_best = 0, -1.0, 0
@@ -113,14 +114,16 @@ class _Run:
                 break
         return self._written()
 
-    def _prepare(self, faces: Faces) -> tuple[Activations | Pixels, NDArray[np.float32]]:
-        """The inputs and the teacher's targets; process 0 fills the cache while the others wait."""
-        config, plan = self.config, self.plan
+    def _prepare(self, network: ModelFile, faces: Faces) -> tuple[Plan, Activations | Pixels, NDArray[np.float32]]:
+        """Plan, inputs, and the teacher's targets; process 0 fills the cache while the others wait."""
+        config = self.config
         masks = read_masks(config.masks) if config.masks else []
         augment = Augment(config.flip, config.colour, config.blur, masks, config.mask_share)
         if self.rank:
             torch.distributed.barrier()
-        whole = embeddings(plan, faces, self.work, config.threads, self._bar())
+        name = embedding_output(network, config)
+        whole = embeddings(network, name, faces, self.work, config.threads, self._bar())
+        plan = make_plan(network, config, whole)
         store: Activations | Pixels
         if plan.from_pixels:
             store = Pixels(plan, faces, augment, config.seed, config.threads)
@@ -129,7 +132,7 @@ class _Run:
             store = Activations(*arguments)
         if self.rank == 0 and self.world > 1:
             torch.distributed.barrier()
-        return store, with_centroids(whole, faces.labels, config.centroid)
+        return plan, store, with_centroids(whole, faces.labels, config.centroid)
 
     def _one(self, step: int) -> dict[str, float]:
         """Gradients of `accumulate` batches, one step of the optimisers; the numbers for the log."""
@@ -154,9 +157,7 @@ class _Run:
             losses: Losses = self.wrapped(batch, rows.to(self.device))
             identity = losses.score.new_zeros(())
             if self.margin is not None:
-                identity = distributed.identification(
-                    self.margin, losses.features, batch.labels, self.rank, self.world
-                )
+                identity = distributed.identification(self.margin, losses.features, batch.labels, self.rank, self.world)
             total = (
                 config.weight_score * losses.score
                 + config.weight_cell * losses.cell
@@ -267,9 +268,7 @@ class _Run:
         return self.config.progress and self.rank == 0
 
 
-def with_centroids(
-    embeddings: NDArray[np.float32], labels: NDArray[np.int64], share: float
-) -> NDArray[np.float32]:
+def with_centroids(embeddings: NDArray[np.float32], labels: NDArray[np.int64], share: float) -> NDArray[np.float32]:
     """(N, E) unit vectors moved by `share` to the mean direction of their person's, and brought to length 1 again.
 
     A person's mean says better who it is than one picture does. The label -1 belongs to nobody.
@@ -283,16 +282,3 @@ def with_centroids(
         targets[known] = (1 - share) * targets[known] + share * sums[labels[known]]
     targets /= np.maximum(np.linalg.norm(targets, axis=1, keepdims=True), 1e-12)
     return targets
-
-
-def main_axes(embeddings: NDArray[np.float32], depth: int) -> NDArray[np.float32]:
-    """(E, depth): the axes of largest variance of (N, E) embeddings; fewer than E are orthonormal columns.
-
-    Where `depth` exceeds E, the rest are zeros.
-    """
-    centred = embeddings - embeddings.mean(0)
-    _, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))
-    size = embeddings.shape[1]
-    basis = np.zeros((size, depth), np.float32)
-    basis[:, : min(depth, size)] = axes[:, ::-1][:, :depth]
-    return basis

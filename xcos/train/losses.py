@@ -97,6 +97,7 @@ def direction_loss(grid: Tensor, owners: Owners, basis: Tensor) -> Tensor:
     With `basis` the D main axes of the frozen network's embeddings, each cell predicts whose face it sees as
     well as it can: a target for every picture, where pairs only give differences.
     """
+    basis = F.pad(basis, (0, grid.shape[1] - basis.shape[1]))  # a grid deeper than the embedding: the rest is 0
     base, pasted = owners.base @ basis, owners.pasted @ basis
     share = owners.covered[:, None]
     target = (1 - share) * base[:, :, None, None] + share * pasted[:, :, None, None]

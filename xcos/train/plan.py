@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import ModelFileError
 from ..model_file import ModelFile
-from .branch import back, cell_branch, front, last_map, own_copy, projection, value_shape
+from .branch import back, cell_branch, embedding_branch, front, last_map, own_copy, projection, value_shape
 from .config import Config
 
 
@@ -29,7 +32,7 @@ class Plan:
     @property
     def from_pixels(self) -> bool:
         """Is everything trained, with nothing left to keep in a cache?"""
-        return self.cut == self.whole.inputs[0]["name"]
+        return bool(self.cut == self.whole.inputs[0]["name"])
 
     @property
     def grid(self) -> tuple[int, int, int]:
@@ -49,26 +52,49 @@ def read_network(source: str | os.PathLike[str] | ModelFile) -> ModelFile:
     return ModelFile.read(source)
 
 
-def make_plan(network: ModelFile, config: Config) -> Plan:
-    """Grows the grid on `network` as the settings say.
+def embedding_output(network: ModelFile, config: Config) -> str:
+    """The output with the embedding. ValueError when the settings name another; ModelFileError for a network
+    that takes no pictures."""
+    if network.preprocess is None or len(network.inputs) != 1:
+        raise ModelFileError(f"{network.name}: expected one input of pictures, with `preprocess` in its header")
+    name = str(config.embedding or (network.head or {}).get("embedding") or network.outputs[0])
+    if name not in network.outputs:
+        raise ValueError(f"embedding is {name!r}; expected one of {', '.join(network.outputs)}")
+    return name
+
+
+def make_plan(network: ModelFile, config: Config, embeddings: NDArray[np.float32]) -> Plan:
+    """Grows the grid on `network` as the settings say; `embeddings` (N, E) of faces say what matters in them.
 
     Raises ValueError, naming the value, where the network lacks one that the settings name; ModelFileError for
     a network that takes no pictures.
     """
-    if network.preprocess is None or len(network.inputs) != 1:
-        raise ModelFileError(f"{network.name}: expected one input of pictures, with `preprocess` in its header")
-    embedding = config.embedding or (network.head or {}).get("embedding") or network.outputs[0]
-    if embedding not in network.outputs:
-        raise ValueError(f"embedding is {embedding!r}; expected one of {', '.join(network.outputs)}")
+    embedding = embedding_output(network, config)
     plain = front(network, [embedding])
-    at = config.at or last_map(plain, embedding)
-    cut = at
-    if config.branch == "cells":
-        whole = cell_branch(plain, at, config.copy, config.depth, seed=config.seed)
+    pixels = plain.inputs[0]["name"]
+    since = pixels if config.since == "input" else config.since
+    if config.branch == "embedding":
+        cut = since
+        basis = main_axes(embeddings, config.depth)
+        if basis.shape[1] < config.depth:
+            raise ValueError(f"depth is {config.depth}; the embedding has only {len(basis)} numbers")
+        whole = embedding_branch(plain, embedding, since, basis, embeddings.mean(0))
     else:
-        if config.since:
-            cut = plain.inputs[0]["name"] if config.since == "input" else config.since
-            plain, at = own_copy(plain, cut, at)
-        whole = projection(plain, at, config.depth, seed=config.seed)
-    needed = [embedding] if cut == whole.inputs[0]["name"] else [embedding, cut]
+        at = config.at or last_map(plain, embedding)
+        cut = at
+        if config.branch == "cells":
+            whole = cell_branch(plain, at, config.copy, config.depth, seed=config.seed)
+        else:
+            if since:
+                cut = since
+                plain, at = own_copy(plain, since, at)
+            whole = projection(plain, at, config.depth, seed=config.seed)
+    needed = [embedding] if cut == pixels else [embedding, cut]
     return Plan(whole, front(whole, needed), back(whole, [cut], ["grid"]), embedding, cut)
+
+
+def main_axes(embeddings: NDArray[np.float32], depth: int) -> NDArray[np.float32]:
+    """(E, min(depth, E)) orthonormal columns: the axes of largest variance of (N, E) embeddings."""
+    centred = (embeddings - embeddings.mean(0)).astype(np.float64)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    return np.ascontiguousarray(axes[:, ::-1][:, :depth], np.float32)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from ..model_file import ModelFile
 from ..network import Network
 from ..progress import Progress, batches
 from .augment import Augment, Picture
+from .branch import front, value_shape
 from .data import Faces
 from .plan import Plan
 
@@ -40,23 +41,24 @@ def normalized(file: ModelFile, crops: Picture) -> NDArray[np.float32]:
 
 
 def embeddings(
-    plan: Plan, faces: Faces, folder: Path, threads: int = 0, progress: Progress = None
+    network: ModelFile, name: str, faces: Faces, folder: Path, threads: int = 0, progress: Progress = None
 ) -> NDArray[np.float32]:
-    """(N, E) float32 of length 1: the mean of each picture's embedding and its mirror image's, kept in `folder`."""
-    network = Network(plan.frozen)
+    """(N, E) float32 of length 1: the mean of the output `name` for each picture and its mirror image, as unit
+    vectors. Kept in `folder`."""
+    file = front(network, [name])
+    ready = Network(file)
 
     def compute() -> Iterator[NDArray[np.float32]]:
         for part in batches(range(len(faces)), _BATCH, progress, "embeddings"):
             crops = faces.crops(part, threads)
-            total = np.zeros(())
-            for version in (crops, crops[:, :, ::-1]):
-                found = network.run(normalized(plan.whole, version), threads or None)[plan.embedding]
-                total = total + _unit(found.reshape(len(part), -1))
-            yield _unit(total).astype(np.float32)
+            both = [
+                ready.run(normalized(network, version), threads or None)[name].reshape(len(part), -1)
+                for version in (crops, crops[:, :, ::-1])
+            ]
+            yield _unit(_unit(both[0]) + _unit(both[1])).astype(np.float32)
 
-    size = int(np.prod(network.outputs[plan.embedding][1:]))  # type: ignore[index, arg-type]
-    path = folder / f"embeddings-{_digest(plan.frozen, faces)}.npy"
-    return _kept(path, (len(faces), size), np.dtype(np.float32), compute)
+    size = int(np.prod(value_shape(file, name)))
+    return _kept(folder / f"embeddings-{_digest(file, faces)}.npy", (len(faces), size), np.float32, compute)
 
 
 class Pixels:
@@ -106,7 +108,7 @@ class Activations:
 
         digest = _digest(plan.frozen, faces, plan.cut, views, seed, _settings(augment))
         sizes = (views * len(faces), *(int(size or 0) for size in shape[1:]))
-        self._array = _kept(folder / f"activations-{digest}.npy", sizes, np.dtype(np.float16), compute)
+        self._array = _kept(folder / f"activations-{digest}.npy", sizes, np.float16, compute)
         self._faces = len(faces)
 
     def take(self, pictures: NDArray[np.intp], views: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -138,7 +140,7 @@ def _digest(frozen: ModelFile, faces: Faces, *more: object) -> str:
 
 
 def _kept(
-    path: Path, shape: tuple[int, ...], kind: np.dtype, compute: object
+    path: Path, shape: tuple[int, ...], kind: Any, compute: Callable[[], Iterator[NDArray[np.float32]]]
 ) -> NDArray[np.float32]:
     """The array in `path`, computed in parts and written in one step when it is not there yet."""
     if not path.exists():
@@ -147,7 +149,7 @@ def _kept(
         try:
             array = np.lib.format.open_memmap(temporary, "w+", kind, shape)
             start = 0
-            for part in compute():  # type: ignore[operator]
+            for part in compute():
                 array[start : start + len(part)] = part
                 start += len(part)
             array.flush()
@@ -160,4 +162,5 @@ def _kept(
 
 
 def _unit(x: NDArray[np.floating]) -> NDArray[np.floating]:
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    result: NDArray[np.floating] = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    return result

@@ -60,8 +60,11 @@ class Student(nn.Module):
     def forward(self, batch: Batch, rows: Tensor) -> Losses:
         """Losses of a batch; the pictures `rows` of it are compared with all."""
         device = batch.inputs.device.type
+        inputs = batch.inputs
+        if inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
-            grid = self.network(batch.inputs)["grid"]
+            grid = self.network(inputs)["grid"]
         grid = grid.float()
         some = Owners(*(part[rows] for part in batch.owners))
         compared = self.head.all_pairs(grid[rows], grid)
@@ -80,7 +83,8 @@ class Sampler:
     def __init__(self, faces: Faces, config: Config, rank: int) -> None:
         order = np.argsort(faces.labels, kind="stable")
         ends = np.flatnonzero(np.diff(faces.labels[order])) + 1
-        people = [part for part in np.split(order, ends) if len(part) >= config.per_person and faces.labels[part[0]] >= 0]
+        several = [part for part in np.split(order, ends) if len(part) >= config.per_person]
+        people = [part for part in several if faces.labels[part[0]] >= 0]
         self._people, self._count, self._config, self._rank = people, len(faces), config, rank
         # Identification learns people with several pictures; the others would only be memorised.
         self.label = np.full(len(faces), -1)
@@ -116,7 +120,7 @@ def make_batch(
     paste: float,
     random: np.random.Generator,
 ) -> Batch:
-    """Pastes rectangles of other faces of the batch into a share of it, at the same place, and says whose cells are whose.
+    """Pastes rectangles of other faces of the batch into a share of it, at the same place; says whose cells are whose.
 
     Works on pixels as well as on a map of the network: there the rectangles are of whole places, which ones seen by
     the frozen layers through their windows is left out. Maps that do not divide into the cells are not pasted.

@@ -20,7 +20,7 @@ class Twin(nn.Module):
     """The plan of a model file in torch: what `xcos.Network` computes, to 1e-5, with gradients.
 
     Every tensor of the plan is a parameter, found by its name of the model file through :meth:`tensor`
-    (running means and variances of batch norms, and constants named as inputs, are buffers). Called with the
+    (running means and variances of batch norms are buffers). Called with the
     inputs in their order, float32 (N, …); returns the outputs in theirs as a dict by name.
     """
 
@@ -28,10 +28,10 @@ class Twin(nn.Module):
         super().__init__()
         self.file = file
         self._names: dict[str, str] = {}
-        fixed, used = set(), []
+        used: list[tuple[str, bool]] = []
         for layer in file.layers:
             used += [(layer[key], key in _STATISTICS) for key in _TENSOR_KEYS if key in layer]
-            used += [(name, True) for name in layer["inputs"] if name in file.tensors]
+            used += [(name, False) for name in layer["inputs"] if name in file.tensors]
         fixed = {name for name, is_fixed in used if is_fixed}
         for number, name in enumerate(dict.fromkeys(name for name, _ in used)):
             value = torch.from_numpy(file.tensors[name].copy())
@@ -67,7 +67,8 @@ class Twin(nn.Module):
             return F.batch_norm(
                 x[0], t["mean"], t["var"], t["gamma"], t["beta"], self.training, eps=layer.get("epsilon", 1e-5)
             )
-        return _OPS[layer["op"]](layer, x, t)
+        result: Tensor = _OPS[layer["op"]](layer, x, t)
+        return result
 
     def model_file(self, **changes: Any) -> ModelFile:
         """The model file with the tensors as they are now; `changes` are other fields to replace.
@@ -97,19 +98,19 @@ def _conv(layer: Mapping[str, Any], x: list[Tensor], t: Mapping[str, Tensor]) ->
     source, padding = x[0], (top, left)
     if (top, left) != (bottom, right):
         source, padding = _pad(source, (top, left, bottom, right)), (0, 0)
-    return F.conv2d(
-        source,
-        t["weight"],
-        t.get("bias"),
-        tuple(layer.get("stride", (1, 1))),
-        padding,
-        tuple(layer.get("dilation", (1, 1))),
-        layer.get("groups", 1),
-    )
+    stride, dilation = tuple(layer.get("stride", (1, 1))), tuple(layer.get("dilation", (1, 1)))
+    groups, weight, bias = layer.get("groups", 1), t["weight"], t.get("bias")
+    if groups == 1 or source.device.type != "cpu":
+        return F.conv2d(source, weight, bias, stride, padding, dilation, groups)
+    # On a CPU the backward pass of depthwise convolutions takes five times as long in bfloat16.
+    with torch.autocast("cpu", enabled=False):
+        return F.conv2d(source.float(), weight, bias, stride, padding, dilation, groups).to(source.dtype)
 
 
 def _prelu(layer: Mapping[str, Any], x: list[Tensor], t: Mapping[str, Tensor]) -> Tensor:
-    return F.prelu(x[0], t["slope"].to(x[0].dtype))
+    # Not F.prelu: its backward pass takes three times as long on a CPU in bfloat16.
+    slope = t["slope"].to(x[0].dtype).view(-1, *[1] * (x[0].ndim - 2))
+    return F.relu(x[0]) - slope * F.relu(-x[0])
 
 
 def _max_pool(layer: Mapping[str, Any], x: list[Tensor], t: Mapping[str, Tensor]) -> Tensor:

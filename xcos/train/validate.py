@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,22 +36,18 @@ class Accuracy:
     cosine_threshold: float
 
 
-def core_head(tensors: Mapping[str, NDArray[np.float32]], head: Mapping[str, object], grid: Sequence[int]) -> _core.Head:
+def core_head(tensors: Mapping[str, NDArray[np.float32]], head: Mapping[str, Any], grid: Sequence[int]) -> _core.Head:
     """The head of a model file in the C core; `grid` (rows, columns)."""
-    parts = [
-        value
-        for part in HEAD_TENSORS
-        for value in (
-            tensors[f"head.{part}.weight"],
-            tensors[f"head.{part}.bias"],
-            float(tensors[f"head.{part}.prelu"][0]),
-        )
-    ]
+    keywords: dict[str, Any] = {}
+    for part in HEAD_TENSORS:
+        keywords[f"{part}_weight"] = tensors[f"head.{part}.weight"]
+        keywords[f"{part}_bias"] = tensors[f"head.{part}.bias"]
+        keywords[f"{part}_slope"] = float(tensors[f"head.{part}.prelu"][0])
     return _core.Head(
-        *parts,
+        **keywords,
         height=int(grid[0]),
         width=int(grid[1]),
-        temperature=float(head.get("temperature", 1.0)),  # type: ignore[arg-type]
+        temperature=float(head.get("temperature", 1.0)),
         minmax=head.get("normalization") == "minmax",
     )
 
@@ -62,7 +59,7 @@ def read_crops(path: str | os.PathLike[str]) -> tuple[NDArray[np.uint8], NDArray
     """
     pairs = read_bin(path)
     order = np.stack([pairs.first, pairs.second], 1).ravel()
-    crops = np.stack([_core.decode(bytes(pairs.images[i]), SIDE * SIDE * 64) for i in order])
+    crops = np.stack([_core.decode(bytes(pairs.images[int(i)]), SIDE * SIDE * 64) for i in order])
     return crops, np.asarray(pairs.same, bool)
 
 
@@ -76,7 +73,7 @@ class Validation:
         network = Network(plan.frozen)
         inputs, embeddings = [], []
         for part in batches(range(len(crops)), _BATCH, progress, "validation pairs"):
-            x = normalized(plan.whole, crops[part.start : part.stop])
+            x = normalized(plan.whole, crops[part[0] : part[-1] + 1])
             found = network.run(x, threads or None)
             embeddings.append(found[plan.embedding].reshape(len(part), -1))
             inputs.append((x if plan.from_pixels else found[plan.cut]).astype(np.float16))
@@ -87,7 +84,7 @@ class Validation:
         self._threads, self._cut = threads, plan.cut
 
     def measure(
-        self, trained: ModelFile, tensors: Mapping[str, NDArray[np.float32]], head: Mapping[str, object]
+        self, trained: ModelFile, tensors: Mapping[str, NDArray[np.float32]], head: Mapping[str, Any]
     ) -> Accuracy:
         """Accuracy with the trained part as it is now and the head's tensors."""
         network = Network(trained)
@@ -95,9 +92,9 @@ class Validation:
         grid = np.concatenate(grids)
         compare = core_head(tensors, head, grid.shape[2:]).compare
         scores = compare(grid[::2], grid[1::2], maps=False, threads=self._threads)[0]
-        found = [100 * reference_folds(s, self._same, self._folds).accuracy for s in (scores, self._cosine)]
         return Accuracy(
-            *found,
+            100 * reference_folds(scores, self._same, self._folds).accuracy,
+            100 * reference_folds(self._cosine, self._same, self._folds).accuracy,
             best_threshold(scores.astype(np.float64), self._same),
             best_threshold(self._cosine.astype(np.float64), self._same),
         )
