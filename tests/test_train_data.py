@@ -1,0 +1,168 @@
+"""Readers, changes of pictures, cache."""
+
+import io
+import struct
+import tarfile
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from xcos import ImageError
+from xcos.train.augment import Augment, covered, jitter, paste_rectangles, put_mask, read_masks
+from xcos.train.data import join, read_faces
+
+PEOPLE = {"anna": 2, "bob": 1, "carla/deep": 3}
+
+
+def png(seed, size=112):
+    image = np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "png")
+    return image, data.getvalue()
+
+
+@pytest.fixture
+def pictures():
+    names = [f"{person}/{k}.png" for person, count in PEOPLE.items() for k in range(count)]
+    return {name: png(seed) for seed, name in enumerate(names)}
+
+
+@pytest.fixture
+def folder(tmp_path, pictures):
+    for name, (_, data) in pictures.items():
+        path = tmp_path / "people" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (tmp_path / "people" / "notes.txt").write_text("not a picture")
+    return tmp_path / "people"
+
+
+def records(path, items, grouped=True):
+    """Writes .rec and .idx as MXNet's recordio does: magic, length, header, picture, padded to 4 bytes."""
+    index, data = [], b""
+
+    def add(key, flag, labels, picture):
+        nonlocal data
+        label = 0.0 if flag else labels[0]
+        body = struct.pack("<IfQQ", flag, label, key, 0)
+        if flag:
+            body += struct.pack(f"<{flag}f", *labels)
+        body += picture
+        index.append(f"{key}\t{len(data)}")
+        data += struct.pack("<II", 0xCED7230A, len(body)) + body + b"\0" * (-len(body) % 4)
+
+    if grouped:
+        add(0, 2, [len(items) + 1, len(items) + 1], b"")
+    for key, (label, picture) in enumerate(items, 1 if grouped else 0):
+        add(key, *((2, [label, 7.0]) if key == 2 else (0, [label])), picture)
+    if grouped:
+        add(len(items) + 1, 2, [1.0, 3.0], b"")
+    path.write_bytes(data)
+    path.with_suffix(".idx").write_text("\n".join(index))
+
+
+def check(faces, pictures):
+    assert len(faces) == len(pictures) == 6 and faces.people == 3
+    np.testing.assert_array_equal(faces.labels, [0, 0, 1, 2, 2, 2])
+    np.testing.assert_array_equal(faces.crops(range(6)), np.stack([image for image, _ in pictures.values()]))
+
+
+def test_folder(folder, pictures):
+    check(read_faces(folder), pictures)
+
+
+def test_tar(tmp_path, folder, pictures):
+    with tarfile.open(tmp_path / "people.tar", "w") as archive:
+        archive.add(folder, ".")
+    check(read_faces(tmp_path / "people.tar"), pictures)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_records(tmp_path, pictures, grouped):
+    labels = [10, 10, 20, 35, 35, 35]
+    path = tmp_path / "train.rec"
+    records(path, [(label, data) for label, (_, data) in zip(labels, pictures.values(), strict=True)], grouped)
+    check(read_faces(path), pictures)
+
+
+def test_damaged_records(tmp_path, pictures):
+    path = tmp_path / "train.rec"
+    records(path, [(1, next(iter(pictures.values()))[1])])
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(ValueError, match="cut short"):
+        read_faces(path).crop(0)
+    path.with_suffix(".idx").write_text("0\tx")
+    with pytest.raises(ValueError, match="no pair of numbers"):
+        read_faces(path)
+
+
+def test_join_keeps_people_apart(folder):
+    both = join([read_faces(folder), read_faces(folder)])
+    np.testing.assert_array_equal(both.labels, [0, 0, 1, 2, 2, 2, 3, 3, 4, 5, 5, 5])
+    assert both.people == 6
+    assert both.encoded(7) == read_faces(folder).encoded(1)
+
+
+def test_bad_sources(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds no pictures"):
+        read_faces(tmp_path / "empty")
+    (tmp_path / "text").write_text("no tar")
+    with pytest.raises(ValueError, match=r"expected a folder, an uncompressed tar or a \.rec"):
+        read_faces(tmp_path / "text")
+    (tmp_path / "empty" / "a.png").write_bytes(png(0, 64)[1])
+    with pytest.raises(ImageError, match="picture 0: 64 x 64 pixels; expected an aligned crop of 112 x 112"):
+        read_faces(tmp_path / "empty").crop(0)
+
+
+def test_paste_rectangles_and_cover():
+    random = np.random.default_rng(0)
+    sides = []
+    for _ in range(300):
+        mask = paste_rectangles(random, 112, 112)
+        assert mask.any()
+        count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+        if count == 2 and stats[1, cv2.CC_STAT_AREA] == stats[1, cv2.CC_STAT_WIDTH] * stats[1, cv2.CC_STAT_HEIGHT]:
+            sides += stats[1, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].tolist()
+    assert 12 <= min(sides) < 16 and 45 < np.percentile(sides, 90) <= 51
+    mask = np.zeros((112, 112), bool)
+    mask[:16, :24] = True
+    share = covered(mask, (7, 7))
+    assert share[0, :3].tolist() == [1, 0.5, 0] and share.sum() == 1.5
+    with pytest.raises(ValueError, match="does not divide"):
+        covered(mask, (5, 7))
+
+
+def test_jitter_against_pillow():
+    """Each factor alone, as Pillow's ImageEnhance has it (its grey is rounded: two levels of difference)."""
+    from PIL import ImageEnhance
+
+    image = png(3)[0]
+    picture = Image.fromarray(image)
+    for position, enhance in enumerate((ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)):
+        factors = [1.0, 1.0, 1.0]
+        factors[position] = 0.7
+        expected = np.asarray(enhance(picture).enhance(0.7)).astype(int)
+        assert np.abs(jitter(image, *factors).astype(int) - expected).max() <= 2
+
+
+def test_augment(tmp_path):
+    image = png(4)[0]
+    random = np.random.default_rng(1)
+    assert Augment()(image, random) is not None
+    np.testing.assert_array_equal(Augment()(image, random), image)
+    np.testing.assert_array_equal(Augment(flip=1)(image, random), image[:, ::-1])
+    blurred = Augment(blur=1)(image, random)
+    assert blurred.std() < image.std() / 1.5 and abs(blurred.mean() - image.mean()) < 3
+    mask = np.zeros((112, 112, 4), np.uint8)
+    mask[60:, :, :3], mask[60:, :, 3] = 200, 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    masks = read_masks(tmp_path)
+    expected = Image.alpha_composite(Image.fromarray(image).convert("RGBA"), Image.fromarray(mask)).convert("RGB")
+    np.testing.assert_allclose(put_mask(image, masks[0]).astype(int), np.asarray(expected).astype(int), atol=1)
+    share = [not np.array_equal(Augment(masks=masks)(image, random), image) for _ in range(400)]
+    assert 0.17 < np.mean(share) < 0.33
+    with pytest.raises(ValueError, match="no .png of masks"):
+        read_masks(tmp_path / "nothing")

@@ -1,0 +1,148 @@
+"""The twin of a plan in torch, against the NumPy interpreter, the core, and the file it came from."""
+
+import numpy as np
+import plan_oracle
+import pytest
+import test_network
+import torch
+
+from xcos import ModelFile, Network
+from xcos.api import model_path
+from xcos.train import back, cell_branch, front, last_map, own_copy, projection, twin
+from xcos.train.branch import embedding_branch, value_shape
+from xcos.train.plan import main_axes
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def default():
+    return ModelFile.read(model_path("mobilefacenet_xcos_v0"))
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return np.random.default_rng(0).uniform(-1, 1, (2, 3, 112, 112)).astype(np.float32)
+
+
+def run_twin(file, *inputs):
+    with torch.no_grad():
+        return {name: value.numpy() for name, value in twin(file)(*map(torch.from_numpy, inputs)).items()}
+
+
+@pytest.mark.parametrize(("layer", "tensors"), test_network.LAYERS, ids=[str(layer) for layer, _ in test_network.LAYERS])
+def test_layers(layer, tensors):
+    x = np.random.default_rng(2).uniform(-2, 2, (3, 3, 9, 10)).astype(np.float32)
+    file = test_network.plan([{"inputs": ["x"], "output": "y", **layer}], tensors)
+    expected = plan_oracle.run(file, {"x": x})["y"]
+    np.testing.assert_allclose(run_twin(file, x)["y"], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("pad", [[1, 1, 1, 1], [0, 0, 1, 1], [2, 0, 1, 3]])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_conv(pad, groups):
+    rng = np.random.default_rng(3)
+    tensors = {
+        "w": rng.standard_normal((6, 3 // groups, 3, 2)).astype(np.float32),
+        "b": rng.standard_normal(6).astype(np.float32),
+    }
+    layer = {"op": "conv", "weight": "w", "bias": "b", "stride": [2, 1], "pad": pad, "dilation": [1, 2], "groups": groups}
+    file = test_network.plan([{"inputs": ["x"], "output": "y", **layer}], tensors)
+    x = rng.standard_normal((2, 3, 9, 10)).astype(np.float32)
+    np.testing.assert_allclose(run_twin(file, x)["y"], plan_oracle.run(file, {"x": x})["y"], rtol=1e-5, atol=1e-5)
+
+
+def test_default_model(default, pictures):
+    expected, found = Network(default).run(pictures), run_twin(default, pictures)
+    for name in default.outputs:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5 * np.abs(expected[name]).max())
+
+
+def test_writes_the_same_file(default):
+    assert twin(default).model_file().to_bytes() == default.to_bytes()
+
+
+def test_gradients_reach_every_tensor(default, pictures):
+    model = twin(default)
+    outputs = model(torch.from_numpy(pictures))
+    sum(value.square().sum() for value in outputs.values()).backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in model.parameters())
+
+
+def test_wrong_number_of_inputs(default):
+    with pytest.raises(ValueError, match="got 0 inputs; expected 1"):
+        twin(default)()
+
+
+def test_cut_in_two(default, pictures):
+    cut = last_map(default, "embedding")
+    assert len(value_shape(default, cut)) == 3 and value_shape(default, cut)[1:] == (7, 7)
+    middle = Network(front(default, [cut])).run(pictures)
+    end = Network(back(default, [cut], ["embedding"])).run(middle)
+    np.testing.assert_array_equal(end["embedding"], Network(default).run(pictures)["embedding"])
+
+
+def test_cuts_that_cannot_be(default):
+    with pytest.raises(ValueError, match="no layer gives the value 'nothing'"):
+        front(default, ["nothing"])
+    with pytest.raises(ValueError, match="embedding cannot be had from grid"):
+        back(default, ["grid"], ["embedding"])
+
+
+def test_own_copy_computes_the_same(default, pictures):
+    plain = front(default, ["embedding"])
+    at = last_map(plain, "embedding")
+    since = plain.layers[60]["output"]
+    file, name = own_copy(plain, since, at)
+    both = front(file, [at, name])
+    found = Network(both).run(pictures)
+    np.testing.assert_array_equal(found[at], found[name])
+    with pytest.raises(ValueError, match="no value or input 'nothing'"):
+        own_copy(plain, "nothing", at)
+    with pytest.raises(ValueError, match="does not come from"):
+        own_copy(plain, "embedding", at)
+
+
+def test_projection_leaves_the_embedding(default, pictures):
+    plain = front(default, ["embedding"])
+    file = projection(plain, last_map(plain, "embedding"), 24)
+    found = Network(file).run(pictures)
+    assert found["grid"].shape == (2, 24, 7, 7)
+    np.testing.assert_array_equal(found["embedding"], Network(default).run(pictures)["embedding"])
+
+
+def test_embedding_branch_sums_to_the_embedding(default, pictures):
+    plain = front(default, ["embedding"])
+    since = plain.layers[73]["output"]  # the last map of 14 x 14
+    embedding = Network(plain).run(pictures)["embedding"]
+    mean = np.random.default_rng(1).standard_normal(512).astype(np.float32)
+    basis = main_axes(np.random.default_rng(2).standard_normal((600, 512)).astype(np.float32), 40)
+    file = embedding_branch(plain, "embedding", since, basis, mean)
+    grid = Network(file).run(pictures)["grid"]
+    assert grid.shape == (2, 40, 7, 7)
+    np.testing.assert_allclose(grid.sum((2, 3)), (embedding - mean) @ basis, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="global depthwise"):
+        embedding_branch(default, "grid", since, basis, mean)
+
+
+def test_cells_of_the_local_branch_start_at_the_cell(default):
+    """Changing one place of the 14 x 14 map changes the cells whose window (2i to 2i + 2) holds it, no others."""
+    plain = front(default, ["embedding"])
+    at, copy = plain.layers[73]["output"], plain.layers[78]["output"]
+    file = back(cell_branch(plain, at, copy, depth=8, width=16), [at], ["grid"])
+    x = np.random.default_rng(4).standard_normal((1, 128, 14, 14)).astype(np.float32)
+    before = Network(file).run(x)["grid"]
+    for row, column in ((4, 4), (5, 7), (13, 0)):
+        y = x.copy()
+        y[0, :, row, column] += 1
+        changed = np.abs(Network(file).run(y)["grid"] - before).max((0, 1)) > 0
+        expected = np.zeros((7, 7), bool)
+        expected[(row - 1) // 2 : row // 2 + 1, max(0, (column - 1) // 2) : column // 2 + 1] = True
+        np.testing.assert_array_equal(changed, expected)
+    np.testing.assert_allclose(run_twin(file, x)["grid"], before, rtol=1e-4, atol=1e-5)
+
+
+def test_cell_branch_needs_a_strided_unit(default):
+    plain = front(default, ["embedding"])
+    with pytest.raises(ValueError, match="is not made by conv, prelu"):
+        cell_branch(plain, plain.layers[73]["output"], "embedding")
