@@ -164,5 +164,5 @@ def test_augment(tmp_path):
     np.testing.assert_allclose(put_mask(image, masks[0]).astype(int), np.asarray(expected).astype(int), atol=1)
     share = [not np.array_equal(Augment(masks=masks)(image, random), image) for _ in range(400)]
     assert 0.17 < np.mean(share) < 0.33
-    with pytest.raises(ValueError, match="no .png of masks"):
+    with pytest.raises(ValueError, match=r"no \.png of masks"):
         read_masks(tmp_path / "nothing")

@@ -30,7 +30,7 @@ def run_twin(file, *inputs):
         return {name: value.numpy() for name, value in twin(file)(*map(torch.from_numpy, inputs)).items()}
 
 
-@pytest.mark.parametrize(("layer", "tensors"), test_network.LAYERS, ids=[str(layer) for layer, _ in test_network.LAYERS])
+@pytest.mark.parametrize(("layer", "tensors"), test_network.LAYERS, ids=[str(each[0]) for each in test_network.LAYERS])
 def test_layers(layer, tensors):
     x = np.random.default_rng(2).uniform(-2, 2, (3, 3, 9, 10)).astype(np.float32)
     file = test_network.plan([{"inputs": ["x"], "output": "y", **layer}], tensors)
@@ -46,7 +46,8 @@ def test_conv(pad, groups):
         "w": rng.standard_normal((6, 3 // groups, 3, 2)).astype(np.float32),
         "b": rng.standard_normal(6).astype(np.float32),
     }
-    layer = {"op": "conv", "weight": "w", "bias": "b", "stride": [2, 1], "pad": pad, "dilation": [1, 2], "groups": groups}
+    layer = {"op": "conv", "weight": "w", "bias": "b", "stride": [2, 1], "pad": pad, "dilation": [1, 2]}
+    layer["groups"] = groups
     file = test_network.plan([{"inputs": ["x"], "output": "y", **layer}], tensors)
     x = rng.standard_normal((2, 3, 9, 10)).astype(np.float32)
     np.testing.assert_allclose(run_twin(file, x)["y"], plan_oracle.run(file, {"x": x})["y"], rtol=1e-5, atol=1e-5)

@@ -77,6 +77,14 @@ def gather(x: Tensor) -> Tensor:
     return found
 
 
+def total(x: Tensor) -> Tensor:
+    """The sum over all processes, without gradients; x itself when there is one."""
+    if dist.is_initialized():
+        x = x.clone()
+        dist.all_reduce(x)
+    return x
+
+
 def identification(head: MarginHead, features: Tensor, labels: Tensor, rank: int, world: int) -> Tensor:
     """Mean cross-entropy over the classes of all processes and the pictures of all batches.
 

@@ -170,8 +170,7 @@ class _Run:
             del named["features"]
             for key, value in named.items():
                 numbers[key] = numbers.get(key, 0.0) + float(value.detach()) / config.accumulate
-        modules: list[nn.Module] = [self.student] if self.margin is None else [self.student, self.margin]
-        numbers["gradient"] = self.optimizer.step(step, modules)
+        numbers["gradient"] = self.optimizer.step(step, self.student, self.margin)
         return numbers
 
     def _checked(self, numbers: Mapping[str, float]) -> bool:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import nn
 
+from . import distributed
 from .config import Config
 from .losses import MarginHead
 from .student import Student
@@ -53,13 +54,23 @@ class Optimizer:
         fall = 0.5 * (1 + math.cos(math.pi * step / self._config.steps))
         return rise * (0.01 + 0.99 * fall)
 
-    def step(self, step: int, modules: list[nn.Module]) -> float:
-        """One step of all parts; returns the gradient's norm before it is clipped."""
-        parameters = [p for module in modules for p in module.parameters() if p.grad is not None]
-        norm = float(nn.utils.clip_grad_norm_(parameters, self._config.clip))
+    def step(self, step: int, student: Student, margin: MarginHead | None) -> float:
+        """One step of all parts; returns the gradient's norm before it is clipped.
+
+        Every process clips by the same norm: the student's gradients are alike in all, the classes' are summed.
+        """
+        gradients, own = _gradients(student), _gradients(margin)
+        squares = distributed.total(nn.utils.get_total_norm(own) ** 2)
+        norm = float((nn.utils.get_total_norm(gradients) ** 2 + squares) ** 0.5)
+        for gradient in [*gradients, *own]:
+            gradient.mul_(min(1.0, self._config.clip / (norm + 1e-6)))
         for part in self.parts:
             for group in part.param_groups:
                 group["lr"] = group["base"] * self.factor(step)
             part.step()
             part.zero_grad(set_to_none=True)
         return norm
+
+
+def _gradients(module: nn.Module | None) -> list[torch.Tensor]:
+    return [p.grad for p in module.parameters() if p.grad is not None] if module is not None else []

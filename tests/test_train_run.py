@@ -1,0 +1,324 @@
+"""Training runs on a tiny network: the embedding stays, a stopped run goes on exactly, two processes agree with one."""
+
+import dataclasses
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+import xcos
+from xcos import Model, ModelFile, Network
+from xcos.datasets import read_bin
+from xcos.train import Config, MarginHead, measure_locality, train
+from xcos.train.__main__ import main
+from xcos.train.distributed import local_classes
+from xcos.train.locality import locality, patch
+from xcos.train.loop import with_centroids
+from xcos.train.store import normalized
+
+torch.set_num_threads(1)
+
+
+def tiny_network():
+    """Conv 3 -> 8, stride 16 to 7 x 7, PReLU, conv 8 -> 12, PReLU, global depthwise convolution, linear map to 16."""
+    rng = np.random.default_rng(0)
+    shapes = {"a": (8, 3, 16, 16), "b": (12, 8, 1, 1), "k": (12, 1, 7, 7), "w": (16, 12, 1, 1)}
+    tensors = {
+        name: (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+    tensors |= {"s": np.full(8, 0.2, np.float32), "t": np.full(12, 0.1, np.float32)}
+    layers = [
+        {"op": "conv", "inputs": ["x"], "output": "early", "weight": "a", "stride": [16, 16]},
+        {"op": "prelu", "inputs": ["early"], "output": "early_p", "slope": "s"},
+        {"op": "conv", "inputs": ["early_p"], "output": "late", "weight": "b"},
+        {"op": "prelu", "inputs": ["late"], "output": "map", "slope": "t"},
+        {"op": "conv", "inputs": ["map"], "output": "pooled", "weight": "k", "groups": 12},
+        {"op": "conv", "inputs": ["pooled"], "output": "linear", "weight": "w"},
+        {"op": "reshape", "inputs": ["linear"], "output": "embedding", "shape": [-1]},
+    ]
+    preprocess = {"color": "BGR", "mean": [127, 127, 127], "scale": [1 / 128] * 3}
+    inputs = [{"name": "x", "shape": [3, 112, 112]}]
+    return ModelFile("recognizer", "tiny", inputs, layers, ["embedding"], tensors, preprocess)
+
+
+def crop(person, k):
+    """A smooth picture: a person's own, changed a little."""
+    own = np.random.default_rng(person).integers(0, 256, (5, 5, 3))
+    noise = np.random.default_rng([person, k]).integers(-20, 21, (5, 5, 3))
+    return cv2.resize(np.clip(own + noise, 0, 255).astype(np.uint8), (112, 112), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with the network, faces of eight people, and pairs."""
+    place = tmp_path_factory.mktemp("training")
+    tiny_network().write(place / "tiny.safetensors")
+    for person in range(8):
+        (place / "faces" / f"p{person}").mkdir(parents=True)
+        for k in range(4):
+            cv2.imwrite(str(place / "faces" / f"p{person}" / f"{k}.png"), crop(person, k))
+    pictures, same = [], []
+    for person in range(12):
+        for other in (person, person + 1):
+            pictures += [cv2.imencode(".png", crop(p, k))[1].tobytes() for p, k in ((person, 8), (other, 9))]
+            same.append(person == other)
+    (place / "pairs.bin").write_bytes(pickle.dumps((pictures, same)))
+    return place
+
+
+def config(place, work, **more):
+    settings = {
+        "model": str(place / "tiny.safetensors"), "data": [str(place / "faces")],
+        "output": str(work / "out.safetensors"),
+        "depth": 6, "embed": 4, "attend": 4, "batch": 12, "rows": 6, "steps": 4, "every": 2, "folds": 3, "paste": 0.5,
+        "weight_cell": 0.5, "weight_direction": 0.5, "weight_entropy": 0.1, "validate": str(place / "pairs.bin"),
+        "threads": 1, "device": "cpu", "warmup": 1,
+    }  # fmt: skip
+    return Config(**{**settings, **more})
+
+
+VARIANTS = {
+    "projection": {},
+    "last stage": {"since": "early_p", "optimizer": "reference", "identification": "cosface"},
+    "pixels": {"since": "input", "colour": 0.2, "blur": 0.2, "identification": "none"},
+    "embedding": {"branch": "embedding", "since": "early", "symmetric": True, "centroid": 0.3},
+    "bfloat16": {"precision": "bfloat16", "accumulate": 2, "normalization": "minmax"},
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_run(place, tmp_path, name):
+    file = train(config(place, tmp_path, **VARIANTS[name]))
+    written = ModelFile.read(tmp_path / "out.safetensors")
+    assert written.to_bytes() == file.to_bytes()
+    assert set(written.thresholds) == {"xcos", "cosine"} and "pairs.bin" in written.thresholds_from
+    x = normalized(file, np.stack([crop(20, 0), crop(21, 0)]))
+    plain = Network(tiny_network()).run(x)["embedding"]
+    found = Network(written).run(x)
+    np.testing.assert_array_equal(found["embedding"], plain)
+    assert found["grid"].shape == (2, 6, 7, 7)
+    rows = (tmp_path / "out.work" / "log.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["step", "2", "4"]
+    result = Model(written).explain(crop(20, 0), crop(20, 1), aligned=True)
+    assert result.score == pytest.approx(float((result.attention * result.cosine_map).sum()), abs=1e-5)
+
+
+def test_resume_is_exact(place, tmp_path):
+    whole = train(config(place, tmp_path, steps=6))
+    begun = config(place, tmp_path / "again", steps=6, patience=1, every=3)
+    (tmp_path / "again").mkdir()
+    train(dataclasses.replace(begun, steps=6, every=2, patience=0))  # the same run elsewhere: the same weights
+    again = ModelFile.read(tmp_path / "again" / "out.safetensors")
+    assert again.tensors.keys() == whole.tensors.keys()
+    for name, tensor in whole.tensors.items():
+        np.testing.assert_array_equal(again.tensors[name], tensor)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "reference"])
+def test_a_stopped_run_goes_on_as_if_it_had_not(place, tmp_path, optimizer, monkeypatch):
+    from xcos.train import loop
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole = train(config(place, tmp_path / "a", steps=6, validate="", optimizer=optimizer))
+    checked = loop._Run._checked
+
+    def stopped(self, numbers):
+        checked(self, numbers)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop._Run, "_checked", stopped)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train(config(place, tmp_path / "b", steps=6, validate="", optimizer=optimizer))
+    monkeypatch.undo()
+    again = train(config(place, tmp_path / "b", steps=6, validate="", optimizer=optimizer))
+    for name, tensor in whole.tensors.items():
+        np.testing.assert_array_equal(again.tensors[name], tensor)
+    steps = [row.split(",")[0] for row in (tmp_path / "b" / "out.work" / "log.csv").read_text().splitlines()]
+    assert steps == ["step", "2", "4", "6"]
+
+
+def test_early_stop(place, tmp_path, monkeypatch):
+    train(config(place, tmp_path, steps=40, rate=0.0, patience=2))
+    steps = [row.split(",")[0] for row in (tmp_path / "out.work" / "log.csv").read_text().splitlines()]
+    assert steps == ["step", "2", "4", "6"]  # the first is the best; two more that are not better
+
+
+def test_accuracy_is_that_of_the_model(place, tmp_path):
+    file = train(config(place, tmp_path))
+    rows = (tmp_path / "out.work" / "log.csv").read_text().splitlines()
+    logged = [float(row.split(",")[rows[0].split(",").index("xcos")]) for row in rows[1:]]
+    report = xcos.evaluate(Model(file), read_bin(place / "pairs.bin", folds=3))
+    assert max(logged) == pytest.approx(100 * report.reference.accuracy, abs=1e-3)
+
+
+DISTRIBUTED = """
+import sys, torch, numpy as np
+from torch.nn import functional as F
+from xcos.train import distributed, MarginHead
+torch.set_num_threads(1)
+rank, world = distributed.start("cpu")
+generator = torch.Generator().manual_seed(0)
+weight = torch.randn(7, 5, generator=generator)
+x = torch.randn(2, 6, 5, generator=generator)
+labels = torch.tensor([[0, 1, 6, -1, 3, 3], [5, 4, 2, 2, -1, 0]])
+net = torch.nn.Linear(5, 5)
+torch.nn.init.eye_(net.weight); torch.nn.init.zeros_(net.bias)
+head = MarginHead("arcface", 5, distributed.local_classes(7, rank, world), scale=8.0)
+head.weight.data = weight[rank::world].clone()
+wrapped = torch.nn.parallel.DistributedDataParallel(net) if world > 1 else net
+mine = slice(rank, rank + 1) if world > 1 else slice(0, 2)
+features = F.normalize(wrapped(x[mine].flatten(0, 1)))
+loss = distributed.identification(head, features, labels[mine].flatten(), rank, world)
+loss.backward()
+np.savez(f"{sys.argv[1]}/{rank}of{world}.npz", loss=loss.detach(), net=net.weight.grad, head=head.weight.grad)
+distributed.stop()
+"""
+
+
+def torchrun(folder, processes, *command):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    root = str(Path(xcos.__file__).parents[1])
+    base = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    base |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    running = [
+        subprocess.Popen(
+            [sys.executable, *command],
+            env={**base, "RANK": str(rank), "WORLD_SIZE": str(processes), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(processes)
+    ]
+    for process in running:
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+
+
+def test_classes_shared_out_over_two_processes(tmp_path):
+    """Loss and gradients with the classes on two processes are those of one process with all."""
+    script = tmp_path / "script.py"
+    script.write_text(DISTRIBUTED)
+    for processes in (1, 2):
+        torchrun(tmp_path, processes, str(script), str(tmp_path))
+    one, *two = (np.load(tmp_path / name) for name in ("0of1.npz", "0of2.npz", "1of2.npz"))
+    assert [local_classes(7, rank, 2) for rank in (0, 1)] == [4, 3]
+    for rank, found in enumerate(two):
+        np.testing.assert_allclose(found["loss"], one["loss"], rtol=1e-5)
+        np.testing.assert_allclose(found["net"], one["net"], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(found["head"], one["head"][rank::2], rtol=1e-4, atol=1e-6)
+
+
+def test_two_processes_train(place, tmp_path):
+    settings = config(place, tmp_path, steps=2)
+    command = ["-m", "xcos.train", "--no-tensorboard"]
+    for item in dataclasses.fields(settings):
+        value, option = getattr(settings, item.name), f"--{item.name.replace('_', '-')}"
+        if isinstance(value, list):
+            command += [option, *value]
+        elif not isinstance(value, bool) and value != "":
+            command += [option, str(value)]
+    torchrun(tmp_path, 2, *command)
+    states = [
+        torch.load(tmp_path / "out.work" / f"checkpoint-{rank}of2.pt", weights_only=True)["student"] for rank in (0, 1)
+    ]
+    for name, value in states[0].items():
+        if "norm" not in name:  # batch norms follow each process's own batches
+            torch.testing.assert_close(value, states[1][name])
+    assert "xcos" in ModelFile.read(tmp_path / "out.safetensors").thresholds
+
+
+def test_centroids():
+    x = np.array([[1, 0], [0, 1], [1, 0]], np.float32)
+    found = with_centroids(x, np.array([0, 0, -1]), 1.0)
+    np.testing.assert_allclose(found, [[0.5**0.5, 0.5**0.5]] * 2 + [[1, 0]], rtol=1e-6)
+    np.testing.assert_array_equal(with_centroids(x, np.array([0, 0, -1]), 0.0), x)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"branch": "cell"}, "branch is 'cell'; expected one of projection, embedding, cells"),
+        ({"batch": 0}, "batch is 0; expected 1 or more"),
+        ({"paste": 2.0}, "paste is 2.0; expected a share"),
+        ({"branch": "embedding"}, "since"),
+        ({"branch": "cells"}, "copy"),
+    ],
+)
+def test_bad_settings(more, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**more)
+
+
+def test_command_line(place, tmp_path, capsys):
+    output = tmp_path / "cli.safetensors"
+    arguments = ["--model", str(place / "tiny.safetensors"), "--data", str(place / "faces"), "--output", str(output)]
+    pairs = ["--validate", str(place / "pairs.bin")]
+    assert main([*arguments, *pairs, "--steps", "1", "--batch", "8", "--depth", "4"]) == 0
+    assert main(["locality", str(output), str(place / "pairs.bin")]) == 0
+    assert '"change_auc"' in capsys.readouterr().out
+    assert main([*arguments, "--at", "nowhere"]) == 2
+    assert "no layer gives the value 'nowhere'" in capsys.readouterr().err
+
+
+def test_locality_against_scikit_learn():
+    rng = np.random.default_rng(3)
+    n = 40
+    clean, after = rng.uniform(-1, 1, (2, n, 7, 7)).astype(np.float32)
+    share = rng.choice([0, 0.01, 0.5, 0.8, 1], (n, 7, 7)).astype(np.float32)
+    same = rng.random(n) < 0.5
+    attention = rng.dirichlet(np.ones(49), n).reshape(n, 7, 7).astype(np.float32)
+    found = locality(clean, after, attention, share, same)
+    change = np.where(same[:, None, None], clean - after, after - clean)
+    use = (share > 0.75) | (share < 0.02)
+    assert found.change_auc == pytest.approx(roc_auc_score(share[use] > 0.75, change[use]), abs=1e-9)
+    find = [roc_auc_score(share[k][use[k]] > 0.75, -after[k][use[k]]) for k in np.flatnonzero(same)]
+    assert found.find_auc == pytest.approx(np.mean(find), abs=1e-9)
+    entropy = [-(a.ravel() * np.log(a.ravel())).sum() for a in attention.astype(np.float64)]
+    assert found.effective_cells == pytest.approx(np.exp(np.mean(entropy)), rel=1e-6)
+    for low, high, value in (
+        (*found.change_interval, found.change_auc),
+        (*found.find_interval, found.find_auc),
+        (*found.effective_interval, found.effective_cells),
+    ):
+        assert low < value < high
+    with pytest.raises(ValueError, match="pairs of one person and of two"):
+        locality(clean, after, attention, share, np.ones(n, bool))
+
+
+def test_patches_come_from_the_right_face():
+    first = np.zeros((3, 112, 112, 3), np.uint8)
+    second = np.stack([np.full((112, 112, 3), 10 * (k + 1), np.uint8) for k in range(3)])
+    same = np.array([False, True, False])
+    patched, share = patch(first, second, same, (7, 7), np.random.default_rng(0))
+    assert set(np.unique(patched[0])) == {0, 10} and set(np.unique(patched[2])) == {0, 30}
+    assert set(np.unique(patched[1])) <= {0, 10, 30} and 20 not in patched[1]
+    np.testing.assert_allclose(share.mean((1, 2)), (patched[..., 0] > 0).mean((1, 2)), atol=1e-6)
+
+
+def test_measure_locality_of_the_first_model(shared):
+    """The figures that its authors measured for head v0 with their own code: change 0.890, find 0.746, 30 cells."""
+    found = measure_locality(xcos.load("mobilefacenet_xcos_v0"), shared / "data" / "lfw_dev.bin", threads=1)
+    assert found.change_auc == pytest.approx(0.890, abs=0.015)
+    assert found.find_auc == pytest.approx(0.746, abs=0.03)
+    assert found.effective_cells == pytest.approx(30, abs=1.5)
+    assert found.pairs == 3000
+
+
+def test_margin_head_defaults():
+    assert [(MarginHead(k, 2, 2).scale, MarginHead(k, 2, 2).margin) for k in ("arcface", "cosface")] == [
+        (64.0, 0.5),
+        (30.0, 0.35),
+    ]
