@@ -18,7 +18,7 @@ import xcos
 from xcos import Model, ModelFile, Network
 from xcos.datasets import read_bin
 from xcos.train import Config, MarginHead, measure_locality, train
-from xcos.train.__main__ import main
+from xcos.train.cli import main
 from xcos.train.distributed import local_classes
 from xcos.train.locality import locality, patch
 from xcos.train.loop import with_centroids

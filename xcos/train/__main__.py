@@ -1,37 +1,7 @@
-"""``python -m xcos.train --model ... --data ... --output ...`` and ``python -m xcos.train locality MODEL PAIRS``."""
+"""``python -m xcos.train``: see cli.py."""
 
-from __future__ import annotations
-
-import argparse
-import json
-import logging
 import sys
 
-from . import Config, measure_locality, train
+from .cli import main
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns its exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
-    try:
-        if given[:1] == ["locality"]:
-            parser = argparse.ArgumentParser(prog="python -m xcos.train locality", description=measure_locality.__doc__)
-            parser.formatter_class = argparse.RawDescriptionHelpFormatter
-            parser.add_argument("model", help="model file")
-            parser.add_argument("pairs", help=".bin of pairs")
-            parser.add_argument("--seed", type=int, default=0)
-            parser.add_argument("--threads", type=int, default=0)
-            options = parser.parse_args(given[1:])
-            found = measure_locality(options.model, options.pairs, seed=options.seed, threads=options.threads)
-            print(json.dumps(found.to_dict(), indent=1))
-        else:
-            train(Config.from_arguments(given))
-    except (OSError, ValueError) as error:
-        print(f"xcos.train: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+sys.exit(main())
