@@ -139,6 +139,8 @@ static xcos_status read_frame(const uint8_t *segment, size_t length, int marker,
     if (segment[7] == 4 && !adobe)
         return xcos_fail(err, XCOS_E_UNSUPPORTED,
                          "a CMYK JPEG without Adobe's marker, which leaves its colours undefined");
+    if (out->width) /* the second would hide the size of the first, which is the one decoded */
+        return xcos_fail(err, XCOS_E_FORMAT, "damaged JPEG (two frames)");
     out->height = big16(segment + 3);
     out->width = big16(segment + 5);
     return XCOS_OK;
@@ -161,7 +163,8 @@ static int huffman_tables_fit(const uint8_t *segment, size_t length)
 
 static xcos_status walk_jpeg(const uint8_t *data, size_t size, xc_container *out, xcos_error *err)
 {
-    int in_scan = 0, adobe = 0;
+    enum { MAX_SCANS = 100 }; /* encoders make ten; each goes over the whole picture again */
+    int in_scan = 0, adobe = 0, scans = 0;
     for (size_t i = 2;;) {
         i = next_marker(data, size, i, in_scan);
         if (i == size)
@@ -178,6 +181,9 @@ static xcos_status walk_jpeg(const uint8_t *data, size_t size, xc_container *out
         if (length < 2)
             return xcos_fail(err, XCOS_E_FORMAT, "damaged JPEG (a segment of no length)");
         in_scan = marker == 0xDA;
+        scans += in_scan;
+        if (scans > MAX_SCANS)
+            return xcos_fail(err, XCOS_E_LIMIT, "a JPEG of more than %d scans", MAX_SCANS);
         if (marker == 0xE1 && !out->exif && length >= 8 && memcmp(segment + 2, "Exif\0", 6) == 0) {
             out->exif = segment + 8;
             out->exif_size = length - 8;

@@ -4,10 +4,32 @@
 #include <string.h>
 #include "image.h"
 
+/* What stb_image takes is zeroed, for it reads tables that a file leaves undefined, and each
+ * piece is bounded by what a picture of the declared size may need: compressed data that
+ * swells beyond it (a decompression bomb) ends there. */
+static _Thread_local size_t stb_limit;
+static _Thread_local int stb_over_limit;
+
+static void *stb_malloc(size_t size)
+{
+    stb_over_limit |= size > stb_limit;
+    return size > stb_limit ? NULL : calloc(1, size);
+}
+
+static void *stb_realloc(void *p, size_t size)
+{
+    stb_over_limit |= size > stb_limit;
+    return size > stb_limit ? NULL : realloc(p, size);
+}
+
 #if defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #endif
+#define STBI_MALLOC stb_malloc
+#define STBI_REALLOC stb_realloc
+#define STBI_FREE free
+#define STBI_ASSERT(x) ((void)0) /* a library does not end the process */
 #define STB_IMAGE_IMPLEMENTATION
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
@@ -21,8 +43,14 @@
 #pragma GCC diagnostic pop
 #endif
 
+enum { MAX_SIDE = 32767 };
+
 xcos_status xc_check_pixels(int64_t width, int64_t height, int64_t max_pixels, xcos_error *err)
 {
+    if (width > MAX_SIDE || height > MAX_SIDE)
+        return xcos_fail(err, XCOS_E_LIMIT,
+                         "%lld x %lld pixels: a side is longer than the limit of %d",
+                         (long long)width, (long long)height, MAX_SIDE);
     if (width > max_pixels / height)
         return xcos_fail(err, XCOS_E_LIMIT,
                          "%lld x %lld pixels, more than the limit of %lld (max_pixels)",
@@ -71,21 +99,29 @@ static xcos_status orient(xcos_image *image, int o, xcos_error *err)
     return XCOS_OK;
 }
 
-static xcos_status stb_decode(const uint8_t *data, size_t size, const char *name, int alpha,
-                              xcos_image *out, xcos_error *err)
+static xcos_status stb_decode(const uint8_t *data, size_t size, const char *name,
+                              const xc_container *container, xcos_image *out, xcos_error *err)
 {
     int channels;
     if (size > INT_MAX)
         return xcos_fail(err, XCOS_E_LIMIT, "%zu bytes, more than the limit of %d", size, INT_MAX);
+    /* The largest pieces: coefficients of a progressive JPEG whose blocks are padded to 32 x 32
+     * pixels, 16-bit RGBA of a PNG, twice (buffers grow by doubling); the file's own data. */
+    stb_limit = 32 * ((size_t)container->width + 32) * ((size_t)container->height + 32) +
+                2 * size + 65536;
+    stb_over_limit = 0;
     out->pixels = stbi_load_from_memory(data, (int)size, &out->width, &out->height, &channels,
-                                        alpha ? 4 : 3);
+                                        container->alpha ? 4 : 3);
     if (!out->pixels) {
         const char *reason = stbi_failure_reason();
+        if (stb_over_limit)
+            return xcos_fail(err, XCOS_E_FORMAT, "%s whose data is larger than its %lld x %lld pixels",
+                             name, (long long)container->width, (long long)container->height);
         if (strcmp(reason, "outofmem") == 0)
             return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
         return xcos_fail(err, XCOS_E_FORMAT, "%s that is damaged (%s)", name, reason);
     }
-    if (alpha)
+    if (container->alpha)
         drop_alpha(out->pixels, (size_t)out->width * out->height);
     return XCOS_OK;
 }
@@ -111,7 +147,7 @@ xcos_status xcos_image_decode(const uint8_t *data, size_t size, int64_t max_pixe
     if (!status)
         status = xc_check_pixels(container.width, container.height, max_pixels, err);
     if (!status)
-        status = stb_decode(data, size, name, container.alpha, out, err);
+        status = stb_decode(data, size, name, &container, out, err);
     if (!status)
         status = orient(out, xc_exif_orientation(container.exif, container.exif_size), err);
     if (status)

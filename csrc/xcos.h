@@ -76,7 +76,9 @@ typedef struct {
 /* Decodes JPEG, PNG, BMP, GIF (first frame) or PNM from memory to RGB.  Grey is
  * repeated, alpha is composed over white, 16 bits become 8, EXIF orientation is
  * applied.  Refuses, before taking memory for pixels, pictures of more than
- * `max_pixels`, and (XCOS_E_FORMAT) data that ends early.  Thread-safe. */
+ * `max_pixels` or with a side of more than 32,767 pixels, and (XCOS_E_FORMAT) data that
+ * ends early or swells beyond the picture's size.  `data` must not change meanwhile.
+ * Thread-safe. */
 xcos_status xcos_image_decode(const uint8_t *data, size_t size, int64_t max_pixels,
                               xcos_image *out, xcos_error *err);
 void xcos_image_free(xcos_image *image);
