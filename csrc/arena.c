@@ -48,7 +48,8 @@ static int64_t skewed(int64_t least, int64_t index)
 bool xn_lay_out(xn_plan *plan)
 {
     find_lifetimes(plan);
-    xn_buffer **order = malloc(((size_t)plan->n_buffers + 1) * sizeof *order);
+    const size_t room = (size_t)plan->n_buffers + 1;
+    xn_buffer **order = malloc(2 * room * sizeof *order), **placed = order + room; /* by offset */
     if (!order)
         return false;
     int count = 0;
@@ -59,14 +60,16 @@ bool xn_lay_out(xn_plan *plan)
     for (int i = 0; i < count; i++) {
         xn_buffer *x = order[i];
         x->offset = skewed(0, x - plan->buffers);
-        for (int j = 0; j < i; j++) { /* moving up may meet an earlier one again: restart */
-            const xn_buffer *y = order[j];
+        for (int j = 0; j < i; j++) {
+            const xn_buffer *y = placed[j];
             bool together = x->first <= y->last && y->first <= x->last;
-            if (together && x->offset < y->offset + y->floats && y->offset < x->offset + x->floats) {
+            if (together && x->offset < y->offset + y->floats && y->offset < x->offset + x->floats)
                 x->offset = skewed(y->offset + y->floats, x - plan->buffers);
-                j = -1;
-            }
         }
+        int at = i;
+        for (; at > 0 && placed[at - 1]->offset > x->offset; at--)
+            placed[at] = placed[at - 1];
+        placed[at] = x;
         if (plan->arena_floats < x->offset + x->floats)
             plan->arena_floats = x->offset + x->floats;
     }
