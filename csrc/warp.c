@@ -95,9 +95,8 @@ static taps *make_taps(int from, int to)
     float *weights = (float *)(t + to);
     for (int i = 0; i < to; i++, weights += most) {
         const double centre = (i + 0.5) * scale - 0.5;
-        int first = (int)ceil(centre - radius), last = (int)floor(centre + radius);
-        first = first < 0 ? 0 : first;
-        last = last > from - 1 ? from - 1 : last;
+        const int first = (int)fmax(ceil(centre - radius), 0);
+        const int last = (int)fmin(floor(centre + radius), from - 1);
         double sum = 0;
         for (int j = first; j <= last; j++)
             sum += 1 - fabs(j - centre) / radius;
