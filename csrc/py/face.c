@@ -54,19 +54,19 @@ static int get_maps(PyObject *const lists[OUTPUTS], int height, int width,
                     PyArrayObject *maps[OUTPUTS][STRIDES])
 {
     for (int o = 0; o < OUTPUTS; o++) {
-        PyObject *list = PySequence_Fast(lists[o], "yunet_faces: expected sequences of arrays");
+        PyObject *list = PySequence_Tuple(lists[o]); /* conversions may change a list */
         if (!list)
             return 0;
-        if (PySequence_Fast_GET_SIZE(list) != STRIDES) {
+        if (PyTuple_GET_SIZE(list) != STRIDES) {
             PyErr_Format(PyExc_ValueError, "%s: expected %d arrays, one per stride, got %zd",
-                         outputs[o].name, STRIDES, PySequence_Fast_GET_SIZE(list));
+                         outputs[o].name, STRIDES, PyTuple_GET_SIZE(list));
             Py_DECREF(list);
             return 0;
         }
         for (int s = 0; s < STRIDES; s++) {
             const npy_intp size =
                 (npy_intp)(height / strides[s]) * (width / strides[s]) * outputs[o].width;
-            maps[o][s] = xpy_floats(PySequence_Fast_GET_ITEM(list, s), -1, outputs[o].name);
+            maps[o][s] = xpy_floats(PyTuple_GET_ITEM(list, s), -1, outputs[o].name);
             if (!maps[o][s] || PyArray_SIZE(maps[o][s]) != size) {
                 if (maps[o][s])
                     PyErr_Format(PyExc_ValueError,

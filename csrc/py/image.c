@@ -30,14 +30,23 @@ static PyObject *decode(PyObject *module, PyObject *args)
 {
     Py_buffer data;
     long long max_pixels;
+    PyObject *copy = NULL;
     if (!PyArg_ParseTuple(args, "y*L:decode", &data, &max_pixels))
         return NULL;
+    if (!data.obj || !PyBytes_CheckExact(data.obj)) { /* might change while the GIL is free */
+        if (!(copy = PyBytes_FromStringAndSize(data.buf, data.len))) {
+            PyBuffer_Release(&data);
+            return NULL;
+        }
+    }
+    const char *bytes = copy ? PyBytes_AS_STRING(copy) : data.buf;
     xcos_image image;
     xcos_error err;
     xcos_status status;
     Py_BEGIN_ALLOW_THREADS
-    status = xcos_image_decode(data.buf, (size_t)data.len, max_pixels, &image, &err);
+    status = xcos_image_decode((const uint8_t *)bytes, (size_t)data.len, max_pixels, &image, &err);
     Py_END_ALLOW_THREADS
+    Py_XDECREF(copy);
     PyBuffer_Release(&data);
     return xpy_ok(module, status, &err) ? adopt(&image) : NULL;
 }

@@ -3,12 +3,13 @@
 
 #include "layers.h"
 
+/* New reference; NULL without an exception where the key is absent or None. */
 static PyObject *get(PyObject *dict, const char *key)
 {
-    PyObject *value = PyMapping_HasKeyString(dict, key) ? PyMapping_GetItemString(dict, key) : NULL;
-    if (value == Py_None)
-        Py_CLEAR(value);
-    return value; /* NULL without an exception: absent */
+    PyObject *text = PyUnicode_FromString(key);
+    PyObject *value = text ? PyDict_GetItemWithError(dict, text) : NULL;
+    Py_XDECREF(text);
+    return value == Py_None ? NULL : Py_XNewRef(value);
 }
 
 static int bad(const xpy_build *b, const char *key, const char *expected)
@@ -25,14 +26,14 @@ static int get_ints(const xpy_build *b, PyObject *dict, const char *key, int cou
     PyObject *value = get(dict, key);
     if (!value)
         return PyErr_Occurred() ? -1 : 0;
-    PyObject *items = PySequence_Fast(value, "");
+    PyObject *items = PySequence_Tuple(value);
     Py_DECREF(value);
-    if (!items || PySequence_Fast_GET_SIZE(items) != count) {
+    if (!items || PyTuple_GET_SIZE(items) != count) {
         Py_XDECREF(items);
         return bad(b, key, count == 2 ? "a list of 2 integers" : "a list of 4 integers");
     }
     for (int i = 0; i < count; i++) {
-        long x = PyLong_AsLong(PySequence_Fast_GET_ITEM(items, i));
+        long x = PyLong_AsLong(PyTuple_GET_ITEM(items, i));
         if ((x == -1 && PyErr_Occurred()) || x < -(1L << 30) || x > 1L << 30) {
             Py_DECREF(items);
             return bad(b, key, "a list of integers in range");
@@ -84,15 +85,15 @@ static int get_float(const xpy_build *b, PyObject *dict, const char *key, float 
 static int get_list(const xpy_build *b, PyObject *dict, const char *key, int64_t *out)
 {
     PyObject *value = get(dict, key);
-    PyObject *items = value ? PySequence_Fast(value, "") : NULL;
+    PyObject *items = value ? PySequence_Tuple(value) : NULL;
     Py_XDECREF(value);
-    Py_ssize_t n = items ? PySequence_Fast_GET_SIZE(items) : 0;
+    Py_ssize_t n = items ? PyTuple_GET_SIZE(items) : 0;
     if (!items || n > XCOS_MAX_RANK) {
         Py_XDECREF(items);
         return bad(b, key, "a list of at most 6 integers");
     }
     for (Py_ssize_t i = 0; i < n; i++) {
-        out[i] = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(items, i));
+        out[i] = PyLong_AsLongLong(PyTuple_GET_ITEM(items, i));
         if (out[i] == -1 && PyErr_Occurred()) {
             Py_DECREF(items);
             return bad(b, key, "a list of integers");
@@ -294,6 +295,8 @@ int xpy_add_layer(xpy_build *b, PyObject *dict)
     PyObject *output = get(dict, "output"), *name = get(dict, "name"), *inputs = NULL;
     int failed = -1, id;
     xcos_error err;
+    if (PyErr_Occurred())
+        goto done;
     if (!name)
         name = Py_XNewRef(output);
     b->layer = name && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : "?";
@@ -303,15 +306,15 @@ int xpy_add_layer(xpy_build *b, PyObject *dict)
     if (op_of(b, dict, &l.op) < 0 || read_attributes(b, dict, &l) < 0)
         goto done;
     PyObject *list = get(dict, "inputs");
-    inputs = list ? PySequence_Fast(list, "inputs") : NULL;
+    inputs = list ? PySequence_Tuple(list) : NULL;
     Py_XDECREF(list);
-    if (!inputs || PySequence_Fast_GET_SIZE(inputs) > XCOS_MAX_INPUTS) {
+    if (!inputs || PyTuple_GET_SIZE(inputs) > XCOS_MAX_INPUTS) {
         bad(b, "inputs", "a list of at most 16 names");
         goto done;
     }
-    l.n_inputs = (int)PySequence_Fast_GET_SIZE(inputs);
+    l.n_inputs = (int)PyTuple_GET_SIZE(inputs);
     for (int i = 0; i < l.n_inputs; i++)
-        if (value_id(b, PySequence_Fast_GET_ITEM(inputs, i), &l.inputs[i]) < 0)
+        if (value_id(b, PyTuple_GET_ITEM(inputs, i), &l.inputs[i]) < 0)
             goto done;
     if (xpy_ok(b->module, xcos_net_layer(b->net, &l, &id, &err), &err))
         failed = name_value(b, output, id);
@@ -333,15 +336,17 @@ int xpy_add_input(xpy_build *b, PyObject *dict, int *rank)
     PyObject *name = get(dict, "name"), *shape = get(dict, "shape"), *items = NULL;
     int failed = -1, id;
     xcos_error err;
-    items = shape ? PySequence_Fast(shape, "shape") : NULL;
+    items = shape ? PySequence_Tuple(shape) : NULL;
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_MemoryError))
+        goto done;
     if (!name || !PyUnicode_Check(name) || !items ||
-        PySequence_Fast_GET_SIZE(items) > XCOS_MAX_RANK - 1) {
+        PyTuple_GET_SIZE(items) > XCOS_MAX_RANK - 1) {
         PyErr_SetString(PyExc_ValueError, "an input needs a name and a shape of at most 5 sizes");
         goto done;
     }
-    *rank = (int)PySequence_Fast_GET_SIZE(items) + 1;
+    *rank = (int)PyTuple_GET_SIZE(items) + 1;
     for (int i = 0; i < *rank - 1; i++) {
-        PyObject *item = PySequence_Fast_GET_ITEM(items, i);
+        PyObject *item = PyTuple_GET_ITEM(items, i);
         dims[i] = item == Py_None ? -1 : PyLong_AsLongLong(item);
         if (item != Py_None && (PyErr_Occurred() || dims[i] < 1)) {
             PyErr_Format(PyExc_ValueError, "input %R: a size must be a positive integer or null",

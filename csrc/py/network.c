@@ -1,111 +1,98 @@
 /* network.c: the type xcos._core.Network. */
 #include "layers.h"
 
+enum { MAX_OUTPUTS = 64 };
+
 typedef struct {
     PyObject_HEAD
     xcos_net *net;
-    PyObject *tensors; /* tuple of arrays that the core borrows */
+    PyObject *tensors; /* list of arrays that the core borrows */
     Py_ssize_t n_inputs, n_outputs;
-    int *ranks;        /* of the inputs */
+    int ranks[XCOS_MAX_INPUTS];
     PyObject *module;  /* for exceptions */
 } Network;
 
-static int network_init(Network *self, PyObject *args, PyObject *kwargs)
+/* Everything is built before the object is seen by anyone: a Network that exists can run. */
+static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"inputs", "layers", "outputs", "tensors", NULL};
-    PyObject *inputs, *layers, *outputs, *tensors;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO:Network", names, &inputs, &layers,
-                                     &outputs, &tensors))
-        return -1;
-    if (self->net) {
-        PyErr_SetString(PyExc_RuntimeError, "a Network cannot be initialised twice");
-        return -1;
-    }
-    xpy_build b = {.tensors = tensors, .layer = "?"};
+    PyObject *given[3], *lists[3] = {NULL}, *tensors;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO:Network", names, &given[0], &given[1],
+                                     &given[2], &tensors))
+        return NULL;
+    Network *self = (Network *)type->tp_alloc(type, 0);
+    if (!self)
+        return NULL;
+    self->module = Py_NewRef(PyType_GetModule(type));
+    xpy_build b = {.module = self->module, .tensors = tensors, .layer = "?"};
     xcos_error err;
-    int failed = -1;
-    PyObject *lists[3] = {PySequence_List(inputs), PySequence_List(layers), PySequence_List(outputs)};
-    b.module = self->module = Py_XNewRef(PyType_GetModule(Py_TYPE(self)));
-    b.ids = PyDict_New();
-    b.kept = PyList_New(0);
-    if (!lists[0] || !lists[1] || !lists[2] || !b.module || !b.ids || !b.kept ||
-        !xpy_ok(b.module, xcos_net_new(&b.net, &err), &err))
+    int failed = 1;
+    if (!(b.ids = PyDict_New()) || !(self->tensors = b.kept = PyList_New(0)) ||
+        !xpy_ok(b.module, xcos_net_new(&self->net, &err), &err))
         goto done;
-    self->n_inputs = PyList_GET_SIZE(lists[0]);
-    self->n_outputs = PyList_GET_SIZE(lists[2]);
-    if (self->n_inputs > XCOS_MAX_INPUTS || self->n_outputs > 64) {
-        PyErr_SetString(PyExc_ValueError, "at most 16 inputs and 64 outputs");
-        goto done;
-    }
-    if (!(self->ranks = PyMem_Calloc((size_t)self->n_inputs + 1, sizeof *self->ranks))) {
-        PyErr_NoMemory();
+    b.net = self->net;
+    for (int i = 0; i < 3; i++)
+        if (!(lists[i] = PySequence_Tuple(given[i])))
+            goto done;
+    self->n_inputs = PyTuple_GET_SIZE(lists[0]);
+    self->n_outputs = PyTuple_GET_SIZE(lists[2]);
+    if (self->n_inputs > XCOS_MAX_INPUTS || self->n_outputs > MAX_OUTPUTS) {
+        PyErr_Format(PyExc_ValueError, "at most %d inputs and %d outputs, got %zd and %zd",
+                     XCOS_MAX_INPUTS, MAX_OUTPUTS, self->n_inputs, self->n_outputs);
         goto done;
     }
     for (Py_ssize_t i = 0; i < self->n_inputs; i++)
-        if (xpy_add_input(&b, PyList_GET_ITEM(lists[0], i), &self->ranks[i]) < 0)
+        if (xpy_add_input(&b, PyTuple_GET_ITEM(lists[0], i), &self->ranks[i]) < 0)
             goto done;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(lists[1]); i++)
-        if (xpy_add_layer(&b, PyList_GET_ITEM(lists[1], i)) < 0)
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(lists[1]); i++)
+        if (xpy_add_layer(&b, PyTuple_GET_ITEM(lists[1], i)) < 0)
             goto done;
     for (Py_ssize_t i = 0; i < self->n_outputs; i++)
-        if (xpy_add_output(&b, PyList_GET_ITEM(lists[2], i)) < 0)
+        if (xpy_add_output(&b, PyTuple_GET_ITEM(lists[2], i)) < 0)
             goto done;
     xcos_status status;
     Py_BEGIN_ALLOW_THREADS
     status = xcos_net_finish(b.net, &err);
     Py_END_ALLOW_THREADS
-    if (xpy_ok(b.module, status, &err))
-        failed = 0;
+    failed = !xpy_ok(b.module, status, &err);
 done:
-    self->net = b.net;
-    self->tensors = b.kept;
     Py_XDECREF(b.ids);
     for (int i = 0; i < 3; i++)
         Py_XDECREF(lists[i]);
-    if (failed) { /* an unfinished network must not be run */
-        xcos_net_free(self->net);
-        self->net = NULL;
-    }
-    return failed;
+    if (failed)
+        Py_CLEAR(self);
+    return (PyObject *)self;
 }
 
 /* ---------------------------------------------------------------- running */
-
-static int check_ready(const Network *self)
-{
-    if (self->net)
-        return 1;
-    PyErr_SetString(PyExc_RuntimeError, "the Network was not initialised");
-    return 0;
-}
 
 static PyObject *network_run(Network *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"inputs", "threads", NULL};
     PyObject *given;
     int threads = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|i:run", names, &given, &threads) ||
-        !check_ready(self))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|i:run", names, &given, &threads))
         return NULL;
-    PyObject *items = PySequence_Fast(given, "inputs must be a sequence of arrays"), *result = NULL;
+    /* A tuple: converting an item may run Python code, which could change a list. */
+    PyObject *items = PySequence_Tuple(given), *result = NULL;
     if (!items)
         return NULL;
-    int64_t in_dims[XCOS_MAX_INPUTS][XCOS_MAX_RANK] = {{0}}, out_dims[64][XCOS_MAX_RANK];
-    int out_rank[64];
+    int64_t in_dims[XCOS_MAX_INPUTS][XCOS_MAX_RANK] = {{0}}, out_dims[MAX_OUTPUTS][XCOS_MAX_RANK];
+    int out_rank[MAX_OUTPUTS];
     PyArrayObject *arrays[XCOS_MAX_INPUTS] = {NULL};
     const float *in[XCOS_MAX_INPUTS];
-    float *out[64];
+    float *out[MAX_OUTPUTS];
     xcos_error err;
     xcos_status status;
-    if (PySequence_Fast_GET_SIZE(items) != self->n_inputs) {
+    if (PyTuple_GET_SIZE(items) != self->n_inputs) {
         PyErr_Format(PyExc_ValueError, "expected %zd inputs, got %zd", self->n_inputs,
-                     PySequence_Fast_GET_SIZE(items));
+                     PyTuple_GET_SIZE(items));
         goto done;
     }
     for (Py_ssize_t i = 0; i < self->n_inputs; i++) {
         char what[32];
         PyOS_snprintf(what, sizeof what, "input %zd", i);
-        if (!(arrays[i] = xpy_floats(PySequence_Fast_GET_ITEM(items, i), self->ranks[i], what)))
+        if (!(arrays[i] = xpy_floats(PyTuple_GET_ITEM(items, i), self->ranks[i], what)))
             goto done;
         for (int j = 0; j < self->ranks[i]; j++)
             in_dims[i][j] = PyArray_DIM(arrays[i], j);
@@ -142,27 +129,25 @@ done:
 
 static PyObject *network_output_shapes(Network *self, PyObject *shapes)
 {
-    int64_t in_dims[XCOS_MAX_INPUTS][XCOS_MAX_RANK] = {{0}}, out_dims[64][XCOS_MAX_RANK];
-    int out_rank[64];
+    int64_t in_dims[XCOS_MAX_INPUTS][XCOS_MAX_RANK] = {{0}}, out_dims[MAX_OUTPUTS][XCOS_MAX_RANK];
+    int out_rank[MAX_OUTPUTS];
     xcos_error err;
-    if (!check_ready(self))
-        return NULL;
-    PyObject *items = PySequence_Fast(shapes, "shapes must be a sequence of shapes");
+    PyObject *items = PySequence_Tuple(shapes);
     if (!items)
         return NULL;
-    if (PySequence_Fast_GET_SIZE(items) != self->n_inputs) {
+    if (PyTuple_GET_SIZE(items) != self->n_inputs) {
         PyErr_Format(PyExc_ValueError, "expected %zd shapes, got %zd", self->n_inputs,
-                     PySequence_Fast_GET_SIZE(items));
+                     PyTuple_GET_SIZE(items));
         Py_DECREF(items);
         return NULL;
     }
     for (Py_ssize_t i = 0; i < self->n_inputs; i++) {
-        PyObject *shape = PySequence_Fast(PySequence_Fast_GET_ITEM(items, i), "not a shape");
-        if (shape && PySequence_Fast_GET_SIZE(shape) != self->ranks[i])
+        PyObject *shape = PySequence_Tuple(PyTuple_GET_ITEM(items, i));
+        if (shape && PyTuple_GET_SIZE(shape) != self->ranks[i])
             PyErr_Format(PyExc_ValueError, "shape %zd: expected %d sizes, got %zd", i,
-                         self->ranks[i], PySequence_Fast_GET_SIZE(shape));
+                         self->ranks[i], PyTuple_GET_SIZE(shape));
         for (int j = 0; shape && !PyErr_Occurred() && j < self->ranks[i]; j++)
-            in_dims[i][j] = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(shape, j));
+            in_dims[i][j] = PyLong_AsLongLong(PyTuple_GET_ITEM(shape, j));
         Py_XDECREF(shape);
         if (PyErr_Occurred()) {
             Py_DECREF(items);
@@ -203,7 +188,6 @@ static void network_dealloc(Network *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     xcos_net_free(self->net);
-    PyMem_Free(self->ranks);
     Py_CLEAR(self->tensors);
     Py_CLEAR(self->module);
     type->tp_free((PyObject *)self);
@@ -220,8 +204,7 @@ static PyMethodDef methods[] = {
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, "Network(inputs, layers, outputs, tensors): a plan of layers, ready to run."},
-    {Py_tp_init, network_init},
-    {Py_tp_new, PyType_GenericNew},
+    {Py_tp_new, network_new},
     {Py_tp_dealloc, network_dealloc},
     {Py_tp_traverse, network_traverse},
     {Py_tp_methods, methods},
