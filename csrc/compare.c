@@ -4,6 +4,7 @@
  * spot.  xcos_head_compare_all prepares a chunk of each side, then goes through their
  * pairs; chunks bound the memory to 2 * CHUNK_FLOATS floats and some. */
 #include "head.h"
+#include "interrupt.h"
 #include "pool.h"
 
 #include <inttypes.h>
@@ -32,6 +33,7 @@ typedef struct {
     size_t scratch_size, record, results;
     /* The first face with a value that is not finite, the first pair whose score is not. */
     _Atomic int64_t bad_a, bad_b, bad_pair;
+    _Atomic bool stop;
 } job;
 
 static void lower(_Atomic int64_t *least, int64_t value)
@@ -106,6 +108,8 @@ static void compare_tile(job *j, const float *const *a, int rows, int a_stride, 
 static void prepare_first(void *context, int64_t index, int worker)
 {
     job *j = context;
+    if (xc_stop(&j->stop, worker))
+        return;
     float *record = j->a_records + (size_t)index * j->head->values;
     if (!xh_prepare(j->head, j->a + (size_t)(j->a0 + index) * face_size(j->head), false,
                     j->scratch + (size_t)worker * j->scratch_size, record))
@@ -115,6 +119,8 @@ static void prepare_first(void *context, int64_t index, int worker)
 static void prepare_second(void *context, int64_t index, int worker)
 {
     job *j = context;
+    if (xc_stop(&j->stop, worker))
+        return;
     const int lanes = j->head->kernels->head->lanes;
     prepare_block(j, true, j->b0 + index * lanes, (int)smaller(lanes, j->b_count - index * lanes),
                   j->scratch + (size_t)worker * j->scratch_size,
@@ -125,6 +131,8 @@ static void prepare_second(void *context, int64_t index, int worker)
 static void compare_run(void *context, int64_t index, int worker)
 {
     job *j = context;
+    if (xc_stop(&j->stop, worker))
+        return;
     const int lanes = j->head->kernels->head->lanes;
     const int64_t runs = (j->a_count + RUN - 1) / RUN, block = index / runs;
     const int64_t from = index % runs * RUN, to = smaller(from + RUN, j->a_count);
@@ -143,6 +151,8 @@ static void compare_run(void *context, int64_t index, int worker)
 static void compare_block(void *context, int64_t index, int worker)
 {
     job *j = context;
+    if (xc_stop(&j->stop, worker))
+        return;
     const int lanes = j->head->kernels->head->lanes;
     const size_t block = (size_t)lanes * j->head->values;
     const int64_t from = index * lanes;
@@ -195,6 +205,8 @@ static xcos_status job_end(job *j, bool allocated, bool paired, xcos_error *err)
     free(j->b_blocks);
     if (!allocated)
         return xcos_fail(err, XCOS_E_NOMEM, "head: out of memory");
+    if (j->stop)
+        return xcos_fail(err, XCOS_E_INTERRUPTED, "interrupted");
     if (a != NONE)
         return not_finite(j, "a", j->a, a, err);
     if (b != NONE)
@@ -249,7 +261,7 @@ xcos_status xcos_head_compare_all(const xcos_head *h, const float *a, int64_t n,
             j.b_count = smaller(chunk, m - j.b0);
             const int64_t blocks = (j.b_count + lanes - 1) / lanes;
             xc_parallel(workers, blocks, prepare_second, &j);
-            if (j.bad_a != NONE || j.bad_b != NONE)
+            if (j.bad_a != NONE || j.bad_b != NONE || j.stop)
                 return job_end(&j, allocated, false, err);
             xc_parallel(workers, blocks * ((j.a_count + RUN - 1) / RUN), compare_run, &j);
         }

@@ -155,6 +155,10 @@ static xn_shape *probe_shapes(const xcos_net *net)
         for (int j = 0; j < shapes[i].rank; j++)
             if (shapes[i].dims[j] == -1)
                 shapes[i].dims[j] = j ? 256 : 1;
+        if ((net->values[i].is_input || net->values[i].constant) && !xn_fits(&shapes[i])) {
+            xn_free(shapes);
+            return NULL;
+        }
     }
     for (int i = 0; i < net->n_nodes; i++) {
         const xn_node *node = &net->nodes[i];

@@ -12,6 +12,7 @@ xcos_status xcos_net_new(xcos_net **out, xcos_error *err)
         return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
     net->kernels = xk_kernels();
     pthread_mutex_init(&net->lock, NULL);
+    xn_register(net);
     *out = net;
     return XCOS_OK;
 }
@@ -20,6 +21,7 @@ void xcos_net_free(xcos_net *net)
 {
     if (!net)
         return;
+    xn_unregister(net);
     while (net->plans) {
         xn_plan *next = net->plans->next;
         xn_plan_free(net->plans);
@@ -77,7 +79,7 @@ xcos_status xcos_net_input(xcos_net *net, const char *name, int rank, const int6
         return xcos_fail(err, XCOS_E_ARG, "input '%s': rank %d, expected 1 to %d", name, rank,
                          XCOS_MAX_RANK);
     for (int i = 0; i < rank - 1; i++)
-        if (dims[i] < 1 && dims[i] != -1)
+        if ((dims[i] < 1 && dims[i] != -1) || dims[i] > INT64_C(1) << 28)
             return xcos_fail(err, XCOS_E_ARG, "input '%s': dimension %d is %lld", name, i + 1,
                              (long long)dims[i]);
     if (!grow((void **)&net->inputs, net->n_inputs, sizeof *net->inputs))
@@ -98,10 +100,10 @@ xcos_status xcos_net_input(xcos_net *net, const char *name, int rank, const int6
 xcos_status xcos_net_constant(xcos_net *net, const char *name, const xcos_tensor *tensor, int *id,
                               xcos_error *err)
 {
-    int64_t count = 1;
-    for (int i = 0; i < tensor->rank; i++)
+    int64_t count = tensor->rank >= 0 && tensor->rank <= XCOS_MAX_RANK;
+    for (int i = 0; count && i < tensor->rank; i++)
         count *= tensor->dims[i];
-    if (tensor->rank < 0 || tensor->rank > XCOS_MAX_RANK || count < 1 ||
+    if (count < 1 ||
         (count > 1 && tensor->dims[0] != 1))
         return xcos_fail(err, XCOS_E_ARG,
                          "constant '%s': expected one number, or a first dimension (batch) of 1",

@@ -69,6 +69,7 @@ struct xcos_net {
     float *zeros;          /* a pixel of padding for the widest convolution */
     pthread_mutex_t lock;  /* guards plans and packed */
     xn_plan *plans;        /* most recently used first */
+    xcos_net *next, *previous; /* all networks: fork.c */
 };
 
 /* Memory that a step reads or writes: a stretch of the arena, the caller's array or a
@@ -141,6 +142,10 @@ enum { XN_MAX_THREADS = 64 };
 void *xn_alloc(size_t bytes);
 void xn_free(void *p);
 
+/* fork.c: keeps a network's lock usable in the children of fork, from new to free. */
+void xn_register(xcos_net *net);
+void xn_unregister(xcos_net *net);
+
 /* layer.c: what is wrong with a layer by itself, or NULL. */
 const char *xn_check_layer(const xcos_layer *layer);
 
@@ -151,6 +156,8 @@ xcos_status xn_fuse(xcos_net *net, xcos_error *err);
 xcos_status xn_infer(const xcos_net *net, const xn_node *node, const xn_shape *in, xn_shape *out,
                      xcos_error *err);
 int64_t xn_count(const xn_shape *shape);
+/* Whether a shape of positive sizes is within the limits that keep all sizes from overflow. */
+bool xn_fits(const xn_shape *shape);
 const char *xn_op_name(xcos_op op);
 
 /* plan.c */

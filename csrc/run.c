@@ -1,6 +1,7 @@
 /* run.c: running a network on a batch of images. */
 #include <string.h>
 
+#include "interrupt.h"
 #include "net.h"
 #include "pool.h"
 
@@ -28,9 +29,10 @@ static xcos_status read_shapes(const xcos_net *net, const int64_t (*dims)[XCOS_M
                                  value->name, j, (long long)dims[i][j], (long long)declared);
             shapes[i].dims[j] = dims[i][j];
         }
-        if (dims[i][0] > INT32_MAX)
-            return xcos_fail(err, XCOS_E_LIMIT, "input '%s': batch %lld is too large", value->name,
-                             (long long)dims[i][0]);
+        xn_shape image = shapes[i]; /* the batch is met image by image, or a few at a time */
+        image.dims[0] = 1;
+        if (!xn_fits(&image))
+            return xcos_fail(err, XCOS_E_LIMIT, "input '%s' is too large", value->name);
         if (dims[i][0] != dims[0][0])
             return xcos_fail(err, XCOS_E_ARG, "input '%s': batch %lld, but the first input's is %lld",
                              value->name, (long long)dims[i][0], (long long)dims[0][0]);
@@ -81,11 +83,12 @@ static float *address(const xn_plan *plan, int index, float *arena, const float 
     }
 }
 
-/* Runs all steps on images first .. first + (the plan's batch). */
+/* Runs all steps on images first .. first + (the plan's batch), unless it is to stop. */
 static void run_plan(const xcos_net *net, const xn_plan *plan, float *arena,
-                     const float *const *inputs, float *const *outputs, int64_t first)
+                     const float *const *inputs, float *const *outputs, int64_t first,
+                     _Atomic bool *stop, int worker)
 {
-    for (int s = 0; s < plan->n_steps; s++) {
+    for (int s = 0; s < plan->n_steps && !xc_stop(stop, worker); s++) {
         const xn_step *step = &plan->steps[s];
         xn_task task = {.net = net,
                         .step = step,
@@ -105,13 +108,14 @@ typedef struct {
     int64_t first;
     const float *const *inputs;
     float *const *outputs;
+    _Atomic bool *stop;
 } image_job;
 
 static void run_image(void *context, int64_t index, int worker)
 {
     const image_job *job = context;
     run_plan(job->net, job->plan, job->arenas[worker], job->inputs, job->outputs,
-             job->first + index);
+             job->first + index, job->stop, worker);
 }
 
 /* Runs `count` images from `first` on, `together` at a time or, when that is 1, one a thread. */
@@ -127,6 +131,7 @@ static xcos_status run_images(xcos_net *net, xn_shape *shapes, int64_t first, in
     if (status != XCOS_OK)
         return status;
     status = xn_plan_pack(net, plan, threads, err);
+    _Atomic bool stop = false;
     float *arenas[XN_MAX_THREADS] = {NULL};
     int wanted = !spread ? 1 : threads < count ? threads : (int)count;
     for (int i = 0; status == XCOS_OK && i < wanted; i++)
@@ -134,17 +139,17 @@ static xcos_status run_images(xcos_net *net, xn_shape *shapes, int64_t first, in
             status = xcos_fail(err, XCOS_E_NOMEM, "out of memory: %lld bytes for activations",
                                (long long)plan->arena_floats * 4);
     if (status == XCOS_OK && spread) {
-        image_job job = {net, plan, arenas, first, inputs, outputs};
+        image_job job = {net, plan, arenas, first, inputs, outputs, &stop};
         xc_parallel(wanted, count, run_image, &job);
     } else if (status == XCOS_OK) {
         for (int64_t i = 0; i < count; i += together)
-            run_plan(net, plan, arenas[0], inputs, outputs, first + i);
+            run_plan(net, plan, arenas[0], inputs, outputs, first + i, &stop, 0);
     }
     for (int i = 0; i < wanted; i++)
         if (arenas[i])
             xn_arena_give(net, plan, arenas[i]);
     xn_plan_release(net, plan);
-    return status;
+    return stop ? xcos_fail(err, XCOS_E_INTERRUPTED, "interrupted") : status;
 }
 
 xcos_status xcos_net_run(xcos_net *net, const int64_t (*in_dims)[XCOS_MAX_RANK],

@@ -33,6 +33,17 @@ int64_t xn_count(const xn_shape *shape)
     return count;
 }
 
+bool xn_fits(const xn_shape *shape)
+{
+    int64_t count = 1;
+    for (int i = 0; i < shape->rank; i++) {
+        if (shape->dims[i] > MAX_SIZE || shape->dims[i] > MAX_ELEMENTS / count)
+            return false;
+        count *= shape->dims[i];
+    }
+    return true;
+}
+
 static xcos_status fail(const xn_node *node, xcos_error *err, const char *what, int64_t got,
                         int64_t expected)
 {
@@ -242,12 +253,8 @@ xcos_status xn_infer(const xcos_net *net, const xn_node *node, const xn_shape *i
     xcos_status status = infer(net, node, in, out, err);
     if (status != XCOS_OK)
         return status;
-    int64_t count = 1;
-    for (int i = 0; i < out->rank; i++) {
-        if (out->dims[i] > MAX_SIZE || out->dims[i] > MAX_ELEMENTS / count)
-            return xcos_fail(err, XCOS_E_LIMIT, "layer '%s' (%s): the output is too large",
-                             node->layer.name, xn_op_name(node->layer.op));
-        count *= out->dims[i];
-    }
+    if (!xn_fits(out))
+        return xcos_fail(err, XCOS_E_LIMIT, "layer '%s' (%s): the output is too large",
+                         node->layer.name, xn_op_name(node->layer.op));
     return XCOS_OK;
 }

@@ -30,7 +30,8 @@ typedef enum {
     XCOS_E_FORMAT,      /* bytes that are not what they claim to be */
     XCOS_E_LIMIT,       /* larger than the caller allowed */
     XCOS_E_UNSUPPORTED, /* valid, but not among what the core can do */
-    XCOS_E_OS           /* the operating system refused (threads) */
+    XCOS_E_OS,          /* the operating system refused (threads) */
+    XCOS_E_INTERRUPTED  /* the function given to xcos_poll_with asked for it */
 } xcos_status;
 
 /* Where a failing function leaves its sentence.  Plain data, owned by the caller. */
@@ -65,6 +66,13 @@ const char *const *xcos_isa_available(void);
 /* Default number of threads: XCOS_NUM_THREADS if set, else the smaller of the
  * process's CPU affinity and its cgroup quota (rounded up), at least 1. */
 int xcos_default_threads(void);
+
+/* Calls that may last (xcos_net_run, xcos_head_compare, xcos_head_compare_all) ask `poll` about
+ * every 50 milliseconds, on the thread that made the call, and end soon with XCOS_E_INTERRUPTED
+ * when it returns other than 0; what they have written until then is unspecified.  NULL, the
+ * default: they run to their end.  For the whole process. */
+typedef int xcos_poll(void);
+void xcos_poll_with(xcos_poll *poll);
 
 /* ----------------------------------------------------------------- images */
 

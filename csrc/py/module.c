@@ -11,6 +11,8 @@ int xpy_ok(PyObject *module, xcos_status status, const xcos_error *err)
 {
     if (status == XCOS_OK)
         return 1;
+    if (status == XCOS_E_INTERRUPTED) /* by an exception that is already set: see poll */
+        return 0;
     if (status == XCOS_E_NOMEM) {
         PyErr_NoMemory();
         return 0;
@@ -50,6 +52,15 @@ PyArrayObject *xpy_floats(PyObject *obj, int rank, const char *what)
         (PyObject *)a, NPY_FLOAT32, 0, 0, NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST);
     Py_DECREF(a);
     return out;
+}
+
+/* Long calls of the core ask on their thread whether Ctrl-C or another signal has come. */
+static int poll(void)
+{
+    PyGILState_STATE state = PyGILState_Ensure();
+    const int raised = PyErr_CheckSignals();
+    PyGILState_Release(state);
+    return raised;
 }
 
 static PyObject *isa(PyObject *module, PyObject *args)
@@ -106,6 +117,7 @@ static int exec_module(PyObject *module)
 {
     module_state *state = PyModule_GetState(module);
     import_array1(-1);
+    xcos_poll_with(poll);
     if (add_error(module, "FormatError", "Data that is not what it claims to be.",
                   &state->format_error) < 0 ||
         add_error(module, "LimitError", "Larger than the caller allowed.", &state->limit_error) < 0 ||
