@@ -25,14 +25,15 @@ static bool is_depthwise(const xn_conv *g)
            g->kh * g->kw > 1;
 }
 
-/* Cost of multiplying `rows` transformed pixels with weights of `planes` C x O matrices, in
- * multiply-adds. Weights that no cache holds until the next run have to be fetched: a float
- * takes 0.09 ns or so, in which a core does 13 multiply-adds with AVX-512 and 6 with AVX2
- * (fitted to IResNet-50 on a Zen 5 with either; of two equals the one with fewer weights). */
-static double cost(const xk_table *k, const xn_conv *g, double rows, double planes)
+/* Cost for one image of multiplying `rows` transformed pixels with weights of `planes` C x O
+ * matrices, in multiply-adds. Weights that no cache holds until the next run have to be
+ * fetched, at some 8 multiply-adds a float (fitted to IResNet-50 on a Zen 5 with AVX-512 and
+ * with AVX2). A batch shares that cost, and would tip the balance for some layers; but then
+ * an image's result would depend, in its sixth digit, on what it is computed with. */
+static double cost(const xn_conv *g, double rows, double planes)
 {
     double weights = planes * g->c * g->o;
-    return rows * g->c * g->o + (weights > (1 << 18) ? weights * (k->vector > 8 ? 13 : 6) : 0);
+    return rows * g->c * g->o + (weights > (1 << 18) ? 8 * weights : 0);
 }
 
 static xn_conv_kind xn_conv_pick(const xk_table *k, const xn_conv *g)
@@ -56,11 +57,10 @@ static xn_conv_kind xn_conv_pick(const xk_table *k, const xn_conv *g)
         return XN_CONV_GEMM;
     if (g->c < 16 || g->o < 16) /* the transforms would cost more than they save */
         return XN_CONV_GEMM;
-    double n = (double)g->n;
-    double tiles4 = n * ((g->oh + 3) / 4) * ((g->ow + 3) / 4);
-    double tiles2 = n * ((g->oh + 1) / 2) * ((g->ow + 1) / 2);
-    double direct = cost(k, g, n * g->oh * g->ow * 9, 9);
-    double wino4 = cost(k, g, tiles4 * 36, 36), wino2 = cost(k, g, tiles2 * 16, 16);
+    double tiles4 = (double)((g->oh + 3) / 4) * ((g->ow + 3) / 4);
+    double tiles2 = (double)((g->oh + 1) / 2) * ((g->ow + 1) / 2);
+    double direct = cost(g, (double)g->oh * g->ow * 9, 9);
+    double wino4 = cost(g, tiles4 * 36, 36), wino2 = cost(g, tiles2 * 16, 16);
     if (direct <= wino2 && direct <= wino4)
         return XN_CONV_GEMM;
     return wino4 <= wino2 ? XN_CONV_WINO4 : XN_CONV_WINO2;
