@@ -146,6 +146,17 @@ def test_calibrate(pairs, method, tmp_path, photos):
     assert e.to_dict()["evidence"] == e.evidence.tolist()
 
 
+def test_plot_of_evidence(pairs, photos):
+    pytest.importorskip("matplotlib", reason="the PyPI package matplotlib is not installed")
+    two = [photos["obama_portrait_2012"], photos["biden_blue_room_2010"]]
+    e = xcos.calibrate(None, pairs).explain(*two)
+    _, ax = e.plot_evidence()
+    np.testing.assert_array_equal(ax.get_images()[0].get_array(), e.evidence)
+    plain = dataclasses.replace(e, evidence=None)
+    with pytest.raises(ValueError, match="not calibrated"):
+        plain.plot_evidence()
+
+
 def test_cells_are_means_and_deviations(pairs):
     model = xcos.load()
     cells = xcos.calibrate(model, pairs, metrics=("xcos",)).calibration.cells

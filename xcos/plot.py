@@ -37,9 +37,11 @@ if TYPE_CHECKING:
 COSINE_LIMIT = 1.0
 ATTENTION_LIMIT = 0.08
 CONTRIBUTION_LIMIT = 0.06
+EVIDENCE_LIMIT = 4.0  # natural logarithm: 55 times as usual for one person as for two
 
 _SAME, _DIFFERENT = "#2166ac", "#b2182b"  # the ends of the colour map RdBu
 _COSINE = colormaps["RdBu"]
+_EVIDENCE = colormaps["PuOr_r"]  # other colours than the contributions, which it is not to be taken for
 _ATTENTION = colormaps["Greys"].with_extremes(over="#ffb000")
 _INK, _QUIET = "#222222", "#666666"
 _SIZE = (10.6, 7.6)  # inches
@@ -58,6 +60,19 @@ def explanation(e: Explanation, ax: Axes | None = None) -> tuple[Figure, dict[st
     figure = _root(ax)
     ax.remove()
     return figure, _explanation(e, figure.add_subfigure(place))
+
+
+def evidence(e: Explanation, ax: Axes | None = None) -> tuple[Figure, Axes]:
+    """Draws the evidence of a calibrated model cell by cell, in `ax` or a new pyplot figure; ValueError without it."""
+    if e.evidence is None:
+        raise ValueError(f"model {e.model!r} is not calibrated, so there is no evidence: see xcos.calibrate")
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.figure(figsize=(4.2, 4.8)).add_axes((0.07, 0.1, 0.88, 0.77))
+    _map(ax, e.evidence, 1, _EVIDENCE, (-EVIDENCE_LIMIT, EVIDENCE_LIMIT), "Is that usual for one person?",
+         "log-likelihood ratio of each cell alone; no part of the score")
+    return _root(ax), ax
 
 
 def verification(v: Verification, ax: Axes | None = None) -> tuple[Figure, Axes]:

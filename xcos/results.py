@@ -173,6 +173,15 @@ class Explanation(Verification):
 
         return plot.explanation(self, ax)
 
+    def plot_evidence(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
+        """Draws the evidence: which cells are as alike as usual for one person, and which are not.
+
+        Raises ValueError for a model without calibration. Needs matplotlib (``pip install xcos[plot]``).
+        """
+        from . import plot
+
+        return plot.evidence(self, ax)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes .html (the interactive view), .png, .pdf, .svg (the plot), .json (``to_dict()``) or .npz (all
         arrays), by suffix.
