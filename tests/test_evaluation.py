@@ -2,7 +2,9 @@
 
 import json
 import logging
+import tarfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -295,3 +297,20 @@ def test_lfw_dev(shared, model):
         assert len(report.scores) == 300 and report.images < 600
         assert ((report.scores > model.file.thresholds[report.metric]) == report.same).mean() > promised - 0.03
         assert report.auc > 0.99
+
+
+def test_photographs_of_lfw(shared, model, tmp_path):
+    """From a tar of photographs and a pairs.txt: faces are found and aligned on the way."""
+    archive = shared / "data/lfw_photos.tar"
+    with tarfile.open(archive) as tar:
+        names = sorted(Path(member.name).stem for member in tar if member.isfile())[:16]
+    people = [(a[:-5], int(a[-4:]), int(b[-4:])) for a, b in zip(names[::2], names[1::2], strict=True)]
+    lines = [f"{who}\t{i}\t{j}" for who, i, j in people]
+    for (who, i, _), (other, _, j) in zip(people, people[1:] + people[:1], strict=True):
+        lines.append(f"{who}\t{i}\t{other}\t{j}")
+    (tmp_path / "pairs.txt").write_text("\n".join(["2\t4", *lines[:4], *lines[8:12], *lines[4:8], *lines[12:]]))
+    pairs = xcos.datasets.read_lfw(tmp_path / "pairs.txt", archive)
+    report = xcos.evaluate(model, pairs)
+    assert report.images == 16 and len(report.scores) == 16 and not report.failed and report.auc > 0.9
+    two = [pairs.images[i] for i in (pairs.first[0], pairs.second[0])]
+    assert report.scores[0] == pytest.approx(xcos.verify(*two).score, abs=1e-5)

@@ -26,7 +26,7 @@ _SAME, _DIFFERENT = "#2166ac", "#b2182b"  # as in the figures of explanations
 _QUIET = "#666666"
 _SIZE = (13.5, 4.3)  # inches
 _RATES = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5)  # ticks of the DET curve
-BINS = 10  # of the reliability plot
+BINS = 6  # of the reliability plot
 
 
 def reports(chosen: Sequence[Report], axes: Any = None) -> tuple[Figure, Any]:

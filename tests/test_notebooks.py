@@ -1,0 +1,36 @@
+"""The notebooks run from a clone, and were committed with the outputs of a run without an error."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+MINUTES = 8  # at most, on a busy machine
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_committed_outputs(path):
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    counts = [cell["execution_count"] for cell in cells]
+    assert counts == list(range(1, len(cells) + 1)), "not run from top to bottom"
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert any("image/png" in o.get("data", {}) or "image/jpeg" in o.get("data", {}) for o in outputs)
+    assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_runs(path, request, monkeypatch):
+    nbformat = pytest.importorskip("nbformat", reason="the PyPI package nbformat is not installed")
+    nbclient = pytest.importorskip("nbclient", reason="the PyPI package nbclient is not installed")
+    pytest.importorskip("ipykernel", reason="the PyPI package ipykernel is not installed")
+    notebook = nbformat.read(path, 4)
+    if "XCOS_LFW" in "".join(cell.source for cell in notebook.cells) and "XCOS_LFW" not in os.environ:
+        shared = request.getfixturevalue("shared")
+        monkeypatch.setenv("XCOS_LFW", str(shared / "data/lfw_dev.bin"))
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel's own shows figures in the notebook
+    root = str(path.parents[1])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]))
+    resources = {"metadata": {"path": str(path.parent)}}
+    nbclient.NotebookClient(notebook, timeout=60 * MINUTES, resources=resources).execute()
