@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .model import Model
     from .model_file import ModelFile
     from .network import Network
+    from .plugging import Plugged, plug
     from .results import Explanation, Verification
 
 _HOME = {
@@ -46,6 +47,7 @@ _HOME = {
     "ModelFileError": "errors",
     "Network": "network",
     "NoFaceError": "errors",
+    "Plugged": "plugging",
     "Report": "evaluation",
     "Verification": "results",
     "XcosError": "errors",
@@ -60,6 +62,7 @@ _HOME = {
     "evaluate": "evaluation",
     "explain": "api",
     "load": "api",
+    "plug": "plugging",
     "read_image": "image",
     "verify": "api",
 }
@@ -69,6 +72,7 @@ __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HO
     "explain",
     "load",
     "convert",
+    "plug",
     "evaluate",
     "compare_models",
     "calibrate",
@@ -87,6 +91,7 @@ __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HO
     "Explanation",
     "Report",
     "Calibration",
+    "Plugged",
     "XcosError",
     "ImageError",
     "NoFaceError",

@@ -1,4 +1,5 @@
-"""The command line: ``xcos verify | explain | detect | info | convert`` here; for data sets: cli_data.py."""
+"""The command line: ``xcos verify | explain | detect | info | convert`` here; for data
+sets: cli_data.py; ``plug``: cli_plug.py."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from . import cli_data, cli_serve
+from . import cli_data, cli_plug, cli_serve
 
 SAME, DIFFERENT, FAILED = 0, 1, 2
 
@@ -24,6 +25,7 @@ examples:
   xcos convert network.onnx network.safetensors
   xcos serve                                    the same in a browser, on this machine alone
   xcos evaluate lfw.bin --html report.html      benchmarks: accuracy, curves, the worst mistakes
+  xcos plug model.onnx --data people/ -o mine.safetensors    an xCos head for a network of one's own
 
 exit code: 0 same person (or done), 1 different people (or no face detected), 2 error
 """
@@ -255,4 +257,5 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("target", metavar="OUT")
     cli_data.register(command, _threads, _print)
     cli_serve.register(command, _print)
+    cli_plug.register(command, _threads, _print, pixels)
     return parser

@@ -54,7 +54,7 @@ def _run(work: Callable[[argparse.Namespace], tuple[Any, str]], print_: Print) -
     return run
 
 
-def _progress(options: argparse.Namespace) -> bool:
+def progress_wanted(options: argparse.Namespace) -> bool:
     """A bar where someone looks on and tqdm is there."""
     from importlib.util import find_spec
 
@@ -74,7 +74,8 @@ def _pairs(options: argparse.Namespace, path: str) -> Any:
 
 
 def _keywords(options: argparse.Namespace) -> dict[str, Any]:
-    return {"folds": options.folds, "cache": options.cache, "threads": options.threads, "progress": _progress(options)}
+    progress = progress_wanted(options)
+    return {"folds": options.folds, "cache": options.cache, "threads": options.threads, "progress": progress}
 
 
 def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
@@ -122,7 +123,7 @@ def _features(options: argparse.Namespace) -> tuple[Any, str]:
     failed: list[tuple[str, str]] = []
     model = xcos.load(options.model)
     batches = model.stream(paths, aligned=options.aligned, threads=options.threads, skip_failed=True)
-    with FeatureWriter(options.target) as writer, counter(len(paths), _progress(options), "features") as done:
+    with FeatureWriter(options.target) as writer, counter(len(paths), progress_wanted(options), "features") as done:
         for batch in batches:
             names = [paths[i].relative_to(folder).as_posix() for i in batch.index]
             writer.write(names, batch.features)

@@ -56,14 +56,15 @@ def import_onnx(
     """
     where = f"{os.fspath(source)}: " if isinstance(source, str | os.PathLike) else ""
     try:
-        model = _load(source)
+        model = load_onnx(source)
         default = Path(source).stem if isinstance(source, str | os.PathLike) else model.graph.name
         return _translate(model, name or default or "onnx", kind, shapes or {}, outputs, preprocess)
     except ModelFileError as error:
         raise ModelFileError(f"{where}{error}") from None
 
 
-def _load(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> onnx.ModelProto:
+def load_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> onnx.ModelProto:
+    """The graph, local functions inlined. Raises ModelFileError for what is none, OSError."""
     try:
         if isinstance(source, onnx.ModelProto):
             model = source

@@ -1,0 +1,221 @@
+"""Plugs an xCos head into a face network: ``xcos.plug``. Needs ``pip install xcos[train,eval]``."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _safetensors
+from .errors import ModelFileError
+from .importers import import_network, preprocess
+from .model import SIDE, Model
+from .model_file import ModelFile
+
+if TYPE_CHECKING:
+    from .evaluation import Table
+
+_log = logging.getLogger("xcos")
+
+# Layers that change the numbers of a map but leave it a map: not yet the way into the embedding.
+_POINTWISE = ("batch_norm", "prelu", "relu", "sigmoid", "clip", "add", "sub", "mul", "div", "transpose")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plugged:
+    """What ``xcos.plug`` made.
+
+    model  the network with its head, as written
+    layer  the value of the plan that the grid is made from
+    way    how the network goes on from there to its embedding
+    table  accuracy of xCos and of the plain cosine on the pairs that the threshold was chosen on
+    """
+
+    model: Model
+    layer: str
+    way: str
+    table: Table
+
+    def __repr__(self) -> str:
+        figures = ", ".join(f"{report.metric} {report.accuracy:.2%} ± {report.std:.2%}" for report in self.table)
+        return f"Plugged({self.model.name}: {figures} on {len(self.table[0].scores)} pairs; grid from {self.layer!r})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for json.dumps."""
+        return {
+            "name": self.model.name,
+            "layer": self.layer,
+            "way": self.way,
+            "threshold": self.model.threshold,
+            "reports": [report.summary() for report in self.table],
+        }
+
+
+def plug(
+    model: str | os.PathLike[str] | ModelFile,
+    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    layer: str = "",
+    embedding: str = "",
+    color: str | None = None,
+    mean: float | None = None,
+    scale: float | None = None,
+    pairs: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> Plugged:
+    """Trains an xCos head for a face network and writes both as one model file.
+
+    The grid is a 1x1 convolution to 32 numbers a cell and PReLU on the last map before the embedding, compared
+    by a new attention (Lin et al., arXiv 2003.05383); they learn what the network's own cosine says of the
+    pairs. The network itself is not touched: its embeddings stay the same to the bit. What it sees in the
+    pictures is computed once and kept in a folder beside `output`, so that an interrupted run goes on.
+
+    model : .onnx, a PyTorch checkpoint of a known layout (see ``xcos.convert``), or a model file, whose head, if
+        any, is replaced; with one input of 3 x 112 x 112 pixels.
+    data : pictures for training: a folder ``person/picture``, a tar of the same, InsightFace's .rec, or several
+        of these. Pictures of 112 x 112 pixels are aligned crops; in others the face is found and cut out.
+    output : the model file to write.
+    layer : the value that the grid is made from; by default found: the last map of more than one cell.
+    embedding : the network's output that is its embedding; by default the first.
+    color, mean, scale : how pixels become the input, as in ``xcos.convert``; a model file says it itself.
+    pairs : an InsightFace .bin of pairs for choosing the threshold and the best step. By default a tenth of the
+        people with several pictures is held out from training for it.
+    threads : at most so many; None: the default. progress : draw bars with tqdm.
+    settings : any other setting of ``xcos.train.Config``, such as steps, depth, since, name, license, seed.
+
+    Raises OSError, ModelFileError or ValueError for what can't be read, run or trained; ImportError where torch
+    or scikit-learn is missing.
+    """
+    from .datasets import read_bin
+    from .evaluation import compare_models
+    from .evaluation.protocol import best_threshold
+    from .plugging_data import hold_out, whole_faces
+    from .train import Config, train
+
+    _needs_sklearn()
+    target = Path(output)
+    work = Path(settings.pop("work", "") or target.with_suffix(".work"))
+    given = {"color": color, "mean": mean, "scale": scale}
+    network, end = read_network(model, {k: v for k, v in given.items() if v is not None}, embedding)
+    at, way = find_map(network, end, layer)
+    _log.info("%s: the grid is made from %r, which goes on by %s", network.name, at, way)
+    work.mkdir(parents=True, exist_ok=True)
+    sources = [data] if isinstance(data, str | os.PathLike) else list(data)
+    faces = whole_faces(sources, work, threads, progress)
+    whose = "of people held out from training"
+    if pairs is not None:
+        whose = f"of {Path(pairs).name}"
+    else:
+        faces, pairs = hold_out(faces, work, settings.get("seed", 0))
+    config = Config(
+        data=[os.fspath(source) for source in sources], output=os.fspath(target), work=os.fspath(work), at=at,
+        embedding=end, validate=os.fspath(pairs), threads=threads or 0, progress=progress,
+        **{**_DEFAULTS, **settings},
+    )  # fmt: skip
+    trained = train(config, network, faces)
+    benchmark = dataclasses.replace(read_bin(pairs), folds=config.folds)
+    table = compare_models(Model(trained), benchmark, threads=threads, progress=progress)
+    # Training measures on activations in half precision; the thresholds are those of the file as it runs.
+    made = dataclasses.replace(
+        trained,
+        thresholds={report.metric: best_threshold(report.scores.astype(np.float64), report.same) for report in table},
+        thresholds_from=f"highest accuracy on {len(benchmark):,} pairs {whose}",
+    )
+    made.write(target)
+    return Plugged(Model(made), at, way, table)
+
+
+_DEFAULTS: dict[str, Any] = {}
+
+
+def read_network(
+    source: str | os.PathLike[str] | ModelFile, pixels: dict[str, Any], embedding: str = ""
+) -> tuple[ModelFile, str]:
+    """The network as a plan that ends at its embedding (N, E), and the embedding's name.
+
+    pixels : those of color, mean and scale (see ``importers.preprocess``) that the caller gives.
+    Raises ModelFileError when it takes no pictures of 3 x 112 x 112, ValueError when it has no such output.
+    """
+    from .train import front
+    from .train.branch import value_shape
+
+    file = _read(source, pixels, embedding)
+    end = embedding or (file.head or {}).get("embedding") or file.outputs[0]
+    if len(file.inputs) != 1 or list(file.inputs[0]["shape"]) != [3, SIDE, SIDE]:
+        shapes = {value["name"]: value["shape"] for value in file.inputs}
+        raise ModelFileError(f"{file.name}: takes {shapes}; expected one input of shape [3, {SIDE}, {SIDE}]")
+    if pixels or file.preprocess is None:
+        file = dataclasses.replace(file, preprocess=preprocess(**pixels))
+    file = front(file, [end])
+    if len(value_shape(file, end)) != 1:  # (E, 1, 1), as networks that end in a convolution have it
+        flat = f"{end}.flat"
+        layer = {"op": "reshape", "name": flat, "inputs": [end], "output": flat, "shape": [-1]}
+        file, end = dataclasses.replace(file, layers=[*file.layers, layer], outputs=[flat]), flat
+    return file, end
+
+
+def _read(source: str | os.PathLike[str] | ModelFile, pixels: dict[str, Any], embedding: str) -> ModelFile:
+    if isinstance(source, ModelFile):
+        return source
+    suffix = Path(source).suffix.lower()
+    if suffix == ".onnx":
+        from .importers.onnx_embedding import import_embedding
+
+        return import_embedding(source, output=embedding, side=SIDE, preprocess=preprocess(**pixels))
+    if suffix == ".safetensors" and "xcos" in _safetensors.load(source, floats_alone=True)[0]:
+        return ModelFile.read(source)
+    return import_network(source, preprocess(**pixels))
+
+
+def find_map(file: ModelFile, embedding: str, layer: str = "") -> tuple[str, str]:
+    """The last map before `embedding` (or `layer`), and how the network goes on from it to the embedding.
+
+    Raises ValueError where there is no map of more than one cell, or `layer` is none.
+    """
+    from .train import last_map
+    from .train.branch import value_shape
+
+    producers = {entry["output"]: entry for entry in file.layers}
+    at = layer or last_map(file, embedding)
+    while not layer and producers[at]["op"] == "transpose":  # exports from TensorFlow flatten (7, 7, C)
+        at = producers[at]["inputs"][0]
+    shape = value_shape(file, at)
+    if len(shape) != 3 or min(shape[1:]) < 2:
+        raise ValueError(f"{file.name}: {at!r} has the shape {shape}; expected a map (channels, rows, columns)")
+    return at, _way(file, at, shape)
+
+
+def _way(file: ModelFile, at: str, shape: tuple[int, ...]) -> str:
+    reached = {at}
+    for entry in file.layers:
+        if not reached.intersection(entry["inputs"]):
+            continue
+        kernel = file.tensors[entry["weight"]].shape[2:] if entry["op"] == "conv" else ()
+        if kernel == shape[1:]:
+            depthwise = entry.get("groups", 1) == shape[0]
+            return "a depthwise convolution over the whole map" if depthwise else "a convolution over the whole map"
+        if entry["op"] in ("avg_pool", "max_pool"):
+            return "pooling"
+        if entry["op"] == "reshape":
+            return "a fully connected layer on the flattened map"
+        if entry["op"] not in _POINTWISE:
+            return f"{entry['op']} layers"
+        reached.add(entry["output"])
+    return "nothing: it is the embedding itself"
+
+
+def _needs_sklearn() -> None:
+    """Tells of what is missing before the training, not after it."""
+    try:
+        import sklearn  # noqa: F401
+    except ImportError:
+        raise ImportError("xcos.plug measures with scikit-learn: pip install xcos[train,eval]") from None
