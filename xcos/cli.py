@@ -1,5 +1,4 @@
-"""The command line: ``xcos verify | explain | detect | info | convert`` here; for data
-sets: cli_data.py; ``plug``: cli_plug.py."""
+"""The command line: ``verify | explain | detect | info | convert`` here, the rest in cli_data, cli_serve, cli_plug."""
 
 from __future__ import annotations
 
