@@ -76,7 +76,8 @@ class InceptionResNetV1(nn.Module):
             *(block8(c, 6 * w) for _ in range(depths[2])), block8(c, 6 * w, False, 1.0),
         )  # fmt: skip
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.last = nn.Sequential(nn.Flatten(), nn.Dropout(0.6), nn.Linear(c, 512, bias=False), nn.BatchNorm1d(512, 1e-3))
+        linear = nn.Linear(c, 512, bias=False)
+        self.last = nn.Sequential(nn.Flatten(), nn.Dropout(0.6), linear, nn.BatchNorm1d(512, 1e-3))
 
     def forward(self, x):
         return nn.functional.normalize(self.last(self.pool(self.body(x))))

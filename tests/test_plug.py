@@ -9,11 +9,11 @@ import sys
 import tarfile
 
 import inception
-import networks
 import numpy as np
 import onnx
 import pytest
 import torch
+import torch_networks as networks
 from onnx_graphs import graph, onnxruntime_run
 from PIL import Image
 from torch import nn
