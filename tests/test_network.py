@@ -113,8 +113,12 @@ FULL = {
 def test_full_size_families_agree_with_pytorch(family):
     outputs = ("embedding", "grid") if family == "ir-se-50" else ("embedding",)
     module, file = full_family(family, outputs)
-    x = networks.pictures(9, seed=7)
-    compare_with_pytorch(module, Network(file), outputs, x)
+    network = Network(file)
+    compare_with_pytorch(module, network, outputs, networks.pictures(2, seed=7))
+    many = networks.pictures(9, seed=8).numpy()  # more than go through the layers together
+    got, alone = network.run(many, threads=2), network.run(many[8:], threads=1)
+    for name in outputs:
+        np.testing.assert_allclose(alone[name][0], got[name][8], atol=1e-6)
 
 
 @functools.cache
