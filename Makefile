@@ -1,6 +1,7 @@
 # make demo   set up everything, build, and explain a pair of the shipped photographs
 # make test   run the tests
 # make lint   ruff and mypy
+# make docs   the documentation, in docs/_build/html; warnings are errors
 # make wheel  sdist and wheel in dist/
 # make clean  remove what was built; make distclean: the virtual environment too
 #
@@ -16,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 BUILD_REQUIRES := "setuptools>=77" "numpy>=2.0" "scipy-openblas32>=0.3.30" wheel
 SOURCES := setup.py pyproject.toml $(shell find csrc -name '*.[ch]')
 
-.PHONY: demo test lint wheel clean distclean
+.PHONY: demo test lint docs wheel clean distclean
 
 demo: $(VENV)/.built
 	@mkdir -p build
@@ -28,6 +29,9 @@ test: $(VENV)/.built $(VENV)/.test
 lint: $(VENV)/.built $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.built $(VENV)/.test
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 wheel: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python -m build --no-isolation
@@ -46,7 +50,7 @@ $(VENV)/.test: $(VENV)/.venv requirements-test.txt
 	@touch $@
 
 clean:
-	rm -rf build dist *.egg-info xcos/_libs xcos/_core*.so
+	rm -rf build dist docs/_build *.egg-info xcos/_libs xcos/_core*.so
 	rm -f $(VENV)/.built
 
 distclean: clean

@@ -1,0 +1,44 @@
+"""Sphinx's settings. Build: make docs (warnings are errors)."""
+
+import shutil
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import xcos  # noqa: E402
+
+project = "xcos"
+author = "The xcos founders"
+copyright = "2026, the xcos founders"
+release = version = xcos.__version__
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "extensions"]
+exclude_patterns = ["_build", "README.md"]
+nb_execution_mode = "off"  # notebooks are committed with their outputs; a test runs them
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_heading_anchors = 3
+
+suppress_warnings = ["misc.highlighting_failure"]  # examples abbreviate with …
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_type_aliases = {name: name for name in ("ArrayLike", "DataLike", "Metric", "ModelLike", "Progress")}
+
+html_theme = "furo"
+html_title = f"xcos {release}"
+html_show_sphinx = False
+
+# These lie where people look for them in the repository; Sphinx wants them inside its own folder.
+for folder, pattern in {
+    "tutorials": "notebooks/*.ipynb",
+    "cards": "xcos/models/*.md",
+    "results": "benchmarks/results/*.md",
+}.items():
+    shutil.rmtree(HERE / folder, ignore_errors=True)
+    (HERE / folder).mkdir()
+    for source in sorted(HERE.parent.glob(pattern)):
+        text = source.read_text(encoding="utf-8")
+        titled = source.suffix != ".md" or text.startswith("# ")
+        (HERE / folder / source.name).write_text(text if titled else f"# {source.stem}\n\n{text}", encoding="utf-8")

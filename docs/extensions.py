@@ -1,0 +1,108 @@
+"""What the pages need beyond Sphinx: the interactive view of a pair, and docstrings as they are written here."""
+
+import logging
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from pygments.lexers import JavascriptLexer
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+import xcos
+from xcos.view import explanation_html
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+class Explanation(SphinxDirective):
+    """``{explanation} FIRST SECOND`` (files of examples/): the view, made by the model of this version.
+
+    ``:expect:``  same | different: what the text around says; the build fails when the model says otherwise
+    ``:shrink:``  the first photograph is made so many pixels high before it is compared
+    """
+
+    required_arguments = 2
+    option_spec = {"expect": lambda text: directives.choice(text, ("same", "different")), "shrink": int}
+
+    def run(self) -> list[nodes.Node]:
+        first, second = (EXAMPLES / name for name in self.arguments)
+        for path in (first, second):
+            self.env.note_dependency(str(path))
+        with tempfile.TemporaryDirectory() as folder:
+            if "shrink" in self.options:
+                from PIL import Image
+
+                height = self.options["shrink"]
+                with Image.open(first) as image:
+                    small = image.resize((round(image.width * height / image.height), height), Image.Resampling.BOX)
+                first = Path(folder) / f"{first.stem} at {height} pixels.png"
+                small.save(first)
+            e = xcos.explain(first, second)
+        if e.same is not (self.options.get("expect", "same") == "same"):
+            raise self.error(f"the text expects another decision than {e.sentence()}")
+        return [nodes.raw("", explanation_html(e), format="html")]
+
+
+class Files(SphinxDirective):
+    """``{files} PATTERN…``: the files of the repository, each with the first sentence that it says of itself."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        entries = nodes.bullet_list()
+        for path in sorted(path for pattern in self.arguments[0].split() for path in ROOT.glob(pattern)):
+            self.env.note_dependency(str(path))
+            text = path.read_text(encoding="utf-8")
+            comment = re.match(r'\s*(?:#!.*\n)?(?:/\*(.*?)\*/|"""(.*?)"""|((?:#.*\n)+))', text, re.DOTALL)
+            if not comment:
+                continue
+            said = " ".join(re.sub(r"^[ #*]+", "", line) for line in "".join(filter(None, comment.groups())).split("\n"))
+            sentence = re.split(r"(?<=[.:])\s", said.strip().removeprefix(f"{path.name}: "), maxsplit=1)[0]
+            name = nodes.literal("", path.relative_to(ROOT).as_posix())
+            entries += nodes.list_item("", nodes.paragraph("", "", name, nodes.Text(f": {sentence.rstrip('.:')}")))
+        return [entries]
+
+
+_TERM = re.compile(r"^( *)(`{0,2}[\w*., \[\]()-]{1,34}?`{0,2})(?:  +| : )(\S.*)$")
+
+
+def as_written(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Turns the columns of our docstrings (name, two spaces or a colon, text) into definition lists, indented blocks
+    into code, and single backticks too."""
+    result: list[str] = []
+    inside = False  # a term, whose text may go on
+    for i, line in enumerate(lines):
+        if line.startswith("    ") and i > 1 and not lines[i - 1] and lines[i - 2][:1].strip():
+            result += ["::", ""]
+        line = line if line.startswith("    ") else re.sub(r"(?<![`:\w])`([^`]+)`(?![`_])", r"``\1``", line)
+        term = _TERM.match(line)
+        if term and not line.startswith("    "):
+            if not inside and result and result[-1]:
+                result.append("")
+            inside = True
+            result += [f"{term[1]}{term[2] if term[2].startswith('`') else f'``{term[2]}``'}", f"{term[1]}    {term[3]}"]
+        elif inside and line.startswith(" "):
+            result.append(f"    {line.strip()}")
+        else:
+            if inside and line:
+                result.append("")
+            inside = False
+            result.append(line)
+    lines[:] = result
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("explanation", Explanation)
+    app.add_directive("files", Files)
+    app.add_lexer("jsonc", JavascriptLexer)  # Pygments has none for JSON with comments
+    # A pattern of index.md may match nothing yet; Sphinx gives that warning no type to suppress it by.
+    log = logging.getLogger("sphinx.sphinx.directives.other")
+    log.addFilter(lambda record: not str(record.msg).startswith("toctree glob pattern"))
+    app.connect("autodoc-process-docstring", as_written)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,55 @@
+"""What is written: links lead somewhere, the version stands in one place, the documentation builds."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import xcos
+
+ROOT = Path(__file__).parents[1]
+PAGES = [path for pattern in ("*.md", "docs/*.md", "*/README.md", "xcos/models/*.md") for path in ROOT.glob(pattern)]
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def prose(path: Path) -> str:
+    return re.sub(r"```.*?```|`[^`\n]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(path):
+    for link in LINK.findall(prose(path)):
+        if not re.match(r"[a-z]+:", link):
+            target = link.partition("#")[0]
+            assert not target or (path.parent / target).exists(), link
+
+
+def test_one_version():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    version = re.search(r'^version = "(.+)"$', project, re.MULTILINE).group(1)
+    assert xcos.__version__ == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_all_brings_every_extra_of_a_user():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    table = project.split("[project.optional-dependencies]\n")[1].split("\n[")[0]
+    extras = set(re.findall(r"^([a-z]+) = ", table, re.MULTILINE))
+    brought = set(re.search(r'^all = \["xcos\[([a-z,]+)\]"\]', table, re.MULTILINE).group(1).split(","))
+    assert brought <= extras
+    assert extras - brought - {"all"} <= {"bench", "docs", "ray"}  # other engines, tools, and what needs a cluster
+
+
+def test_documentation_builds(tmp_path):
+    for needed in ("sphinx", "myst_nb", "furo", "matplotlib"):
+        if importlib.util.find_spec(needed) is None:
+            pytest.skip(f"{needed} is not installed")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", tmp_path / "html"]
+    done = subprocess.run([*command, "-d", tmp_path / "trees"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    index = (tmp_path / "html" / "index.html").read_text(encoding="utf-8")
+    assert "<xcos-explanation" in index
