@@ -4,7 +4,7 @@ import logging
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -27,7 +27,10 @@ class Explanation(SphinxDirective):
     """
 
     required_arguments = 2
-    option_spec = {"expect": lambda text: directives.choice(text, ("same", "different")), "shrink": int}
+    option_spec: ClassVar[dict[str, Any]] = {
+        "expect": lambda text: directives.choice(text, ("same", "different")),
+        "shrink": int,
+    }
 
     def run(self) -> list[nodes.Node]:
         first, second = (EXAMPLES / name for name in self.arguments)
@@ -62,7 +65,8 @@ class Files(SphinxDirective):
             comment = re.match(r'\s*(?:#!.*\n)?(?:/\*(.*?)\*/|"""(.*?)"""|((?:#.*\n)+))', text, re.DOTALL)
             if not comment:
                 continue
-            said = " ".join(re.sub(r"^[ #*]+", "", line) for line in "".join(filter(None, comment.groups())).split("\n"))
+            lines = "".join(filter(None, comment.groups())).split("\n")
+            said = " ".join(re.sub(r"^[ #*]+", "", line) for line in lines)
             sentence = re.split(r"(?<=[.:])\s", said.strip().removeprefix(f"{path.name}: "), maxsplit=1)[0]
             name = nodes.literal("", path.relative_to(ROOT).as_posix())
             entries += nodes.list_item("", nodes.paragraph("", "", name, nodes.Text(f": {sentence.rstrip('.:')}")))
@@ -72,7 +76,7 @@ class Files(SphinxDirective):
 _TERM = re.compile(r"^( *)(`{0,2}[\w*., \[\]()-]{1,34}?`{0,2})(?:  +| : )(\S.*)$")
 
 
-def as_written(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def as_written(app: Sphinx, what: str, path: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Turns the columns of our docstrings (name, two spaces or a colon, text) into definition lists, indented blocks
     into code, and single backticks too."""
     result: list[str] = []
@@ -86,7 +90,8 @@ def as_written(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines:
             if not inside and result and result[-1]:
                 result.append("")
             inside = True
-            result += [f"{term[1]}{term[2] if term[2].startswith('`') else f'``{term[2]}``'}", f"{term[1]}    {term[3]}"]
+            name = term[2] if term[2].startswith("`") else f"``{term[2]}``"
+            result += [f"{term[1]}{name}", f"{term[1]}    {term[3]}"]
         elif inside and line.startswith(" "):
             result.append(f"    {line.strip()}")
         else:
