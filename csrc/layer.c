@@ -92,7 +92,7 @@ const char *xn_check_layer(const xcos_layer *l)
         break;
     case XCOS_OP_TRANSPOSE: {
         unsigned seen = 0;
-        for (int i = 0; i < l->rank; i++)
+        for (int i = 0; i < l->rank && i < XCOS_MAX_RANK; i++)
             if (l->perm[i] >= 0 && l->perm[i] < l->rank)
                 seen |= 1u << l->perm[i];
         if (l->rank < 1 || l->rank > XCOS_MAX_RANK || seen != (1u << l->rank) - 1)

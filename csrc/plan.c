@@ -223,7 +223,8 @@ static void add_node(builder *b, xn_node *node)
     }
     step->out_shape = physical(out, out_nhwc);
     step->out = b->places[node->output][out_nhwc] = arena_buffer(b, xn_count(out));
-    step->axis = physical_axis(l->axis, nhwc && step->in_shape[0].rank == 4);
+    if (l->op == XCOS_OP_CONCAT || l->op == XCOS_OP_SLICE || l->op == XCOS_OP_SOFTMAX)
+        step->axis = physical_axis(l->axis, nhwc && step->in_shape[0].rank == 4);
     if (l->op == XCOS_OP_SLICE)
         step->start = l->start < 0 ? l->start + step->in_shape[0].dims[step->axis] : l->start;
     if (l->op == XCOS_OP_TRANSPOSE)
