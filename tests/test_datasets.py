@@ -59,11 +59,11 @@ def test_everything_else_is_refused_by_name(name):
 
 
 def test_arrays_of_pickles():
-    value = {"a": [np.arange(6, dtype=">i4").reshape(2, 3).copy(order="F"), np.float64(2.5)], b"b": (np.array([True]),)}
+    value = [[np.arange(6, dtype=">i4").reshape(2, 3).copy(order="F"), np.float64(2.5)], (np.array([True]),)]
     for protocol in PROTOCOLS:
         read = plain_pickle.load(io.BytesIO(pickle.dumps(value, protocol)))
-        np.testing.assert_array_equal(read["a"][0], value["a"][0])
-        assert read["a"][1] == 2.5 and read[b"b"][0].dtype == bool
+        np.testing.assert_array_equal(read[0][0], value[0][0])
+        assert read[0][1] == 2.5 and read[1][0].dtype == bool
     for bad in (np.array([Evil()], object), np.zeros(1, [("a", "i4")]), np.array(["2020"], "datetime64[D]")):
         with pytest.raises(pickle.UnpicklingError):
             plain_pickle.load(io.BytesIO(pickle.dumps(bad)))

@@ -1,7 +1,7 @@
 """Pickles from the web, read without running anything that they carry.
 
 A pickle is a program: it may name any function of any module and call it. What benchmarks keep in one is plain,
-so only lists, tuples, dicts, texts, bytes, bools, numbers and NumPy arrays of numbers come through here. Even
+so only lists, tuples, texts, bytes, bools, numbers and NumPy arrays of numbers come through here. Even
 NumPy's own objects are not built by the pickle: stand-ins collect shape, type and bytes, and the array is made
 from those.
 """
@@ -9,8 +9,9 @@ from those.
 import math
 import pickle
 import re
+import reprlib
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +27,13 @@ class _Type:
     def __init__(self, code: Any, *_: Any) -> None:
         code = code.decode("latin1") if isinstance(code, bytes) else code
         if not isinstance(code, str) or not _NUMBERS.fullmatch(code):
-            raise pickle.UnpicklingError(f"an array of {str(code)[:80]!r}; expected bools or numbers")
+            raise pickle.UnpicklingError(f"an array of {reprlib.repr(code)}; expected bools or numbers")
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: Any) -> None:
         order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
         if order not in ("<", ">", "|", "="):
-            raise pickle.UnpicklingError(f"a byte order {str(order)[:80]!r}")
+            raise pickle.UnpicklingError(f"a byte order {reprlib.repr(order)}")
         self.dtype = np.dtype(order + self.dtype.str[1:])
 
 
@@ -53,7 +54,7 @@ class _Array:
             raise pickle.UnpicklingError("an array that is not made of numbers")
         sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
         if not all(isinstance(n, int) and n >= 0 for n in sizes):
-            raise pickle.UnpicklingError(f"an array of the shape {str(shape)[:80]}")
+            raise pickle.UnpicklingError(f"an array of the shape {reprlib.repr(shape)}")
         if math.prod(sizes) * kind.dtype.itemsize != len(data):
             raise pickle.UnpicklingError(f"an array of the shape {sizes} with {len(data)} bytes")
         self.array = np.frombuffer(data, kind.dtype).reshape(sizes, order="F" if order == "F" else "C")
@@ -74,7 +75,7 @@ def _scalar(kind: Any, data: Any) -> Any:
 def _latin1(text: Any, encoding: Any) -> bytes:
     """How protocol 2 writes bytes."""
     if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
-        raise pickle.UnpicklingError(f"a text written as {str(encoding)[:80]!r}")
+        raise pickle.UnpicklingError(f"a text written as {reprlib.repr(encoding)}")
     return text.encode("latin1")
 
 
@@ -88,8 +89,34 @@ _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-class PlainUnpickler(pickle.Unpickler):
-    """Unpickler that knows no class or function but its own stand-ins; refuses every other one by name."""
+def _refuse_hashing(_: Any) -> None:
+    raise pickle.UnpicklingError("it holds a dict or a set; expected lists, bytes, numbers and arrays")
+
+
+def _bytearray(reader: Any) -> None:
+    """The standard one takes the memory first and finds the file too short afterwards."""
+    size = int.from_bytes(reader.read(8), "little")
+    data = reader.read(size)
+    if len(data) != size:
+        raise pickle.UnpicklingError(f"{size} bytes are announced, {len(data)} are there")
+    reader.append(bytearray(data))
+
+
+class PlainUnpickler(pickle._Unpickler):
+    """Unpickler that knows no class or function but its own stand-ins; refuses every other one by name.
+
+    It is the one in Python: the one in C keeps its memo as a table, so that ten bytes can make it take
+    gigabytes. Dicts and sets are refused because keys are hashed, which takes time without end where nested
+    tuples share their content level by level.
+    """
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
+        **pickle._Unpickler.dispatch,
+        **dict.fromkeys(
+            (code[0] for code in (pickle.DICT, pickle.EMPTY_DICT, pickle.EMPTY_SET, pickle.FROZENSET)), _refuse_hashing
+        ),
+        pickle.BYTEARRAY8[0]: _bytearray,
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         admitted = _ADMITTED.get((module, name))
@@ -99,25 +126,25 @@ class PlainUnpickler(pickle.Unpickler):
 
 
 def load(file: BinaryIO) -> Any:
-    """The plain content of a pickle: lists, tuples, dicts, bytes, texts, bools, numbers, NumPy arrays.
+    """The plain content of a pickle: lists, tuples, bytes, texts, bools, numbers, NumPy arrays.
 
     Texts of Python 2 come as bytes. Raises pickle.UnpicklingError, naming what the pickle asks for, where it
     holds anything else, is damaged or cut short.
     """
     try:
-        return _arrays(PlainUnpickler(file, encoding="bytes").load())
+        return _arrays(PlainUnpickler(file, encoding="bytes").load(), {})
     except pickle.UnpicklingError:
         raise
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to say
-        raise pickle.UnpicklingError(f"damaged or no pickle ({type(error).__name__}: {str(error)[:120]})") from None
+        raise pickle.UnpicklingError(f"damaged or no pickle ({type(error).__name__})") from None
 
 
-def _arrays(value: Any) -> Any:
-    """Arrays in the place of their stand-ins, in nested lists, tuples and dicts."""
+def _arrays(value: Any, done: dict[int, Any]) -> Any:
+    """Arrays in the place of their stand-ins, in nested lists and tuples; `done`: what has been seen, by id."""
     if isinstance(value, _Array):
         return value.array
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_arrays, value))
-    if isinstance(value, dict):
-        return {key: _arrays(item) for key, item in value.items()}
-    return value
+    if not isinstance(value, (list, tuple)):
+        return value
+    if id(value) not in done:
+        done[id(value)] = type(value)(_arrays(item, done) for item in value)
+    return done[id(value)]
