@@ -53,7 +53,8 @@ def test_sdist_holds_what_is_needed(dist):
     for needed in (
         "setup.py", "pyproject.toml", "LICENSE", "THIRD_PARTY_NOTICES.md", "README.md", "Makefile", "CHANGELOG.md",
         "csrc/xcos.h", "csrc/py/module.c", "csrc/x86/avx2.c", "xcos/_core.pyi", "xcos/py.typed",
-        "tests/test_packaging.py", "docs/model-file.md", "examples/obama_portrait_2012.jpg",
+        "tests/test_packaging.py", "CITATION.cff", "docs/model-file.md", "docs/conf.py",
+        "xcos/view/explanation.js", "xcos/serve/page.html", "examples/obama_portrait_2012.jpg",
         "xcos/models/mobilefacenet_xcos_v0.safetensors",
     ):  # fmt: skip
         assert needed in names, needed
@@ -65,8 +66,13 @@ def test_wheel_holds_the_package_alone(dist):
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
     assert {name.split("/")[0] for name in names} == {"xcos", path.name.split("-cp")[0] + ".dist-info"}
-    for needed in ("py.typed", "_core.pyi", "models/mobilefacenet_xcos_v0.safetensors", "models/yunet.safetensors"):
+    for needed in (
+        "py.typed", "_core.pyi", "models/mobilefacenet_xcos_v0.safetensors", "models/yunet.safetensors",
+        "view/explanation.js", "view/explanation.css", "serve/page.html", "serve/page.js", "serve/page.css",
+        "serve/openapi.json", "serve/examples/obama_portrait_2012.jpg",
+    ):  # fmt: skip
         assert f"xcos/{needed}" in names
+    assert path.stat().st_size <= 20_000_000
     assert any(name.startswith("xcos/_libs/libscipy_openblas") for name in names)
     assert not {name for name in names if name.endswith((".c", ".h"))}
 
