@@ -8,18 +8,23 @@
  * piece is bounded by what a picture of the declared size may need: compressed data that
  * swells beyond it (a decompression bomb) ends there. */
 static _Thread_local size_t stb_limit;
-static _Thread_local int stb_over_limit;
+static _Thread_local enum { STB_GOT_ALL, STB_OVER_LIMIT, STB_NO_MEMORY } stb_memory;
+
+static void *stb_note(size_t size, void *p)
+{
+    if (!p)
+        stb_memory = size > stb_limit ? STB_OVER_LIMIT : STB_NO_MEMORY;
+    return p;
+}
 
 static void *stb_malloc(size_t size)
 {
-    stb_over_limit |= size > stb_limit;
-    return size > stb_limit ? NULL : calloc(1, size);
+    return stb_note(size, size > stb_limit ? NULL : calloc(1, size ? size : 1));
 }
 
 static void *stb_realloc(void *p, size_t size)
 {
-    stb_over_limit |= size > stb_limit;
-    return size > stb_limit ? NULL : realloc(p, size);
+    return stb_note(size, size > stb_limit ? NULL : realloc(p, size));
 }
 
 #if defined(__GNUC__)
@@ -109,15 +114,15 @@ static xcos_status stb_decode(const uint8_t *data, size_t size, const char *name
      * pixels, 16-bit RGBA of a PNG, twice (buffers grow by doubling); the file's own data. */
     stb_limit = 32 * ((size_t)container->width + 32) * ((size_t)container->height + 32) +
                 2 * size + 65536;
-    stb_over_limit = 0;
+    stb_memory = STB_GOT_ALL;
     out->pixels = stbi_load_from_memory(data, (int)size, &out->width, &out->height, &channels,
                                         container->alpha ? 4 : 3);
     if (!out->pixels) {
         const char *reason = stbi_failure_reason();
-        if (stb_over_limit)
+        if (stb_memory == STB_OVER_LIMIT)
             return xcos_fail(err, XCOS_E_FORMAT, "%s whose data is larger than its %lld x %lld pixels",
                              name, (long long)container->width, (long long)container->height);
-        if (strcmp(reason, "outofmem") == 0)
+        if (stb_memory == STB_NO_MEMORY) /* it does not always say so itself */
             return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
         return xcos_fail(err, XCOS_E_FORMAT, "%s that is damaged (%s)", name, reason);
     }

@@ -9,9 +9,9 @@ import zlib
 
 import numpy as np
 import pytest
+from pictures import NOISE, SMOOTH, encode
 from PIL import Image
 
-from pictures import NOISE, SMOOTH, encode
 from xcos import ImageError, _core, read_image
 from xcos.datasets import plain_pickle
 

@@ -1,0 +1,262 @@
+"""Arguments of every function of xcos._core: whatever is given, the answer is a result that a plain copy of the
+argument gives too, or an exception that says what was expected. Never a crash."""
+
+import gc
+import itertools
+
+import numpy as np
+import pytest
+
+from xcos import _core
+
+RNG = np.random.default_rng(3)
+HEAD = dict(
+    embed_weight=RNG.normal(size=(4, 8, 3, 3)).astype(np.float32),
+    embed_bias=np.zeros(4, np.float32),
+    embed_slope=0.2,
+    attend1_weight=RNG.normal(size=(4, 8, 3, 3)).astype(np.float32),
+    attend1_bias=np.zeros(4, np.float32),
+    attend1_slope=0.2,
+    attend2_weight=RNG.normal(size=(1, 4, 3, 3)).astype(np.float32),
+    attend2_bias=np.zeros(1, np.float32),
+    attend2_slope=0.2,
+)
+LAYERS = [{"op": "conv", "inputs": ["x"], "output": "y", "weight": "w", "pad": [1, 1, 1, 1]}]
+TENSORS = {"w": RNG.normal(size=(4, 3, 3, 3)).astype(np.float32)}
+ERRORS = (TypeError, ValueError, OverflowError, MemoryError, BufferError, RecursionError)
+
+
+def network():
+    return _core.Network([{"name": "x", "shape": [3, None, None]}], LAYERS, ["y"], TENSORS)
+
+
+def yunet(cls, min_score=0.05):
+    sizes = (16, 4, 1)
+    outputs = [[np.full(n * width, 0.1, np.float32) for n in sizes] for width in (1, 1, 4, 10)]
+    outputs[0][0] = cls
+    return _core.yunet_faces(*outputs, 32, 32, min_score, 0.5)
+
+
+GRIDS = RNG.normal(size=(5, 8, 7, 7)).astype(np.float32)
+PICTURE = RNG.integers(0, 256, (20, 30, 3), np.uint8)
+AFFINE = np.array([[1.0, 0.1, 2.0], [-0.1, 1.0, 3.0]])
+BOXES = np.array([[0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]], np.float32)
+
+# What takes an array, and a sound one.
+CALLS = {
+    "run": (lambda a: network().run([a]), RNG.normal(size=(2, 3, 9, 8)).astype(np.float32)),
+    "compare": (lambda a: _core.Head(**HEAD).compare(a, GRIDS), GRIDS),
+    "compare_all": (lambda a: _core.Head(**HEAD).compare_all(GRIDS, a, maps=True), GRIDS),
+    "head weight": (lambda a: _core.Head(**{**HEAD, "embed_weight": a}).compare(GRIDS, GRIDS), HEAD["embed_weight"]),
+    "net weight": (
+        lambda a: _core.Network([{"name": "x", "shape": [3, 9, 9]}], LAYERS, ["y"], {"w": a}).run(
+            [np.ones((1, 3, 9, 9), np.float32)]
+        ),
+        TENSORS["w"],
+    ),
+    "nms boxes": (lambda a: _core.nms(a, np.ones(3, np.float32), 0.5), BOXES),
+    "nms scores": (lambda a: _core.nms(BOXES, a, 0.5), np.array([0.1, 0.9, 0.5], np.float32)),
+    "yunet": (yunet, np.full(16, 0.9, np.float32)),
+    "warp image": (lambda a: _core.warp(a, AFFINE, 12, 11), PICTURE),
+    "warp matrix": (lambda a: _core.warp(PICTURE, a, 12, 11), AFFINE),
+    "resize": (lambda a: _core.resize(a, 7, 50), PICTURE),
+    "normalize": (lambda a: _core.normalize(a, [1, 2, 3], [1, 1, 1]), PICTURE[None]),
+    "normalize mean": (lambda a: _core.normalize(PICTURE[None], a, [1, 1, 1]), np.ones(3, np.float32)),
+    "decode": (lambda a: _core.decode(a, 10**6), np.frombuffer(b"P6 2 1 255\nabcdef", np.uint8)),
+}
+
+
+def layouts(a):
+    """The same values in memory as odd as NumPy allows."""
+    yield "fortran", np.asfortranarray(a)
+    yield "reversed", a[::-1].copy()[::-1]
+    wide = np.zeros((*a.shape[:-1], 2 * a.shape[-1]), a.dtype)
+    wide[..., ::2] = a
+    yield "strided", wide[..., ::2]
+    yield "swapped", a.astype(a.dtype.newbyteorder())
+    raw = np.zeros(a.nbytes + 1, np.uint8)
+    raw[1:] = np.frombuffer(a.tobytes(), np.uint8)
+    yield "misaligned", raw[1:].view(a.dtype).reshape(a.shape)
+    fixed = a.copy()
+    fixed.flags.writeable = False
+    yield "read-only", fixed
+    yield "subclass", a.view(np.matrix) if a.ndim == 2 else a.view(np.recarray)
+
+
+def leaves(value):
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from leaves(item)
+    elif value is not None:
+        yield np.asarray(value)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_layout_of_memory_does_not_matter(name):
+    call, sound = CALLS[name]
+    expected = list(leaves(call(sound)))
+    for layout, array in layouts(sound):
+        if name == "decode" and layout in ("strided", "reversed"):
+            continue  # a buffer has to be contiguous
+        before = array.copy()
+        got = list(leaves(call(array)))
+        for a, b in zip(got, expected, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=layout)
+        np.testing.assert_array_equal(array, before, err_msg=layout)  # inputs stay as they are
+
+
+class Evil:
+    """Changes the list it stands in while it is being converted."""
+
+    def __init__(self, victim, value):
+        self.victim, self.value = victim, value
+
+    def __array__(self, dtype=None, copy=None):
+        self.victim.clear()
+        gc.collect()
+        return np.array(self.value)
+
+    def __index__(self):
+        self.victim.clear()
+        return 1
+
+
+def hostile():
+    shapes = [(), (0,), (0, 3, 9, 9), (3,), (1, 3, 0, 9), (2, 2), (1, 3, 9, 9), (5, 8, 7, 7), (1,) * 20, (20, 30, 3)]
+    dtypes = ["f4", "f8", "f2", "i8", "u1", "?", "c8", "O", "S3", "U2", "M8[s]", "m8[s]", "V5", ">f4", "g"]
+    for shape, kind in itertools.product(shapes, dtypes):
+        yield np.zeros(shape, kind)
+    yield from (None, "text", b"bytes", 3, 1.5, [], [[]], [[1], [1, 2]], {}, object(), range(5), np.float32(1), float)
+    yield np.zeros(3, [("a", "f4"), ("b", "i4")])
+    yield np.broadcast_to(np.float32(1), (2**20, 3, 2**15, 2**15))  # 3 PiB without memory
+    yield np.full((1, 3, 9, 9), np.nan, np.float32)
+    yield np.full((5, 8, 7, 7), np.inf, np.float32)
+    if hasattr(np.dtypes, "StringDType"):
+        yield np.array(["a", "b"], np.dtypes.StringDType())
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_hostile_arguments(name):
+    call, _ = CALLS[name]
+    for value in hostile():
+        try:
+            call(value)
+        except ERRORS as error:
+            assert str(error) or isinstance(error, MemoryError)
+
+
+def test_lists_that_change_while_they_are_read():
+    for position in range(2):
+        inputs = [{"name": name, "shape": [4]} for name in "ab"]
+        adder = _core.Network(inputs, [{"op": "add", "inputs": ["a", "b"], "output": "y"}], ["y"], {})
+        given = [np.ones((1, 4), np.float32), np.ones((1, 4), np.float32)]
+        given[position] = Evil(given, np.ones((1, 4), np.float32))
+        np.testing.assert_array_equal(adder.run(given)[0], np.full((1, 4), 2))
+        shape = [1, 4]
+        shape[position] = Evil(shape, 0)
+        try:
+            adder.output_shapes([shape, (1, 4)])
+        except ValueError:
+            pass
+    outputs = [[np.zeros(n * width, np.float32) for n in (16, 4, 1)] for width in (1, 1, 4, 10)]
+    outputs[2][0] = Evil(outputs[2], np.zeros(64, np.float32))
+    assert len(_core.yunet_faces(*outputs, 32, 32, 0.5, 0.5)) == 0
+
+
+def test_inputs_may_overlap_and_repeat():
+    base = RNG.normal(size=(9, 8, 7, 7)).astype(np.float32)
+    head = _core.Head(**HEAD)
+    expected = head.compare(base[:5].copy(), base[2:7].copy())
+    for a, b in zip(head.compare(base[:5], base[2:7]), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+NUMBERS = [0, -1, 1, 31, 33, 2**31 - 1, 2**31, -(2**31), 2**63, 2**64, 1.5, float("nan"), None, "3", [], object()]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda n: _core.decode(b"P6 2 1 255\nabcdef", n),
+        lambda n: _core.warp(PICTURE, AFFINE, 2, n),
+        lambda n: _core.warp(PICTURE, AFFINE, 2, 2, n),
+        lambda n: _core.warp(PICTURE, AFFINE, 2, 2, (n, n, n)),
+        lambda n: _core.resize(PICTURE, n, 3),
+        lambda n: _core.nms(BOXES, BOXES[:, 0], n),
+        lambda n: yunet(np.zeros(16, np.float32), n),
+        lambda n: _core.yunet_faces([], [], [], [], n, n, 0.5, 0.5),
+        lambda n: _core.Head(**HEAD, height=n),
+        lambda n: _core.Head(**HEAD, temperature=n),
+        lambda n: _core.Head(**{**HEAD, "embed_slope": n}),
+        lambda n: _core.Head(**HEAD).compare(GRIDS, GRIDS, threads=n),
+        lambda n: network().run([np.zeros((1, 3, 9, 9), np.float32)], threads=n),
+        lambda n: network().output_shapes([[n, 3, 9, 9]]),
+        lambda n: network().output_shapes([[1, 3, 9, n]]),
+        lambda n: network().output_shapes(n),
+        lambda n: _core.isa_select(n),
+        lambda n: _core.Network(n, LAYERS, ["y"], TENSORS),
+        lambda n: _core.Network([{"name": "x", "shape": [n]}], LAYERS, ["y"], TENSORS),
+        lambda n: _core.Network([{"name": "x", "shape": [3, 9, 9]}], n, ["y"], TENSORS),
+        lambda n: _core.Network([{"name": "x", "shape": [3, 9, 9]}], LAYERS, [n], TENSORS),
+        lambda n: _core.Network([{"name": "x", "shape": [3, 9, 9]}], LAYERS, ["y"], n),
+    ],
+)
+def test_hostile_numbers(call):
+    for number in NUMBERS:
+        try:
+            call(number)
+        except ERRORS as error:
+            assert str(error) or isinstance(error, MemoryError)
+
+
+ATTRIBUTES = {
+    "conv": ("weight", "bias", "stride", "pad", "dilation", "groups"),
+    "max_pool": ("kernel", "stride", "pad", "dilation"),
+    "avg_pool": ("kernel", "stride", "pad", "count_include_pad"),
+    "slice": ("axis", "start", "stop"),
+    "concat": ("axis",),
+    "softmax": ("axis",),
+    "transpose": ("perm",),
+    "reshape": ("shape",),
+    "resize": ("scale",),
+    "clip": ("min", "max"),
+    "batch_norm": ("gamma", "beta", "mean", "var", "epsilon"),
+    "prelu": ("slope",),
+    "nothing": ("op", "inputs", "output", "name"),
+}
+VALUES = [*NUMBERS, [1, 1], [0, 0], [-1, -1], [2**30, 2**30], [2**70, 1], [1, 1, 1, 1], [2**15] * 4, [0, 2, 3, 1]]
+VALUES += [[-1], [-1, -1], [0.5, 0.5], [float("inf")] * 2, [1024, 1024], ["x"], ["w"], ["y"], "w", "x", "\ud800", True]
+
+
+@pytest.mark.parametrize("op", ATTRIBUTES)
+def test_hostile_attributes(op):
+    tensors = {"w": TENSORS["w"], "v": np.ones(3, np.float32)}
+    sound = {"op": op, "inputs": ["x"], "output": "y", "weight": "w", "slope": "v", "perm": [0, 1, 2, 3]}
+    sound |= {"gamma": "v", "beta": "v", "mean": "v", "var": "v", "axis": 1, "shape": [-1], "scale": [1, 1]}
+    x = np.ones((1, 3, 9, 9), np.float32)
+    for attribute, value in itertools.product(ATTRIBUTES[op], VALUES):
+        try:
+            net = _core.Network([{"name": "x", "shape": [3, 9, 9]}], [{**sound, attribute: value}], ["y"], tensors)
+            (shape,) = net.output_shapes([(1, 3, 9, 9)])
+            if np.prod(shape, dtype=float) < 1e7:
+                assert net.run([x])[0].shape == shape
+        except ERRORS as error:
+            assert str(error) or isinstance(error, MemoryError)
+
+
+def test_keys_and_values_of_other_types():
+    for bad in (None, 3, "x", [], {}, {3: 4}, {"name": "x"}, {"name": 3, "shape": [1]}, {"name": "\ud800", "shape": [1]}):
+        with pytest.raises(ERRORS):
+            _core.Network([bad], LAYERS, ["y"], TENSORS)
+        with pytest.raises(ERRORS):
+            _core.Network([{"name": "x", "shape": [3, 9, 9]}], [bad], ["y"], TENSORS)
+
+
+def test_types_cannot_be_filled_later():
+    with pytest.raises(TypeError):
+        _core.Network.__new__(_core.Network)
+    one = network()
+    x = np.ones((1, 3, 9, 9), np.float32)
+    expected = one.run([x])[0]
+    one.__init__([], [], [], {})  # object's: does nothing
+    np.testing.assert_array_equal(one.run([x])[0], expected)

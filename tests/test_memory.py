@@ -1,0 +1,114 @@
+"""No leaks: not in 10,000 calls, not on error paths, not where allocations fail."""
+
+import ctypes
+import gc
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import memory_calls
+import numpy as np
+import pytest
+from memory_calls import CALLS, WRONG, resident
+
+HERE = Path(__file__).parent
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+sanitized = pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer keeps freed memory")
+
+
+def flat(call, times):
+    """Resident memory grows by less than a megabyte in `times` calls, after as many to fill all caches."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    for _ in range(min(times, 1000)):
+        call()
+    gc.collect()
+    before = resident()
+    for _ in range(times):
+        call()
+    gc.collect()
+    if trim:
+        trim(0)
+    assert resident() - before < 1_000_000
+
+
+@linux
+@sanitized
+@pytest.mark.parametrize("name", CALLS)
+def test_calls_leave_nothing(name):
+    flat(CALLS[name], 10_000 if not name.startswith(("network", "shapes")) else 2_000)
+
+
+@linux
+@sanitized
+def test_ten_thousand_runs_of_one_network():
+    network = memory_calls.network()
+    flat(lambda: network.run([memory_calls.X], threads=1), 10_000)
+
+
+@linux
+@sanitized
+@pytest.mark.parametrize("name", WRONG)
+def test_errors_leave_nothing(name):
+    def call():
+        with pytest.raises((TypeError, ValueError)):
+            WRONG[name]()
+
+    flat(call, 2_000)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_references_of_arguments(name):
+    """What a call was given has as many references after it as before."""
+    given = [*memory_calls.PICTURES, *memory_calls.TENSORS.values(), memory_calls.X, memory_calls.GRIDS]
+    given += [memory_calls.PICTURE, *memory_calls.LAYERS, memory_calls.FIRST, memory_calls.TENSORS]
+    given += [item for part in memory_calls.YUNET for item in part] + [w for w in memory_calls.WEIGHTS]
+    CALLS[name]()
+    before = [sys.getrefcount(item) for item in given]
+    for _ in range(10):
+        CALLS[name]()
+    assert [sys.getrefcount(item) for item in given] == before
+
+
+def test_a_network_keeps_its_weights():
+    weight = np.ones((4, 3, 3, 3), np.float32)
+    layer = {"op": "conv", "inputs": ["x"], "output": "y", "weight": "w"}
+    before = sys.getrefcount(weight)
+    network = memory_calls._core.Network([{"name": "x", "shape": [3, 9, 9]}], [layer], ["y"], {"w": weight})
+    assert sys.getrefcount(weight) == before + 1
+    del network
+    assert sys.getrefcount(weight) == before
+
+
+def script(which, **environment):
+    return subprocess.run(
+        [sys.executable, str(HERE / "memory_calls.py"), which],
+        env={**os.environ, "PYTHONPATH": str(HERE.parent), **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@linux
+@sanitized
+def test_each_allocation_of_the_core_may_fail(tmp_path):
+    """Each ends in MemoryError, or in the right result where the core can do without."""
+    compiler = shutil.which("cc") or pytest.skip("no C compiler")
+    hook = tmp_path / "fail_alloc.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", hook, HERE / "fail_alloc.c"], check=True)
+    done = script("core", LD_PRELOAD=str(hook))
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) > 200
+
+
+@linux
+@sanitized
+def test_each_allocation_of_the_binding_may_fail():
+    testcapi = pytest.importorskip("_testcapi")
+    if not hasattr(testcapi, "set_nomemory"):
+        pytest.skip("this Python cannot let its allocations fail")
+    done = script("python")
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) > 100
