@@ -63,7 +63,7 @@ def test_references_of_arguments(name):
     """What a call was given has as many references after it as before."""
     given = [*memory_calls.PICTURES, *memory_calls.TENSORS.values(), memory_calls.X, memory_calls.GRIDS]
     given += [memory_calls.PICTURE, *memory_calls.LAYERS, memory_calls.FIRST, memory_calls.TENSORS]
-    given += [item for part in memory_calls.YUNET for item in part] + [w for w in memory_calls.WEIGHTS]
+    given += [item for part in memory_calls.YUNET for item in part] + list(memory_calls.WEIGHTS)
     CALLS[name]()
     before = [sys.getrefcount(item) for item in given]
     for _ in range(10):

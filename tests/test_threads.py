@@ -1,0 +1,172 @@
+"""Threads, forks, processes and signals."""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from memory_calls import FIRST, LAYERS, TENSORS
+
+import xcos
+from xcos import _core
+
+ROOT = Path(__file__).parents[1]
+RNG = np.random.default_rng(8)
+
+
+def small_network():
+    return _core.Network([{"name": "x", "shape": [3, 12, 12]}], [FIRST, *LAYERS], ["y", "m"], TENSORS)
+
+
+@pytest.fixture(scope="module")
+def crops(photos):
+    return np.stack([xcos.read_image(path)[:112, :112] for path in photos.values()] * 4)
+
+
+def seen(model, crop):
+    features = model.features([crop], aligned=True)
+    return features.grid.tobytes() + features.embedding.tobytes()
+
+
+def test_one_model_in_sixteen_threads(crops):
+    """Different inputs at once: bit for bit what one thread gives."""
+    model = xcos.load()
+    expected = [seen(model, crop) for crop in crops]
+    with ThreadPoolExecutor(16) as pool:
+        for _ in range(3):
+            assert list(pool.map(seen, [model] * len(crops), crops)) == expected
+
+
+def test_first_runs_of_a_network_at_once():
+    """Plans are made and weights packed on the first run: by one of many threads."""
+    x = RNG.normal(size=(4, 3, 12, 12)).astype(np.float32)
+    expected = [y.tobytes() for y in small_network().run([x], threads=1)]
+    for _ in range(20):
+        network, barrier = small_network(), threading.Barrier(8)
+
+        def run(threads, network=network, barrier=barrier):
+            barrier.wait()
+            return [y.tobytes() for y in network.run([x], threads=threads)]
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(run, [1, 2, 3, 4] * 2)) == [expected] * 8
+
+
+def test_threads_are_obeyed():
+    """threads=1 starts none; threads=n starts n - 1 at most."""
+    script = (
+        "import os, numpy as np; os.environ['OPENBLAS_NUM_THREADS'] = '1'\n"
+        "from memory_calls import *\n"
+        "count = lambda: len(os.listdir('/proc/self/task'))\n"
+        "net, before = network(), count()\n"
+        "net.run([X], threads=1); assert count() == before\n"
+        "head().compare_all(np.ones((300, 8, 7, 7)), GRIDS, threads=1); assert count() == before\n"
+        "net.run([X], threads=3); assert before < count() <= before + 2, count()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def in_child(work):
+    """Forks; the child ends with what work() says; a minute at most."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if work() else 1)
+        finally:
+            os._exit(2)
+    for _ in range(600):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "hangs"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forking with threads, which is the point
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "while another thread runs"])
+def test_fork(busy):
+    network = small_network()
+    x = RNG.normal(size=(6, 3, 12, 12)).astype(np.float32)
+    expected = network.run([x], threads=2)[0].tobytes()
+    end = threading.Event()
+
+    def keep_busy():
+        size = 2
+        while not end.is_set():  # new networks and batches: the lock is held for plans and packing
+            size = size % 9 + 1
+            small_network().run([x[:1]], threads=2)
+            network.run([np.repeat(x, size, 0)], threads=2)
+
+    threads = [threading.Thread(target=keep_busy) for _ in range(3 if busy else 0)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(20):
+            assert in_child(lambda: network.run([x], threads=2)[0].tobytes() == expected) == 0
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
+
+
+def score(model, crops):
+    features = model.features(list(crops), aligned=True, threads=1)
+    return model.compare(features[[0]], features[[1]], maps=False).score.tobytes()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_models_go_to_workers(method, crops, monkeypatch):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} here")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'tests'}")
+    model = xcos.load()
+    expected = score(model, crops[[0, 3]])
+    assert score(pickle.loads(pickle.dumps(model)), crops[[0, 3]]) == expected
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        assert pool.starmap_async(score, [(model, crops[[0, 3]])] * 4).get(120) == [expected] * 4
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "xcos.load()._network.run(np.zeros((20000, 3, 112, 112), np.float32), threads=2)",
+        "xcos.load()._network.run(np.zeros((20000, 3, 112, 112), np.float32), threads=1)",
+        "h.compare_all(np.ones((9000, 8, 7, 7)), np.ones((90000, 8, 7, 7)), threads=2)",
+        "xcos.load().features(np.zeros((9000, 112, 112, 3), np.uint8), aligned=True)",
+        "xcos.load().features([str(photo)] * 5000)",
+    ],
+)
+def test_ctrl_c_ends_long_calls_within_a_second(work):
+    script = (
+        "import sys, numpy as np, xcos\nfrom memory_calls import head\n"
+        f"photo, h = {str(ROOT / 'examples' / 'obama_portrait_2012.jpg')!r}, head()\n"
+        "xcos.load().features([photo])\nprint('ready', flush=True)\n"
+        f"try:\n    {work}\nexcept KeyboardInterrupt:\n    print('stopped', flush=True)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    process = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(1.5)
+        begin = time.perf_counter()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "stopped\n"
+        assert time.perf_counter() - begin < 1
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
