@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from PIL import Image
 from pygments.lexers import JavascriptLexer
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -23,32 +24,35 @@ class Explanation(SphinxDirective):
     """``{explanation} FIRST SECOND`` (files of examples/): the view, made by the model of this version.
 
     ``:expect:``  same | different: what the text around says; the build fails when the model says otherwise
-    ``:shrink:``  the first photograph is made so many pixels high before it is compared
+    ``:shrink:``  heights in pixels; the first photograph is shrunk to the first of them at which the model says
+                  what is expected
     """
 
     required_arguments = 2
     option_spec: ClassVar[dict[str, Any]] = {
         "expect": lambda text: directives.choice(text, ("same", "different")),
-        "shrink": int,
+        "shrink": directives.positive_int_list,
     }
 
     def run(self) -> list[nodes.Node]:
         first, second = (EXAMPLES / name for name in self.arguments)
         for path in (first, second):
             self.env.note_dependency(str(path))
+        expected = self.options.get("expect", "same") == "same"
         with tempfile.TemporaryDirectory() as folder:
-            if "shrink" in self.options:
-                from PIL import Image
+            for height in self.options.get("shrink", [None]):
+                e = xcos.explain(_shrunk(first, height, Path(folder)) if height else first, second)
+                if e.same is expected:
+                    return [nodes.raw("", explanation_html(e), format="html")]
+        raise self.error(f"the text expects another decision than {e.sentence()}")
 
-                height = self.options["shrink"]
-                with Image.open(first) as image:
-                    small = image.resize((round(image.width * height / image.height), height), Image.Resampling.BOX)
-                first = Path(folder) / f"{first.stem} at {height} pixels.png"
-                small.save(first)
-            e = xcos.explain(first, second)
-        if e.same is not (self.options.get("expect", "same") == "same"):
-            raise self.error(f"the text expects another decision than {e.sentence()}")
-        return [nodes.raw("", explanation_html(e), format="html")]
+
+def _shrunk(path: Path, height: int, folder: Path) -> Path:
+    """The photograph with so many rows of pixels, as a file whose name says so."""
+    target = folder / f"{path.stem} at {height} pixels.png"
+    with Image.open(path) as image:
+        image.resize((round(image.width * height / image.height), height), Image.Resampling.BOX).save(target)
+    return target
 
 
 class Files(SphinxDirective):
