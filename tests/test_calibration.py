@@ -136,6 +136,7 @@ def test_calibrate(pairs, method, tmp_path, photos):
 
     two = [photos["obama_portrait_2012"], photos["biden_blue_room_2010"]]
     v, e = model.verify(*two), model.explain(*two)
+    assert f"{v.probability():.2%}" in v._repr_html_()
     assert v.llr == pytest.approx(float(score(v.score))) and v.to_dict()["llr"] == v.llr
     assert v.probability() == pytest.approx(1 / (1 + math.exp(-v.llr)), abs=1e-9)
     assert v.probability(prior=0.01) < v.probability()

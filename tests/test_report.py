@@ -135,11 +135,16 @@ def test_evaluate_command(listed, tmp_path, capsys):
     assert "--photos" in capsys.readouterr().err
 
 
-def test_calibrate_command(listed, tmp_path, capsys):
+def test_calibrate_command(listed, tmp_path, capsys, photos):
     target = tmp_path / "calibrated.safetensors"
     assert main(["calibrate", str(listed), str(target), "--aligned", "--folds", "3", "--method", "isotonic"]) == 0
     assert "Cllr" in capsys.readouterr().out
     assert xcos.load(target).calibration.scores["xcos"].method == "isotonic"
+    assert main(["info", str(target)]) == 0
+    assert "isotonic on 66 pairs of pairs" in capsys.readouterr().out
+    two = [str(photos["obama_portrait_2012"]), str(photos["obama_congress_2009"])]
+    assert main(["verify", *two, "--model", str(target)]) == 0
+    assert f"{xcos.verify(*two, model=target).probability():.2%}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".zarr"])

@@ -117,6 +117,7 @@ def _info(options: argparse.Namespace) -> int:
         "parameters": _parameters(file),
         "thresholds": dict(file.thresholds or {}),
         "thresholds_from": file.thresholds_from,
+        "calibration": _calibration(file),
         "license": file.license,
         "origin": file.origin,
         "training": file.training,
@@ -144,6 +145,14 @@ def _convert(options: argparse.Namespace) -> int:
     return SAME
 
 
+def _calibration(file: Any) -> dict[str, str]:
+    scores = (file.calibration or {"scores": {}})["scores"]
+    return {
+        metric: f"{score['method']} on {score['pairs']} pairs of {score['data']}, Cllr {score['cllr']:.4f} bits"
+        for metric, score in scores.items()
+    }
+
+
 def _parameters(file: Any) -> int:
     return sum(int(tensor.size) for tensor in file.tensors.values())
 
@@ -160,6 +169,9 @@ def _keywords(options: argparse.Namespace) -> dict[str, Any]:
 
 def _summary(result: Any) -> str:
     lines = [result.sentence(), f"threshold: {result.threshold_from}"]
+    if result.llr is not None:
+        ratio = f"log-likelihood ratio {result.llr:+.2f}"
+        lines.append(f"probability: {result.probability():.2%} at even odds before ({ratio})")
     return "\n".join([*lines, f"plain cosine, for reference: {result.cosine:.4f}  (model {result.model})"])
 
 

@@ -120,6 +120,8 @@ class Verification:
             "plain cosine": f"{self.cosine:.4f}",
             "model": self.model,
         }
+        if self.llr is not None:
+            rows["probability at even odds before"] = f"{self.probability():.2%}"
         cells = "".join(f"<tr><th>{key}</th><td>{escape(value)}</td></tr>" for key, value in rows.items())
         return f"<table>{cells}</table>"
 
