@@ -61,6 +61,12 @@ def yunet_faces(
 def nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], max_iou: float) -> NDArray[np.intp]:
     """Indices of the boxes (K, 4) kept by greedy non-maximum suppression, best score first."""
 
+def mask_blend(
+    images: ArrayLike, fills: ArrayLike, masks: ArrayLike, which: ArrayLike, threads: int = 0
+) -> NDArray[np.float32]:
+    """Images and fills (N, C, H, W), masks (M, H, W) in 0..1, which (M,) image each is for ->
+    (M, C, H, W): mask * image + (1 - mask) * fill. The GIL is free meanwhile."""
+
 class Network:
     """A plan of layers, ready to run. Immutable; any number of threads may run it at once."""
 

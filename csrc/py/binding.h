@@ -30,6 +30,7 @@ PyArrayObject *xpy_floats(PyObject *obj, int rank, const char *what);
 /* Methods and types that the other files contribute to the module. */
 extern PyMethodDef xpy_image_methods[]; /* image.c */
 extern PyMethodDef xpy_face_methods[];  /* face.c */
+extern PyMethodDef xpy_mask_methods[];  /* masks.c */
 int xpy_add_network(PyObject *module);  /* network.c */
 int xpy_add_head(PyObject *module);     /* head.c */
 

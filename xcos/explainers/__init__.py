@@ -1,0 +1,55 @@
+"""Explanations of face verification by many methods, all of one form: ``X(model, ...)(a, b) -> SaliencyPair``.
+
+    import xcos
+    from xcos.explainers import CorrRISE
+
+    pair = CorrRISE(xcos.load())("a.jpg", "b.jpg")
+    pair.first[0]     # (112, 112): + speaks for "the same person", - against
+    pair.plot()
+
+What stands where: native.py the model's own maps, decomposition.py what the last feature map gives without
+training, perturbation.py masks, gradients.py back-propagation (needs ``xcos[train]``), controls.py maps that
+look at no face. docs/explanations.md tells what measuring them taught us; xcos.faithfulness measures them.
+"""
+
+from .base import Explainer, SaliencyPair
+from .controls import CentreMap, RandomMap
+from .decomposition import CellCosine, Decomposition, HeadDecomposition
+from .gradients import FGGB, GradCAM, xSSAB
+from .native import XCos
+from .perturbation import CorrRISE, MinPlus, OcclusionMap
+
+METHODS: dict[str, type[Explainer]] = {
+    explainer.__name__: explainer
+    for explainer in (
+        XCos,
+        HeadDecomposition,
+        CellCosine,
+        OcclusionMap,
+        CorrRISE,
+        MinPlus,
+        GradCAM,
+        xSSAB,
+        FGGB,
+        CentreMap,
+        RandomMap,
+    )
+}
+
+__all__ = [
+    "FGGB",
+    "METHODS",
+    "CellCosine",
+    "CentreMap",
+    "CorrRISE",
+    "Decomposition",
+    "Explainer",
+    "GradCAM",
+    "HeadDecomposition",
+    "MinPlus",
+    "OcclusionMap",
+    "RandomMap",
+    "SaliencyPair",
+    "XCos",
+    "xSSAB",
+]

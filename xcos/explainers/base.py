@@ -1,0 +1,195 @@
+"""What all explainers share: how they are called, and the pair of maps they give."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..features import Floats
+from ..progress import Progress
+from ..results import PICTURES, save
+from .scoring import Scorer, Scores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..model import Model
+
+Crops = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SaliencyPair:
+    """Two maps for each of N pairs of faces: what speaks for "the same person" (+) and what against (-).
+
+    method   name of the explainer
+    target   the score that is explained: "xcos" or "cosine"
+    first    (N, H, W) float32: map of the first face, one value per pixel of its crop; the unit is the method's
+    second   (N, H, W) float32: map of the second face
+    score    (N,) float32 in -1..1: the score of each pair
+    crops    (2, N, H, W, 3) uint8 RGB: the aligned faces
+    passes   forward passes of one pair (a gradient method's backward passes not counted)
+    seconds  wall time of one pair, mean
+
+    ``pair[3]`` and ``pair[2:5]`` hold those pairs alone.
+    """
+
+    method: str
+    target: str
+    first: Floats
+    second: Floats
+    score: Floats
+    crops: Crops
+    passes: int
+    seconds: float
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def __getitem__(self, index: Any) -> SaliencyPair:
+        if isinstance(index, (int, np.integer)):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"pair {index} of {len(self)}")
+            index = [index]
+        return SaliencyPair(
+            self.method, self.target, self.first[index], self.second[index], self.score[index],
+            self.crops[:, index], self.passes, self.seconds,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"SaliencyPair({self.method} of {self.target}, {len(self)} pairs, {self.passes} passes each)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers, strings and lists only (the maps as lists of rows, without the crops)."""
+        arrays = {name: getattr(self, name).tolist() for name in ("first", "second", "score")}
+        return {
+            "method": self.method,
+            "target": self.target,
+            **arrays,
+            "passes": self.passes,
+            "seconds": self.seconds,
+        }
+
+    def plot(self, index: int = 0, ax: Any = None) -> tuple[Figure, Any]:
+        """Draws the two faces of one pair under their maps, blue for and red against; returns (figure, two axes).
+
+        Both maps share one scale, symmetric about zero. `ax`: two axes to draw in. Needs matplotlib.
+        """
+        from . import plots
+
+        return plots.saliency(self[index], ax)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes .png, .pdf, .svg (all pairs drawn), .json (``to_dict()``) or .npz (all arrays), by suffix.
+
+        The file appears whole or not at all. Raises ValueError for another suffix, OSError where the file
+        can't be written, ImportError for a picture without matplotlib.
+        """
+
+        def picture(suffix: str) -> Callable[[IO[bytes]], object]:
+            from . import plots
+
+            return lambda file: file.write(plots.render([self], suffix[1:]))
+
+        def arrays(file: IO[bytes]) -> None:
+            names = ("first", "second", "score", "crops")
+            np.savez_compressed(file, allow_pickle=False, **{name: getattr(self, name) for name in names})
+
+        def text(file: IO[bytes]) -> None:
+            file.write((json.dumps(self.to_dict()) + "\n").encode())
+
+        kind = os.path.splitext(os.fspath(path))[1].lower()
+        pictures = {kind: picture(kind)} if kind in PICTURES else dict.fromkeys(PICTURES, text)
+        save(path, {**pictures, ".json": text, ".npz": arrays})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explainer(ABC):
+    """An explainer with its parameters; ``dataclasses.replace`` makes one with others, say another model.
+
+    model    an ``xcos.Model``, or for the plain cosine alone an ``xcos.Network`` with one (3, 112, 112) input,
+             a header that tells its preprocessing, and an embedding (N, E) among its outputs
+    score    what is explained: "xcos" or "cosine", as far as the method can
+    batch    images in one run of the network
+    threads  threads at most; None: the package's default
+    """
+
+    model: Model | Any = field(kw_only=False)
+    score: Scores = "xcos"
+    batch: int = 32
+    threads: int | None = None
+
+    explains: ClassVar[tuple[str, ...]] = ("xcos", "cosine")
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a score that the method cannot explain, or a batch below 1."""
+        if self.score not in self.explains:
+            expected = " or ".join(map(repr, self.explains))
+            raise ValueError(f"{self.name}: score is {self.score!r}; expected {expected}")
+        if self.batch < 1:
+            raise ValueError(f"{self.name}: batch is {self.batch}; expected 1 or more")
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    @abstractmethod
+    def passes(self) -> int:
+        """Forward passes of the network for one pair."""
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The model as this method needs it."""
+        return Scorer(self.model, self.score, self.batch, self.threads)
+
+    def __call__(
+        self, a: Any, b: Any, *, face: Any = None, aligned: bool = False, bgr: bool = False, progress: Progress = None
+    ) -> SaliencyPair:
+        """Explains a[i] against b[i]; single images are stacks of one. Keywords and errors: see ``xcos.Model``.
+
+        Raises ValueError where the two stacks differ in length.
+        """
+        crops = [self.scorer.crops(images, face=face, aligned=aligned, bgr=bgr) for images in (a, b)]
+        if len(crops[0]) != len(crops[1]):
+            raise ValueError(f"{self.name}: expected two stacks of one length, got {len(crops[0])} and {len(crops[1])}")
+        start = time.perf_counter()
+        first, second, score = self._explain(crops[0], crops[1], progress)
+        seconds = (time.perf_counter() - start) / max(len(score), 1)
+        return SaliencyPair(
+            self.name,
+            self.score,
+            np.ascontiguousarray(first, np.float32),
+            np.ascontiguousarray(second, np.float32),
+            score,
+            np.stack(crops),
+            self.passes,
+            seconds,
+        )
+
+    @abstractmethod
+    def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:
+        """Maps of the first and second crops, (N, H, W) each, and the scores (N,)."""
+
+
+def enlarge(maps: NDArray[Any], side: int) -> Floats:
+    """(N, h, w) -> (N, side, side) float32, bilinear between the centres of the cells, flat beyond the outer ones."""
+    rows, columns = (_weights(size, side) for size in maps.shape[1:])
+    enlarged: Floats = np.asarray(rows @ maps @ columns.T, np.float32)
+    return enlarged
+
+
+def _weights(cells: int, side: int) -> Floats:
+    """(side, cells): how much each cell counts for each pixel."""
+    place = np.clip((np.arange(side) + 0.5) * cells / side - 0.5, 0, cells - 1)
+    weights: Floats = np.clip(1 - np.abs(place[:, None] - np.arange(cells)), 0, None).astype(np.float32)
+    return weights

@@ -1,0 +1,51 @@
+"""Maps that look at no face. A measure by which they do well is no measure of explanations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..features import Floats
+from ..model import SIDE
+from ..progress import Progress
+from .base import Crops, Explainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Control(Explainer):
+    @property
+    def passes(self) -> int:
+        """Two: those of the score itself, which any explanation goes with."""
+        return 2
+
+    def _scores(self, first: Crops, second: Crops) -> Floats:
+        scorer = self.scorer
+        return scorer.compare(*(scorer.features(scorer.inputs(crops)) for crops in (first, second)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomMap(_Control):
+    """Noise: each pixel uniform in -1..1. What no explanation may fall below. Cost: nothing."""
+
+    seed: int = 0
+
+    def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:
+        noise = np.random.default_rng(self.seed).uniform(-1, 1, (2, len(first), SIDE, SIDE)).astype(np.float32)
+        return noise[0], noise[1], self._scores(first, second)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentreMap(_Control):
+    """The same bell in the middle of every face, `sigma` pixels wide (default: a quarter of the crop).
+
+    Faces lie in the middle of aligned crops, so this blind guess already does well by measures that only ask
+    whether the masked pixels mattered. Cost: nothing.
+    """
+
+    sigma: float = SIDE / 4
+
+    def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:
+        line = np.exp(-0.5 * ((np.arange(SIDE) - (SIDE - 1) / 2) / self.sigma) ** 2)
+        bells = np.broadcast_to(np.outer(line, line).astype(np.float32), (len(first), SIDE, SIDE))
+        return bells, bells, self._scores(first, second)

@@ -1,0 +1,183 @@
+"""Methods that propagate the cosine back, through the PyTorch twin of the model file (``pip install xcos[train]``).
+
+The twin's cosines are compared with the C engine's at each call: both run the same file.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..features import Floats
+from ..model import SIDE
+from ..progress import Progress, batches
+from .base import Crops, Explainer, enlarge
+from .decomposition import last_map
+from .scoring import Scores, part
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+AGREE = 1e-3  # largest difference of a cosine between twin and engine; both are float32, 1e-5 is usual
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Gradient(Explainer):
+    """Raises ImportError without torch, RuntimeError where the twin disagrees with the engine."""
+
+    score: Scores = "cosine"
+    explains: ClassVar[tuple[str, ...]] = ("cosine",)
+
+    @property
+    def passes(self) -> int:
+        return 2
+
+    @property
+    def _values(self) -> list[str]:
+        """Which values of the plan the method looks at, the embedding last."""
+        return [self.scorer.output]
+
+    @cached_property
+    def _twin(self) -> Any:
+        if find_spec("torch") is None:
+            raise ImportError(f"{self.name} needs PyTorch: pip install xcos[train]")
+        from ..train.twin import twin
+
+        net = twin(part(self.scorer.file, self._values))
+        for parameter in net.parameters():
+            parameter.requires_grad_(False)
+        return net
+
+    def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:
+        scorer = self.scorer
+        inputs = [scorer.inputs(crops) for crops in (first, second)]
+        score = scorer.compare(*(scorer.features(x) for x in inputs))
+        maps = np.empty((2, len(first), SIDE, SIDE), np.float32)
+        for some in batches(range(len(first)), self.batch, progress, self.name):
+            place = slice(some[0], some[-1] + 1)
+            maps[:, place] = self._maps(inputs[0][place], inputs[1][place], score[place])
+        return maps[0], maps[1], score
+
+    def _maps(self, a: Floats, b: Floats, score: Floats) -> NDArray[np.floating]:
+        """Maps (2, N, H, W) of normalised inputs a and b (N, 3, H, W)."""
+        import torch
+
+        x = [torch.from_numpy(one).requires_grad_() for one in (a, b)]
+        values = [self._twin(one) for one in x]
+        units = [torch.nn.functional.normalize(v[self.scorer.output].flatten(1)) for v in values]
+        difference = float(((units[0] * units[1]).sum(1).detach() - torch.from_numpy(score)).abs().max())
+        if difference > AGREE:
+            raise RuntimeError(f"{self.name}: the PyTorch twin's cosines differ from the engine's by {difference:.2g}")
+        one = self._one
+        sides = [one(x[0], values[0], units[0], units[1].detach()), one(x[1], values[1], units[1], units[0].detach())]
+        return np.stack([np.asarray(side) for side in sides])
+
+    @abstractmethod
+    def _one(self, x: Tensor, values: dict[str, Tensor], unit: Tensor, other: Tensor) -> NDArray[np.floating]:
+        """Maps (N, H, W) of inputs `x`, whose run gave `values` and unit embeddings; `other`: those they face."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradCAM(_Gradient):
+    """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2) of the cosine, at the last feature map:
+    the baseline that the xCos paper compares itself with.
+
+        w_k = mean over cells of d cos / d V_k      map = sum_k w_k V_k, enlarged from 7 x 7
+
+    `relu` keeps the positive part alone, as in the paper; without it (default) what speaks against stays negative.
+    Cost: 2 forward and 2 short backward passes a pair. Raises ValueError where the network is not linear after
+    some map (N, C, h, w).
+    """
+
+    relu: bool = False
+
+    @cached_property
+    def _values(self) -> list[str]:
+        return [last_map(self.scorer.file, self.scorer.output), self.scorer.output]
+
+    def _one(self, x: Tensor, values: dict[str, Tensor], unit: Tensor, other: Tensor) -> NDArray[np.floating]:
+        import torch
+
+        source = values[self._values[0]]
+        (gradient,) = torch.autograd.grad((unit * other).sum(), source)
+        cells = (gradient.mean((2, 3), keepdim=True) * source).sum(1).detach()
+        return enlarge((cells.clamp(min=0) if self.relu else cells).numpy(), SIDE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments(_Gradient):
+    """threshold : of the cosine, from which arguments count as for or against; None: the model file's, else 0."""
+
+    threshold: float | None = None
+
+    @property
+    def _limit(self) -> float:
+        given = self.threshold
+        return float(self.scorer.file.thresholds.get("cosine", 0.0) if given is None else given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class xSSAB(_Arguments):
+    """xSSAB (Huber et al., "Efficient Explainable Face Verification based on Similarity Score Argument
+    Backpropagation", WACV 2024, arXiv 2304.13409, section 3).
+
+    With unit embeddings e, f of d numbers and threshold t, the argument e_i f_i supports a match where it is at
+    least t / d, else opposes it. The sums of the supporting and of the opposing arguments are propagated back to
+    the picture (f fixed), and
+
+        map = mean over colours of |gradient of the supporting| - mean over colours of |gradient of the opposing|
+
+    Cost: 2 forward and 4 backward passes a pair.
+    """
+
+    def _one(self, x: Tensor, values: dict[str, Tensor], unit: Tensor, other: Tensor) -> NDArray[np.floating]:
+        import torch
+
+        arguments = unit * other
+        support = (arguments >= self._limit / unit.shape[1]).to(unit.dtype)
+        strengths = [
+            torch.autograd.grad((arguments * part).sum(), x, retain_graph=True)[0].abs().mean(1)
+            for part in (support, 1 - support)
+        ]
+        return (strengths[0] - strengths[1]).numpy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FGGB(_Arguments):
+    """FGGB (Lu et al., "Explainable Face Verification via Feature-Guided Gradient Backpropagation", FG 2024,
+    arXiv 2403.04549, section III).
+
+    Each of the N numbers of the embedding F is propagated back alone, its gradient normalised, and the maps are
+    added by how far the number's share of the cosine is above an even share of the threshold t:
+
+        G_k = d F_k / d picture      w_k = F_k F'_k / (|F| |F'|)      map = sum_k G~_k (w_k - t / N)
+
+    The paper leaves the normalisation open: here G~_k is the mean over colours of |G_k|, divided by its sum over
+    the pixels, so that each number spreads the same weight over the picture.
+
+    Cost: 2 forward and 2 N backward passes a pair (1,024): `chunk` of them run as one batch of copies of the image.
+    """
+
+    chunk: int = 32
+
+    def _one(self, x: Tensor, values: dict[str, Tensor], unit: Tensor, other: Tensor) -> NDArray[np.floating]:
+        import torch
+
+        weights = (unit * other).detach() - self._limit / unit.shape[1]
+        maps = torch.zeros((len(x), *x.shape[2:]))
+        for i in range(len(x)):
+            for start in range(0, unit.shape[1], self.chunk):
+                k = torch.arange(start, min(start + self.chunk, unit.shape[1]))
+                copies = x[i : i + 1].detach().repeat(len(k), 1, 1, 1).requires_grad_()
+                numbers = self._twin(copies)[self.scorer.output].flatten(1)
+                (gradient,) = torch.autograd.grad(numbers.gather(1, k[:, None]).sum(), copies)
+                strength = gradient.abs().mean(1)
+                strength /= strength.sum((1, 2), keepdim=True).clamp(min=1e-12)
+                maps[i] += torch.tensordot(weights[i, k], strength, 1)
+        return maps.numpy()

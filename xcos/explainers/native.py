@@ -1,0 +1,54 @@
+"""What the xCos head says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..features import Floats
+from ..model import SIDE, Model
+from ..progress import Progress
+from .base import Crops, Explainer, enlarge
+
+MAPS = ("contribution", "cosine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class XCos(Explainer):
+    """The maps of xCos (Lin et al., arXiv 2003.05383, section 3), enlarged from 7 x 7 to the crop.
+
+    map : "contribution", attention x patch cosine, whose 49 values sum to the score; or "cosine", the patch
+        cosines alone. Both faces have the same map, since the cells of one are compared with those of the
+        other at the same place.
+
+    Zero lies where a cell adds nothing to the score, not at the threshold. Cost: 2 forward passes a pair, and
+    the head. Raises ValueError for another map or a model without an xCos head.
+    """
+
+    map: str = "contribution"
+    explains: ClassVar[tuple[str, ...]] = ("xcos",)
+
+    def __post_init__(self) -> None:
+        Explainer.__post_init__(self)
+        if self.map not in MAPS:
+            raise ValueError(f"XCos: map is {self.map!r}; expected one of {', '.join(MAPS)}")
+        if not isinstance(self.model, Model):
+            raise ValueError("XCos: expected an xcos.Model, which has an xCos head")
+
+    @property
+    def name(self) -> str:
+        return "XCos" if self.map == "contribution" else f"XCos {self.map}"
+
+    @property
+    def passes(self) -> int:
+        return 2
+
+    def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:
+        scorer = self.scorer
+        a, b = (scorer.features(scorer.inputs(crops)) for crops in (first, second))
+        score, cosine, attention = self.model._head.compare(a, b, threads=self.threads or 0)
+        assert cosine is not None and attention is not None
+        maps = enlarge(cosine if self.map == "cosine" else attention * cosine, SIDE)
+        return maps, np.copy(maps), score

@@ -1,0 +1,84 @@
+"""Pictures of saliency maps, by matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+try:
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+except ImportError:
+    raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
+
+if TYPE_CHECKING:
+    from .base import SaliencyPair
+
+_COLOURS = colormaps["RdBu"]  # red against, blue for, as in the figures of explanations
+_SIZE = 1.5  # inches of one face
+
+
+def saliency(pair: SaliencyPair, ax: Any = None) -> tuple[Figure, Any]:
+    """Draws the first pair of `pair` in two axes (new ones without `ax`). Returns (figure, axes)."""
+    if ax is None:
+        from matplotlib import pyplot
+
+        _, ax = pyplot.subplots(1, 2, figsize=(4 * _SIZE, 2.2 * _SIZE), layout="constrained")
+    axes = np.asarray(ax, object).ravel()
+    if len(axes) != 2:
+        raise ValueError(f"ax: expected two axes, got {len(axes)}")
+    for axis, side in zip(axes, (0, 1), strict=True):
+        _face(axis, pair, 0, side)
+    axes[0].set_title(f"{pair.method}, {pair.target} {pair.score[0]:.3f}", fontsize=9, loc="left")
+    return axes[0].get_figure(root=True), axes
+
+
+def gallery(pairs: Sequence[SaliencyPair], titles: Sequence[str] = ()) -> Figure:
+    """All pairs with the maps of all methods: a row per face, a column per method, the crops first.
+
+    `pairs` hold the same faces, one SaliencyPair for each method; `titles`: one for each pair of faces. Touches
+    no pyplot state. Raises ValueError where the methods differ in their number of pairs.
+    """
+    counts = {len(pair) for pair in pairs}
+    if len(counts) != 1:
+        raise ValueError(f"gallery: expected the same pairs for each method, got {sorted(counts)}")
+    rows, columns = 2 * counts.pop(), 1 + len(pairs)
+    figure = Figure(figsize=(_SIZE * columns, _SIZE * rows + 0.4), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for row in range(rows):
+        i, side = divmod(row, 2)
+        grid[row][0].imshow(pairs[0].crops[side, i])
+        _bare(grid[row][0])
+        for axis, pair in zip(grid[row][1:], pairs, strict=True):
+            _face(axis, pair, i, side)
+            if row == 0:
+                axis.set_title(pair.method, fontsize=8)
+        if side == 0 and i < len(titles):
+            grid[row][0].set_title(titles[i], fontsize=8)
+    return figure
+
+
+def render(pairs: Sequence[SaliencyPair], kind: str, titles: Sequence[str] = ()) -> bytes:
+    """The picture of :func:`gallery` as a file of `kind` (png, pdf, svg)."""
+    buffer = io.BytesIO()
+    gallery(pairs, titles).savefig(buffer, format=kind, dpi=90)
+    return buffer.getvalue()
+
+
+def _face(axis: Any, pair: SaliencyPair, i: int, side: int) -> None:
+    """One face in grey under its map. Both maps of a pair share a scale: 99 % of their values lie within it."""
+    limit = float(np.quantile(np.abs([pair.first[i], pair.second[i]]), 0.99)) or 1.0
+    values = (pair.first, pair.second)[side][i]
+    axis.imshow(pair.crops[side, i].mean(-1), cmap="gray", vmin=0, vmax=255)
+    axis.imshow(values, cmap=_COLOURS, vmin=-limit, vmax=limit, alpha=0.6)
+    _bare(axis)
+
+
+def _bare(axis: Any) -> None:
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_visible(False)

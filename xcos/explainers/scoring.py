@@ -1,0 +1,148 @@
+"""A model as explanations need it: normalised inputs, features for one score, pictures seen through masks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from ..faces import crop
+from ..features import Floats, plain_cosine
+from ..model import SIDE, Model, as_list
+from ..model_file import ModelFile
+from ..network import Network
+
+if TYPE_CHECKING:
+    Scores = Literal["xcos", "cosine"]
+else:
+    Scores = str
+
+FILLS = ("black", "mean", "blur")
+BLUR = 10.0  # pixels: standard deviation of the blur that hides, as in Fong and Vedaldi, arXiv 1704.03296, section 4
+
+
+class Scorer:
+    """One score of a model over crops and masks; only the layers that this score needs are run."""
+
+    def __init__(self, model: Model | Network, score: Scores, batch: int = 32, threads: int | None = None) -> None:
+        """Raises ValueError for a model without this score, or without what tells how pictures become inputs."""
+        self.model, self.score, self.batch, self.threads = model, score, batch, threads
+        self.file: ModelFile = model.file
+        shapes = [tuple(value["shape"]) for value in self.file.inputs]
+        if self.file.preprocess is None or shapes != [(3, SIDE, SIDE)]:
+            raise ValueError(
+                f"{self.file.name}: expected a header with 'preprocess' and one input (3, 112, 112), "
+                f"got inputs {shapes} and preprocess {self.file.preprocess}"
+            )
+        if score == "xcos" and not isinstance(model, Model):
+            raise ValueError(f"{self.file.name}: a network without an xCos head has the score 'cosine' alone")
+
+    @cached_property
+    def output(self) -> str:
+        """Name of the value that the score is made of."""
+        head = self.file.head
+        if head and (self.score == "xcos" or not head.get("embedding")):
+            return str(head["grid"])
+        return str(head["embedding"]) if head else embedding_name(self.file)
+
+    @cached_property
+    def network(self) -> Network:
+        return Network(part(self.file, [self.output]))
+
+    def crops(self, images: Any, *, face: Any = None, aligned: bool = False, bgr: bool = False) -> NDArray[np.uint8]:
+        """Aligned faces, (N, 112, 112, 3) uint8 RGB."""
+        if isinstance(self.model, Model):
+            return self.model.crops(images, face=face, aligned=aligned, bgr=bgr, threads=self.threads)
+        listed, _ = as_list(images)
+        chosen = face if isinstance(face, (list, tuple)) else [face] * len(listed)
+        return np.stack([
+            crop(one, face=which, aligned=aligned, bgr=bgr) for one, which in zip(listed, chosen, strict=True)
+        ])  # fmt: skip
+
+    def inputs(self, crops: NDArray[np.uint8]) -> Floats:
+        """(N, 112, 112, 3) uint8 RGB -> (N, 3, 112, 112) float32 as the network wants it."""
+        pre = self.file.preprocess
+        assert pre is not None  # checked by __init__
+        return _core.normalize(crops, pre["mean"], pre["scale"], pre["color"] == "BGR")
+
+    def fills(self, crops: NDArray[np.uint8], kind: str) -> Floats:
+        """What stands behind a mask, as the network wants it: black, each picture's mean colour, or its blur.
+
+        Raises ValueError for a kind not in FILLS.
+        """
+        if kind == "black":
+            return self.inputs(np.zeros_like(crops))
+        if kind == "mean":
+            return self.inputs(np.broadcast_to(crops.mean((1, 2), keepdims=True).round().astype(np.uint8), crops.shape))
+        if kind == "blur":
+            weights = _gaussian(crops.shape[1], BLUR)
+            x = self.inputs(crops)
+            return np.asarray(weights @ x @ weights.T, np.float32)
+        raise ValueError(f"fill is {kind!r}; expected one of {', '.join(FILLS)}")
+
+    def features(self, x: Floats) -> Floats:
+        """Normalised inputs (N, 3, 112, 112) -> what the score is made of: grids (N, D, h, w) or embeddings (N, E)."""
+        parts = [self._run(x[i : i + self.batch]) for i in range(0, len(x), self.batch)]
+        return np.concatenate(parts or [self._run(x)])
+
+    def masked(self, images: Floats, fills: Floats, masks: NDArray[Any], which: NDArray[np.integer[Any]]) -> Floats:
+        """Features of images[which[k]] seen through masks[k] (M, 112, 112), with fills[which[k]] where a mask is 0."""
+        parts = []
+        for i in range(0, len(masks), self.batch):
+            some = slice(i, i + self.batch)
+            x = _core.mask_blend(images, fills, masks[some], which[some], self.threads or 0)
+            parts.append(self._run(x))
+        return np.concatenate(parts)
+
+    def compare(self, first: Floats, second: Floats) -> Floats:
+        """Scores (N,) of features first[i] and second[i]; a stack of one stands for all."""
+        n = max(len(first), len(second))
+        first, second = (np.repeat(f, n, axis=0) if len(f) == 1 else f for f in (first, second))
+        if self.score == "xcos":
+            assert isinstance(self.model, Model)
+            return self.model._head.compare(first, second, maps=False, threads=self.threads or 0)[0]
+        return plain_cosine(first.reshape(n, -1), second.reshape(n, -1))
+
+    def _run(self, x: Floats) -> Floats:
+        return self.network.run(x, threads=self.threads)[self.output]
+
+
+def part(file: ModelFile, outputs: list[str], source: str | None = None, shape: tuple[int, ...] = ()) -> ModelFile:
+    """The part of a plan that `outputs` need, from the file's input or from the value `source` of `shape` on."""
+    needed, layers = set(outputs), []
+    for layer in reversed(file.layers):
+        if layer["output"] in needed and layer["output"] != source:
+            layers.append(layer)
+            needed.update(layer["inputs"])
+    inputs = file.inputs if source is None else [{"name": source, "shape": list(shape)}]
+    return replace(
+        file, inputs=inputs, layers=layers[::-1], outputs=outputs, head=None, preprocess=None, kind="recognizer"
+    )
+
+
+def embedding_name(file: ModelFile) -> str:
+    """The output that is one vector per face: the one the head names, else the only one of rank 2.
+
+    Raises ValueError where there is no such output, or several.
+    """
+    if file.head and file.head.get("embedding"):
+        return str(file.head["embedding"])
+    shapes = Network(file).outputs
+    flat = [name for name, shape in shapes.items() if shape is not None and len(shape) == 2]
+    if len(flat) != 1:
+        raise ValueError(f"{file.name}: expected one output (N, E) as the embedding, got {shapes}")
+    return flat[0]
+
+
+def _gaussian(side: int, sigma: float) -> Floats:
+    """(side, side): row i holds the weights of a blurred line's pixel i; the border repeats the outermost pixel."""
+    reach = np.arange(-int(4 * sigma), int(4 * sigma) + 1)
+    kernel = np.exp(-0.5 * (reach / sigma) ** 2)
+    weights = np.zeros((side, side))
+    places = np.clip(np.arange(side)[:, None] + reach, 0, side - 1)
+    np.add.at(weights, (np.arange(side)[:, None], places), kernel / kernel.sum())
+    return weights.astype(np.float32)
