@@ -1,4 +1,4 @@
-"""The command line: ``verify | explain | detect | info | convert`` here, the rest in cli_data, cli_serve, cli_plug."""
+"""The command line: ``verify | explain | detect | info | convert`` here, the rest in the modules cli_*."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from . import cli_data, cli_plug, cli_serve
+from . import cli_data, cli_explainers, cli_plug, cli_serve
 
 SAME, DIFFERENT, FAILED = 0, 1, 2
 
@@ -25,6 +25,7 @@ examples:
   xcos serve                                    the same in a browser, on this machine alone
   xcos evaluate lfw.bin --html report.html      benchmarks: accuracy, curves, the worst mistakes
   xcos plug model.onnx --data people/ -o mine.safetensors    an xCos head for a network of one's own
+  xcos compare-explanations lfw.bin -n 100      methods of explanation measured against each other
 
 exit code: 0 same person (or done), 1 different people (or no face detected), 2 error
 """
@@ -269,4 +270,5 @@ def _parser() -> argparse.ArgumentParser:
     cli_data.register(command, _threads, _print)
     cli_serve.register(command, _print)
     cli_plug.register(command, _threads, _print, pixels)
+    cli_explainers.register(command, _threads, _print)
     return parser

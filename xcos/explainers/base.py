@@ -37,7 +37,7 @@ class SaliencyPair:
     second   (N, H, W) float32: map of the second face
     score    (N,) float32 in -1..1: the score of each pair
     crops    (2, N, H, W, 3) uint8 RGB: the aligned faces
-    passes   forward passes of one pair (a gradient method's backward passes not counted)
+    passes   runs of the network for one pair, forward or backward
     seconds  wall time of one pair, mean
 
     ``pair[3]`` and ``pair[2:5]`` hold those pairs alone.
@@ -145,7 +145,7 @@ class Explainer(ABC):
     @property
     @abstractmethod
     def passes(self) -> int:
-        """Forward passes of the network for one pair."""
+        """Runs of the network for one pair, forward or backward."""
 
     @cached_property
     def scorer(self) -> Scorer:

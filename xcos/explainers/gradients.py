@@ -6,6 +6,8 @@ The twin's cosines are compared with the C engine's at each call: both run the s
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -27,6 +29,20 @@ if TYPE_CHECKING:
 AGREE = 1e-3  # largest difference of a cosine between twin and engine; both are float32, 1e-5 is usual
 
 
+@contextmanager
+def _torch_threads(threads: int | None) -> Iterator[None]:
+    """PyTorch with so many threads for a while; None leaves it as it is."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Gradient(Explainer):
     """Raises ImportError without torch, RuntimeError where the twin disagrees with the engine."""
@@ -36,7 +52,8 @@ class _Gradient(Explainer):
 
     @property
     def passes(self) -> int:
-        return 2
+        """2 forward, 2 backward."""
+        return 4
 
     @property
     def _values(self) -> list[str]:
@@ -45,8 +62,6 @@ class _Gradient(Explainer):
 
     @cached_property
     def _twin(self) -> Any:
-        if find_spec("torch") is None:
-            raise ImportError(f"{self.name} needs PyTorch: pip install xcos[train]")
         from ..train.twin import twin
 
         net = twin(part(self.scorer.file, self._values))
@@ -56,12 +71,15 @@ class _Gradient(Explainer):
 
     def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:
         scorer = self.scorer
+        if find_spec("torch") is None:
+            raise ImportError(f"{self.name} needs PyTorch: pip install xcos[train]")
         inputs = [scorer.inputs(crops) for crops in (first, second)]
         score = scorer.compare(*(scorer.features(x) for x in inputs))
         maps = np.empty((2, len(first), SIDE, SIDE), np.float32)
-        for some in batches(range(len(first)), self.batch, progress, self.name):
-            place = slice(some[0], some[-1] + 1)
-            maps[:, place] = self._maps(inputs[0][place], inputs[1][place], score[place])
+        with _torch_threads(self.threads):
+            for some in batches(range(len(first)), self.batch, progress, self.name):
+                place = slice(some[0], some[-1] + 1)
+                maps[:, place] = self._maps(inputs[0][place], inputs[1][place], score[place])
         return maps[0], maps[1], score
 
     def _maps(self, a: Floats, b: Floats, score: Floats) -> NDArray[np.floating]:
@@ -69,7 +87,8 @@ class _Gradient(Explainer):
         import torch
 
         x = [torch.from_numpy(one).requires_grad_() for one in (a, b)]
-        values = [self._twin(one) for one in x]
+        net = self._twin
+        values = [net(one) for one in x]
         units = [torch.nn.functional.normalize(v[self.scorer.output].flatten(1)) for v in values]
         difference = float(((units[0] * units[1]).sum(1).detach() - torch.from_numpy(score)).abs().max())
         if difference > AGREE:
@@ -136,6 +155,10 @@ class xSSAB(_Arguments):
     Cost: 2 forward and 4 backward passes a pair.
     """
 
+    @property
+    def passes(self) -> int:
+        return 6
+
     def _one(self, x: Tensor, values: dict[str, Tensor], unit: Tensor, other: Tensor) -> NDArray[np.floating]:
         import torch
 
@@ -161,10 +184,17 @@ class FGGB(_Arguments):
     The paper leaves the normalisation open: here G~_k is the mean over colours of |G_k|, divided by its sum over
     the pixels, so that each number spreads the same weight over the picture.
 
-    Cost: 2 forward and 2 N backward passes a pair (1,024): `chunk` of them run as one batch of copies of the image.
+    Cost: 2 forward and 2 N backward passes a pair (1,024 for 512 numbers): `chunk` copies of the image run forward
+    once, and backward with another number each until all are done.
     """
 
     chunk: int = 32
+
+    @property
+    def passes(self) -> int:
+        shape = self.scorer.network.outputs[self.scorer.output]
+        assert shape is not None
+        return 2 + 2 * int(np.prod([size or 1 for size in shape[1:]]))
 
     def _one(self, x: Tensor, values: dict[str, Tensor], unit: Tensor, other: Tensor) -> NDArray[np.floating]:
         import torch
@@ -172,12 +202,12 @@ class FGGB(_Arguments):
         weights = (unit * other).detach() - self._limit / unit.shape[1]
         maps = torch.zeros((len(x), *x.shape[2:]))
         for i in range(len(x)):
+            copies = x[i : i + 1].detach().repeat(self.chunk, 1, 1, 1).requires_grad_()
+            numbers = self._twin(copies)[self.scorer.output].flatten(1)
             for start in range(0, unit.shape[1], self.chunk):
                 k = torch.arange(start, min(start + self.chunk, unit.shape[1]))
-                copies = x[i : i + 1].detach().repeat(len(k), 1, 1, 1).requires_grad_()
-                numbers = self._twin(copies)[self.scorer.output].flatten(1)
-                (gradient,) = torch.autograd.grad(numbers.gather(1, k[:, None]).sum(), copies)
-                strength = gradient.abs().mean(1)
+                chosen = numbers[: len(k)].gather(1, k[:, None]).sum()
+                strength = torch.autograd.grad(chosen, copies, retain_graph=True)[0][: len(k)].abs().mean(1)
                 strength /= strength.sum((1, 2), keepdim=True).clamp(min=1e-12)
                 maps[i] += torch.tensordot(weights[i, k], strength, 1)
         return maps.numpy()

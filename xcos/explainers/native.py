@@ -39,7 +39,7 @@ class XCos(Explainer):
 
     @property
     def name(self) -> str:
-        return "XCos" if self.map == "contribution" else f"XCos {self.map}"
+        return "XCos" if self.map == "contribution" else f"XCos:map={self.map}"
 
     @property
     def passes(self) -> int:

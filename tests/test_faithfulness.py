@@ -1,0 +1,275 @@
+"""Measures of explanations against slow twins, SciPy and scikit-learn."""
+
+import json
+import pickle
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+
+import xcos
+from xcos import datasets, explainers, faithfulness
+from xcos.cli import main
+from xcos.explainers import CellCosine, CentreMap, RandomMap, XCos
+from xcos.explainers.controls import _Control
+from xcos.faithfulness.imputation import NOISE, impute
+from xcos.faithfulness.measure import area
+from xcos.faithfulness.pairs import equal_error_threshold, ranks
+
+
+@pytest.fixture(scope="module")
+def model():
+    return xcos.load()
+
+
+@pytest.fixture(scope="module")
+def pairs(model, photos):
+    """Four pairs of the shipped photographs, genuine and impostor by turns."""
+    names = ("obama_portrait_2012", "obama_congress_2009", "obama_blue_room_2010", "biden_blue_room_2010")
+    crops = model.crops([photos[name] for name in names])
+    return faithfulness.LabelledCrops(
+        crops[[0, 0, 1, 1]], crops[[1, 3, 2, 3]], np.array([True, False, True, False]), "photographs"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fixed(_Control):
+    """Gives the maps it was made with, in their order."""
+
+    maps: object = None
+
+    def __hash__(self):
+        return id(self)
+
+    def _explain(self, first, second, progress):
+        return self.maps, self.maps, self._scores(first, second)
+
+
+def scores_of(model, first, second):
+    seen = model.features(np.concatenate([first, second]), aligned=True)
+    return model.compare(seen[: len(first)], seen[len(first) :], maps=False).score
+
+
+# ------------------------------------------------------------------------------------------------ parts
+
+
+def test_threshold_of_equal_error():
+    rng = np.random.default_rng(0)
+    same = rng.random(200) < 0.5
+    scores = rng.normal(same * 1.5).round(2)
+    got = equal_error_threshold(scores, same)
+
+    def gap(t):
+        return abs((scores[~same] > t).mean() - (scores[same] <= t).mean())
+
+    assert got in scores
+    assert gap(got) == pytest.approx(min(gap(t) for t in scores))
+    with pytest.raises(ValueError, match="one class alone"):
+        equal_error_threshold(scores, np.ones(200, bool))
+
+
+def test_interval_is_the_bootstraps():
+    values = np.random.default_rng(1).normal(3, 1, 80)
+    got = faithfulness.bootstrap("x", values)
+    want = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=5000, rng=0).confidence_interval
+    assert (got.value, got.low, got.high) == pytest.approx((values.mean(), want.low, want.high), abs=0.03)
+    assert len(faithfulness.bootstrap("x", [1.0, np.nan, 3.0]).per_pair) == 2
+    with pytest.raises(ValueError, match="no pair has a value"):
+        faithfulness.bootstrap("x", [np.nan])
+
+
+def test_area_is_numpys():
+    x, y = np.array([0.0, 1, 4, 5]), np.random.default_rng(0).random((3, 4))
+    np.testing.assert_allclose(area(x, y), np.trapezoid(y, x) / 5)
+
+
+def test_ranks_are_scipys():
+    maps = np.random.default_rng(0).integers(0, 9, (3, 5, 7))
+    want = [stats.rankdata(m, method="ordinal").reshape(m.shape) - 1 for m in maps]
+    np.testing.assert_array_equal(ranks(maps), want)
+
+
+def test_imputation_solves_for_the_hidden_pixels():
+    rng = np.random.default_rng(0)
+    crop, seen = rng.integers(60, 200, (9, 8, 3)).astype(np.uint8), rng.random((9, 8)) < 0.4
+    system, right = np.eye(72), crop.reshape(72, 3).astype(float)
+    for p in np.flatnonzero(~seen):
+        y, x = divmod(p, 8)
+        weights = {}
+        for dy in (-1, 0, 1):
+            for dx in (-1, 0, 1):
+                if (dy or dx) and 0 <= y + dy < 9 and 0 <= x + dx < 8:
+                    weights[(y + dy) * 8 + x + dx] = 1 / 12 if dy and dx else 1 / 6
+        right[p] = 0
+        for q, weight in weights.items():
+            system[p, q] = -weight / sum(weights.values())
+    want = np.linalg.solve(system, right).reshape(crop.shape)
+    got = impute(crop, seen, seed=1)
+    np.testing.assert_array_equal(got[seen], crop[seen])
+    noise = got.astype(float)[~seen] - want[~seen]
+    assert 0.6 * NOISE < noise.std() < 1.4 * NOISE and np.abs(noise).max() < 5 * NOISE
+    assert np.abs(impute(crop, np.zeros((9, 8), bool)).mean((0, 1)) - crop.mean((0, 1))).max() < 2
+    np.testing.assert_array_equal(impute(crop, np.ones((9, 8), bool)), crop)
+
+
+# ------------------------------------------------------------------------------------------------ measures
+
+
+@pytest.mark.parametrize("fill", ["black", "mean"])
+def test_deletion_and_insertion_step_by_step(model, pairs, fill):
+    maps = np.random.default_rng(2).normal(size=(4, 112, 112)).astype(np.float32).cumsum(1)
+    explainer = Fixed(model, maps=maps)
+    clean = scores_of(model, pairs.first, pairs.second)
+    threshold = equal_error_threshold(clean, pairs.same)
+    for measure, keep in ((faithfulness.deletion, False), (faithfulness.insertion, True)):
+        got = measure(model, explainer, pairs, fill=fill)
+        accuracy = []
+        for percent in range(0, 101, 10):
+            changed = pairs.first.copy()
+            for crop, one in zip(changed, maps, strict=True):
+                order = np.argsort(one.ravel(), kind="stable")
+                highest = order[len(order) - round(percent / 100 * len(order)) :]
+                hidden = np.setdiff1d(order, highest) if keep else highest
+                colour = 0 if fill == "black" else crop.mean((0, 1)).round()
+                crop.reshape(-1, 3)[hidden] = colour
+            accuracy.append(((scores_of(model, changed, pairs.second) > threshold) == pairs.same).mean())
+        np.testing.assert_allclose(got.curves["accuracy"], accuracy)
+        assert got.value == pytest.approx(100 * np.trapezoid(accuracy) / 10)
+        assert got.low <= got.value <= got.high
+
+
+def test_deletion_with_imputed_pixels(model, pairs):
+    got = faithfulness.deletion(model, XCos(model), pairs, fill="road")
+    assert got.curves["accuracy"][0] == 1 and len(got.per_pair) == 4
+
+
+def test_patches_are_where_they_are_said_to_be(pairs):
+    changed, where = faithfulness.patched(pairs)
+    assert where.shape == (4, 112, 112) and (where.sum((1, 2)) > 27 * 16 * 16 / 4).all()
+    np.testing.assert_array_equal(changed.first[~where], pairs.first[~where])
+    np.testing.assert_array_equal(changed.second, pairs.second)
+    rng = np.random.RandomState(3)  # the impostors, in their order
+    for i in (1, 3):
+        mask = np.zeros((112, 112), bool)
+        columns, edges = rng.randint(0, 96, 27), rng.randint(16, 112, 27)
+        for x, y in zip(columns, edges, strict=True):
+            mask[y - 16 : y, x : x + 16] = True
+        np.testing.assert_array_equal(where[i], mask)
+        np.testing.assert_array_equal(changed.first[i][mask], pairs.second[i][mask])
+    for i in (0, 2):
+        donors = [k for k in range(4) if np.array_equal(changed.first[i][where[i]], pairs.second[k][where[i]])]
+        assert donors and i not in donors
+
+
+def test_localisation_is_the_area_under_the_curve(model, pairs):
+    roc_auc_score = pytest.importorskip("sklearn.metrics").roc_auc_score
+    _, where = faithfulness.patched(pairs)
+    maps = (where * 0.5 + np.random.default_rng(0).normal(size=where.shape)).astype(np.float32)
+    got = faithfulness.localisation(model, Fixed(model, maps=maps), pairs)
+    want = [roc_auc_score(w.ravel(), -m.ravel() if s else m.ravel()) for w, m, s in
+            zip(where, maps, pairs.same, strict=True)]  # fmt: skip
+    np.testing.assert_allclose(got.per_pair, want, atol=1e-6)
+    signed = np.where(pairs.same[:, None, None], -1, 1) * where
+    assert faithfulness.localisation(model, Fixed(model, maps=signed), pairs).value > 0.99
+
+
+def test_restoring_step_by_step(model, pairs):
+    changed, _ = faithfulness.patched(pairs)
+    maps = np.random.default_rng(4).normal(size=(4, 112, 112)).astype(np.float32).cumsum(2)
+    threshold = 0.3
+    got = faithfulness.patch_lfw(model, Fixed(model, maps=maps), pairs, threshold=threshold)
+    accepted = scores_of(model, changed.first, pairs.second) > threshold
+    errors = []
+    for percent in range(5, 100, 5):
+        restored = changed.first.copy()
+        for i, one in enumerate(maps):
+            order = np.argsort(one.ravel(), kind="stable")
+            order = order[::-1] if accepted[i] else order
+            chosen = order[: round(percent / 100 * len(order))]
+            restored[i].reshape(-1, 3)[chosen] = pairs.first[i].reshape(-1, 3)[chosen]
+        errors.append((scores_of(model, restored, pairs.second) > threshold) != pairs.same)
+    errors = np.array(errors)
+    for measure, label in zip(got, (True, False), strict=True):
+        np.testing.assert_allclose(measure.curves["method"], errors[:, pairs.same == label].mean(1))
+        gain = measure.curves["random"] - measure.curves["method"]
+        assert measure.value == pytest.approx(100 * np.trapezoid(gain) / 18)
+
+
+def test_sanity_of_maps_that_should_pass_or_fail(model, pairs):
+    few = pairs[:2]
+    assert faithfulness.randomisation(model, CentreMap(model), few).value == pytest.approx(1)
+    assert faithfulness.randomisation(model, XCos(model), few).value < 0.9
+    assert faithfulness.symmetry(model, CellCosine(model), few).value == pytest.approx(1)
+    assert abs(faithfulness.symmetry(model, RandomMap(model), few).value) < 0.1
+
+
+def test_randomised_models_keep_their_numbers(model):
+    other = faithfulness.randomised(model)
+    for name, tensor in model.file.tensors.items():
+        np.testing.assert_array_equal(np.sort(other.file.tensors[name].ravel()), np.sort(tensor.ravel()))
+
+
+# ------------------------------------------------------------------------------------------------ table
+
+
+def test_sample_is_balanced_from_its_beginning(pairs):
+    same = np.array([True] * 3 + [False] * 5)
+    images = [*pairs.first, *pairs.second]
+    data = datasets.Pairs("some", images, [str(i) for i in range(8)], np.arange(8), np.arange(8)[::-1], same, 2)
+    got = faithfulness.sample(data, 5, seed=1)
+    assert got.same.tolist() == [True, False, True, False, True]
+    for first, second in zip(got.first, got.second, strict=True):
+        i = next(k for k, image in enumerate(images) if np.array_equal(image, first))
+        assert any(np.array_equal(images[k], second) for k in range(8)) and 0 <= i < 8
+    with pytest.raises(ValueError, match="expected 4 pairs with same=True, got 3"):
+        faithfulness.sample(data, 8)
+
+
+def test_table(model, pairs, tmp_path):
+    pytest.importorskip("matplotlib")
+    table = faithfulness.compare(
+        model, [XCos(model), RandomMap(model)], pairs, measures=["localisation", "deletion", "symmetry"], sanity_pairs=2
+    )
+    assert [row.method for row in table.rows] == ["XCos", "RandomMap"]
+    assert len(table.rows[0].measures["symmetry"].per_pair) == 2
+    direct = faithfulness.deletion(model, XCos(model), pairs)
+    assert table.rows[0].measures["deletion"].value == direct.value
+    lines = table.to_markdown().splitlines()
+    assert lines[2].count("|") == lines[4].count("|") and "symmetry ↑" in lines[2]
+    for suffix in ("md", "json", "html"):
+        table.save(tmp_path / f"table.{suffix}")
+    assert json.loads((tmp_path / "table.json").read_text())["rows"][1]["method"] == "RandomMap"
+    assert "data:image/png;base64," in (tmp_path / "table.html").read_text()
+    with pytest.raises(ValueError, match="got nonsense; expected some of localisation"):
+        faithfulness.compare(model, [XCos(model)], pairs, measures=["nonsense"])
+
+
+def test_dear_methods_get_fewer_pairs(model, pairs):
+    more = faithfulness.LabelledCrops(*(np.repeat(x, 4, axis=0) for x in (pairs.first, pairs.second, pairs.same)))
+    table = faithfulness.compare(model, [XCos(model)], more, measures=["localisation"], runs=24)
+    assert table.rows[0].pairs == 12
+
+
+def test_command(pairs, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    encoded = []
+    for first, second in zip(pairs.first, pairs.second, strict=True):
+        for crop in (first, second):
+            Image.fromarray(crop).save(tmp_path / "crop.png")
+            encoded.append((tmp_path / "crop.png").read_bytes())
+    data, page = tmp_path / "few.bin", tmp_path / "page.html"
+    data.write_bytes(pickle.dumps((encoded, pairs.same.tolist())))
+    arguments = ["compare-explanations", str(data), "-n", "4", "--methods", "XCos:map=cosine", "CorrRISE:masks=3"]
+    assert main([*arguments, "--json", "--html", str(page)]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [row["method"] for row in result["rows"]] == ["XCos:map=cosine", "CorrRISE"]
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    for method, message in (("Nothing", "no method named 'Nothing'"), ("XCos:size=3", "XCos takes batch, map")):
+        assert main(["compare-explanations", str(data), "-n", "4", "--methods", method]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_every_explainer_has_its_name_in_the_list():
+    assert all(name in explainers.__all__ for name in explainers.METHODS)

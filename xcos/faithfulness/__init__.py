@@ -1,0 +1,40 @@
+"""How far can an explanation be believed? Measures of explainers, each a function of (model, explainer, pairs).
+
+    from xcos import datasets, explainers, faithfulness, load
+
+    model = load()
+    pairs = faithfulness.sample(datasets.read("lfw.bin"), 200)
+    faithfulness.deletion(model, explainers.XCos(model), pairs)      # Measure(deletion 71.3, 69.0 to 73.6)
+    faithfulness.compare(model, [explainers.XCos(model), explainers.CorrRISE(model)], pairs).to_markdown()
+
+A measure is a mean over pairs with its bootstrap interval (95 %, pairs drawn with replacement, the threshold held
+fixed). ``score=`` says which score of the model decides, "xcos" or "cosine"; by default the one that the explainer
+explains. What is prepared for a set of pairs, and the maps of the last explainers, are kept for the next measure.
+"""
+
+from .compare import MEASURES, Comparison, compare
+from .curves import PERCENT, deletion, insertion
+from .measure import Measure, bootstrap
+from .pairs import LabelledCrops, sample
+from .patches import RESTORED, localisation, patch_lfw, patched
+from .sanity import randomisation, randomised, symmetry
+
+__all__ = [
+    "MEASURES",
+    "PERCENT",
+    "RESTORED",
+    "Comparison",
+    "LabelledCrops",
+    "Measure",
+    "bootstrap",
+    "compare",
+    "deletion",
+    "insertion",
+    "localisation",
+    "patch_lfw",
+    "patched",
+    "randomisation",
+    "randomised",
+    "sample",
+    "symmetry",
+]

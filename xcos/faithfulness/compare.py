@@ -1,0 +1,211 @@
+"""Methods x measures: the table."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import IO, Any
+
+from ..explainers import Explainer, SaliencyPair
+from ..explainers.scoring import Scores
+from ..progress import Progress, batches
+from ..results import save
+from . import curves, patches, sanity
+from .measure import Measure
+from .pairs import LabelledCrops, prepare, saliency
+
+# Name of a column: (what computes it, better when high or low, digits)
+MEASURES: Mapping[str, tuple[Callable[..., Any], str, int]] = {
+    "localisation": (patches.localisation, "high", 3),
+    "deletion": (curves.deletion, "low", 1),
+    "insertion": (curves.insertion, "high", 1),
+    "FNMR gain": (patches.patch_lfw, "high", 1),
+    "FMR gain": (patches.patch_lfw, "high", 1),
+    "randomisation": (sanity.randomisation, "low", 2),
+    "symmetry": (sanity.symmetry, "high", 2),
+}
+_SANITY = ("randomisation", "symmetry")
+_BLIND = ("localisation", *_SANITY)  # measures that ask the model for no decision
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Row:
+    """One method: its measures by name, pairs used, runs of the network and wall seconds for one pair."""
+
+    method: str
+    explains: str
+    pairs: int
+    measures: Mapping[str, Measure]
+    passes: int
+    seconds: float
+    examples: SaliencyPair
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Comparison:
+    """The table of :func:`compare`.
+
+    model, data  what was measured
+    score        the score that decides: "xcos" or "cosine"
+    fill         what hides pixels in deletion and insertion
+    threshold    of that score: equal error on the untouched pairs
+    rows         one per method
+    """
+
+    model: str
+    data: str
+    score: str
+    fill: str
+    threshold: float
+    rows: Sequence[Row]
+
+    def __repr__(self) -> str:
+        return f"Comparison of {len(self.rows)} methods, {self.score} of {self.model} on {self.data}"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def columns(self) -> list[str]:
+        return [name for name in MEASURES if any(name in row.measures for row in self.rows)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers, strings and lists only."""
+        rows = [
+            {
+                "method": row.method,
+                "explains": row.explains,
+                "pairs": row.pairs,
+                "passes": row.passes,
+                "seconds": row.seconds,
+                "measures": {name: measure.to_dict() for name, measure in row.measures.items()},
+            }
+            for row in self.rows
+        ]
+        facts = {"model": self.model, "data": self.data, "score": self.score, "fill": self.fill}
+        return {**facts, "threshold": self.threshold, "rows": rows}
+
+    def to_markdown(self) -> str:
+        """The table with 95 % intervals in brackets, and one line that says what it is of."""
+        return "\n".join([self._caption(), "", *("| " + " | ".join(line) + " |" for line in self._lines("|"))])
+
+    def html(self, path: str | os.PathLike[str]) -> None:
+        """Writes one page: the table, and the first pairs with all methods' maps side by side. Needs matplotlib.
+
+        The page holds the pictures of the pairs: mind whose they are.
+        """
+        save(path, {".html": lambda file: file.write(self._page().encode())})
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes .md, .json or .html, by suffix; the file appears whole or not at all."""
+
+        def text(make: Callable[[], str]) -> Callable[[IO[bytes]], object]:
+            return lambda file: file.write((make() + "\n").encode())
+
+        writers = {".md": text(self.to_markdown), ".json": text(lambda: json.dumps(self.to_dict(), indent=1))}
+        save(path, {**writers, ".html": text(self._page)})
+
+    def _repr_html_(self) -> str:
+        head, *body = self._lines("")
+        cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in body)
+        titles = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+        return f"<p>{escape(self._caption())}</p><table><tr>{titles}</tr>{cells}</table>"
+
+    def _caption(self) -> str:
+        return (
+            f"Score {self.score} of {self.model} (threshold {self.threshold:.4f}, equal error) on {self.data}; "
+            f"hidden pixels: {self.fill}. In brackets 95 % of the means over pairs drawn with replacement."
+        )
+
+    def _lines(self, rule: str) -> list[list[str]]:
+        arrows = {"high": "↑", "low": "↓"}
+        titles = [f"{name} {arrows[MEASURES[name][1]]}" for name in self.columns]
+        lines = [["method", "explains", "pairs", *titles, "runs a pair", "s a pair"]]
+        if rule:
+            lines.append(["---"] * len(lines[0]))
+        for row in self.rows:
+            figures = [_figure(row.measures.get(name), MEASURES[name][2]) for name in self.columns]
+            lines.append(
+                [row.method, row.explains, str(row.pairs), *figures, f"{row.passes:,}", f"{row.seconds:.2g}"]
+            )
+        return lines
+
+    def _page(self) -> str:
+        from ..explainers import plots
+
+        n = min(len(row.examples) for row in self.rows)
+        picture = base64.b64encode(plots.render([row.examples[:n] for row in self.rows], "png")).decode()
+        style = "body{font:14px sans-serif;margin:2em}td,th{padding:.2em .6em;text-align:left}img{max-width:100%}"
+        return (
+            f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Explanations compared</title><style>{style}"
+            f"</style><h1>Explanations compared</h1>{self._repr_html_()}"
+            f'<p>Blue speaks for "the same person", red against.</p>'
+            f'<img alt="maps of all methods" src="data:image/png;base64,{picture}"></html>'
+        )
+
+
+def compare(
+    model: Any,
+    explainers: Sequence[Explainer],
+    pairs: LabelledCrops,
+    *,
+    measures: Sequence[str] = tuple(MEASURES),
+    score: Scores = "xcos",
+    fill: str = "black",
+    runs: int | None = None,
+    sanity_pairs: int = 20,
+    examples: int = 4,
+    progress: Progress = None,
+) -> Comparison:
+    """Measures all explainers on the same pairs, under one score of the model.
+
+    An explainer of the other score is measured all the same; the table says what it explains.
+    runs : at most about so many runs of the network for one set of maps; a method that needs more gets the first
+        pairs alone (10 at least), and the table says how many. None: all pairs.
+    sanity_pairs : the first so many pairs for randomisation and symmetry.
+    examples : pairs whose maps are kept for :meth:`Comparison.html`.
+
+    Raises ValueError for a measure not in MEASURES, and what explainers and measures raise.
+    """
+    unknown = set(measures) - set(MEASURES)
+    if unknown:
+        raise ValueError(f"measures: got {', '.join(sorted(unknown))}; expected some of {', '.join(MEASURES)}")
+    sets: dict[int, LabelledCrops] = {}
+
+    def beginning(n: int) -> LabelledCrops:  # one object for each length, so that what is prepared is found again
+        return sets.setdefault(n, pairs if n == len(pairs) else pairs[:n])
+
+    threads = explainers[0].threads if explainers else None
+    threshold = prepare(model, beginning(len(pairs)), score, threads).threshold
+    rows = []
+    for (explainer,) in batches(explainers, 1, progress, "methods"):
+        n = len(pairs) if runs is None else max(min(len(pairs), runs // explainer.passes), min(10, len(pairs)))
+        found: dict[str, Measure] = {}
+        for name in measures:
+            if name in found:
+                continue
+            function = MEASURES[name][0]
+            used = beginning(min(n, sanity_pairs)) if name in _SANITY else beginning(n)
+            more: dict[str, Any] = {}
+            if name not in _BLIND:
+                more["threshold"] = threshold  # of all pairs, also where a method gets the first alone
+            if function in (curves.deletion, curves.insertion):
+                more["fill"] = fill
+            result = function(model, explainer, used, score=score, **more)
+            found.update({one.name: one for one in (result if isinstance(result, tuple) else (result,))})
+        maps = saliency(explainer, beginning(n))
+        chosen = {name: found[name] for name in MEASURES if name in measures}
+        few = maps[: min(examples, n)]
+        rows.append(Row(explainer.name, explainer.score, n, chosen, explainer.passes, maps.seconds, few))
+    return Comparison(model.file.name, pairs.name, score, fill, threshold, rows)
+
+
+def _figure(measure: Measure | None, digits: int) -> str:
+    if measure is None:
+        return ""
+    value, low, high = (f"{x:.{digits}f}" for x in (measure.value, measure.low, measure.high))
+    return f"{value} [{low}, {high}]"

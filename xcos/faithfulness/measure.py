@@ -1,0 +1,64 @@
+"""A figure with its uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 2000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Measure:
+    """The mean of a quantity over pairs, with its bootstrap interval.
+
+    name      what is measured
+    value     mean over the pairs
+    low, high 95 % interval of that mean over pairs drawn with replacement (percentiles, 2,000 draws)
+    per_pair  (n,) float64: the quantity of each pair
+    curves    by name, for measures that are areas: what was integrated, with its abscissa under "x"
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    per_pair: NDArray[np.float64] = field(repr=False)
+    curves: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Measure({self.name} {self.value:.3g}, {self.low:.3g} to {self.high:.3g}, {len(self.per_pair)} pairs)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers, strings and lists only."""
+        figures = {"name": self.name, "value": self.value, "low": self.low, "high": self.high}
+        curves = {name: curve.tolist() for name, curve in self.curves.items()}
+        return {**figures, "pairs": len(self.per_pair), "curves": curves}
+
+
+def bootstrap(name: str, per_pair: Sequence[float] | NDArray[Any], seed: int = 0, **curves: Any) -> Measure:
+    """The mean of `per_pair` (n,) with its interval. Pairs without a value (NaN) are left out.
+
+    Raises ValueError where nothing is left.
+    """
+    values = np.asarray(per_pair, np.float64)
+    values = values[~np.isnan(values)]
+    if not len(values):
+        raise ValueError(f"{name}: no pair has a value")
+    draws = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
+    low, high = np.quantile(values[draws].mean(1), ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    arrays = {key: np.asarray(curve, np.float64) for key, curve in curves.items()}
+    return Measure(name, float(values.mean()), float(low), float(high), values, arrays)
+
+
+def area(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+    """Trapezoid area under y (..., len(x)) divided by the range of x: the mean height of the curve."""
+    y = np.asarray(y, np.float64)
+    steps = np.diff(np.asarray(x, np.float64))
+    result: NDArray[np.float64] = ((y[..., 1:] + y[..., :-1]) / 2 @ steps) / steps.sum()
+    return result

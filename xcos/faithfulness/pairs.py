@@ -1,0 +1,134 @@
+"""Labelled crops, and what measures need to know of them under one score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..datasets import Pairs
+from ..explainers.base import Crops, Explainer, SaliencyPair
+from ..explainers.scoring import Scorer, Scores
+from ..faces import crop
+from ..features import Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class LabelledCrops:
+    """N pairs of aligned crops: first and second (N, 112, 112, 3) uint8 RGB, same (N,) bool.
+
+    ``pairs[:20]`` holds the first 20. Raises ValueError where the parts do not fit together.
+    """
+
+    first: Crops
+    second: Crops
+    same: NDArray[np.bool_]
+    name: str = "pairs"
+
+    def __post_init__(self) -> None:
+        if not self.first.shape == self.second.shape == (len(self.same), 112, 112, 3):
+            raise ValueError(
+                f"expected two stacks ({len(self.same)}, 112, 112, 3), got {self.first.shape} and {self.second.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.same)
+
+    def __getitem__(self, index: Any) -> LabelledCrops:
+        return LabelledCrops(self.first[index], self.second[index], self.same[index], self.name)
+
+    def __repr__(self) -> str:
+        return f"LabelledCrops({self.name!r}, {len(self)} pairs, {int(self.same.sum())} same)"
+
+
+def sample(pairs: Pairs, n: int, seed: int = 0) -> LabelledCrops:
+    """`n` pairs drawn without replacement, genuine and impostor by turns, so that any beginning is balanced.
+
+    Raises ValueError where a class has less than n / 2 pairs.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = np.empty(n, np.intp)
+    for place, label in enumerate((True, False)):
+        found = np.flatnonzero(pairs.same == label)
+        want = len(range(place, n, 2))
+        if len(found) < want:
+            raise ValueError(f"{pairs.name}: expected {want} pairs with same={label}, got {len(found)}")
+        chosen[place::2] = rng.choice(found, want, replace=False)
+    sides = (pairs.first[chosen], pairs.second[chosen])
+    first, second = (np.stack([crop(pairs.images[i], aligned=pairs.aligned) for i in side]) for side in sides)
+    return LabelledCrops(first, second, pairs.same[chosen], f"{pairs.name}, {n} of {len(pairs)} pairs, seed {seed}")
+
+
+class Setting:
+    """A set of pairs under one score of a model: inputs, scores, threshold."""
+
+    def __init__(
+        self, model: Any, pairs: LabelledCrops, score: Scores, threads: int | None, threshold: float | None
+    ) -> None:
+        self.pairs = pairs
+        self._threshold = threshold
+        self.scorer = Scorer(model, score, threads=threads)
+        self.gallery = self.scorer.features(self.scorer.inputs(pairs.second))
+
+    @cached_property
+    def clean(self) -> Floats:
+        """(N,) scores of the untouched pairs."""
+        return self.scorer.compare(self.probes(self.pairs.first), self.gallery)
+
+    @cached_property
+    def threshold(self) -> float:
+        """The one given, else where false matches and non-matches are most nearly equal among the observed scores."""
+        given = self._threshold
+        return equal_error_threshold(self.clean, self.pairs.same) if given is None else given
+
+    def probes(self, crops: Crops) -> Floats:
+        return self.scorer.features(self.scorer.inputs(crops))
+
+    def accepted(self, i: int, image: Floats, fill: Floats, masks: NDArray[Any]) -> NDArray[np.bool_]:
+        """Decisions (K,) on pair i, its first image (1, 3, H, W) seen through masks (K, H, W) before `fill`."""
+        seen = self.scorer.masked(image, fill, masks, np.zeros(len(masks), np.int64))
+        return self.decide(i, seen)
+
+    def decide(self, i: int, probes: Floats) -> NDArray[np.bool_]:
+        """Decisions (K,) on pair i with the features `probes` in place of its first image's."""
+        return self.scorer.compare(probes, self.gallery[i : i + 1]) > self.threshold
+
+
+def equal_error_threshold(scores: NDArray[Any], same: NDArray[np.bool_]) -> float:
+    """The observed score t at which |share of impostors > t - share of genuine <= t| is least; the lowest of equals.
+
+    Raises ValueError unless both classes are there.
+    """
+    if same.all() or not same.any():
+        raise ValueError("expected genuine and impostor pairs, got one class alone")
+    candidates = np.unique(scores)
+    impostors, genuine = np.sort(scores[~same]), np.sort(scores[same])
+    fmr = 1 - np.searchsorted(impostors, candidates, side="right") / len(impostors)
+    fnmr = np.searchsorted(genuine, candidates, side="right") / len(genuine)
+    return float(candidates[np.argmin(np.abs(fmr - fnmr))])
+
+
+@lru_cache(maxsize=4)
+def prepare(
+    model: Any, pairs: LabelledCrops, score: Scores, threads: int | None = None, threshold: float | None = None
+) -> Setting:
+    """The setting of these very objects, made once."""
+    return Setting(model, pairs, score, threads, threshold)
+
+
+@lru_cache(maxsize=4)
+def saliency(explainer: Explainer, pairs: LabelledCrops) -> SaliencyPair:
+    """The maps of these very pairs, made once."""
+    return explainer(pairs.first, pairs.second, aligned=True)
+
+
+def ranks(maps: NDArray[Any]) -> NDArray[np.intp]:
+    """(N, H, W) -> rank of each pixel in its map, 0 for the lowest; equals in the order of their places."""
+    flat = maps.reshape(len(maps), -1)
+    order = np.argsort(flat, axis=1, kind="stable")
+    result = np.empty_like(order)
+    np.put_along_axis(result, order, np.broadcast_to(np.arange(flat.shape[1]), flat.shape), axis=1)
+    return result.reshape(maps.shape)

@@ -1,0 +1,101 @@
+"""Pictures with foreign patches at known places: does a map find them, does undoing what it names help?"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..explainers import Explainer
+from ..explainers.scoring import Scores
+from .measure import Measure, area, bootstrap
+from .pairs import LabelledCrops, prepare, ranks, saliency
+
+PATCHES, SIDE, SEED = 27, 16, 3  # of Patch-LFW: how many, pixels, NumPy's seed for each class
+RESTORED = np.arange(5, 100, 5)  # percent of the pixels
+
+
+@lru_cache(maxsize=4)
+def patched(pairs: LabelledCrops) -> tuple[LabelledCrops, NDArray[np.bool_]]:
+    """The pairs with 27 patches of 16 x 16 pasted on each first image, and where: (N, 112, 112) bool.
+
+    Patch-LFW (Huber et al., arXiv 2304.13409, section 4): from the same places of the second image for impostors,
+    of another person's image for genuine pairs. Columns are uniform in 0..95, lower edges in 16..111; NumPy's
+    RandomState(3) anew for each class, and for each pair 27 columns, 27 edges and, for genuine pairs, the donor.
+    The donor is the second image of any other pair of the set: without names in a .bin, the chance that it shows
+    the same person is not excluded, but is small.
+    """
+    first, where = pairs.first.copy(), np.zeros(pairs.first.shape[:3], bool)
+    for label in (False, True):
+        rng = np.random.RandomState(SEED)
+        for i in np.flatnonzero(pairs.same == label):
+            columns = rng.randint(0, 112 - SIDE, PATCHES)
+            edges = rng.randint(SIDE, 112, PATCHES)
+            donor = rng.choice(np.delete(np.arange(len(pairs)), i)) if label else i
+            for x, y in zip(columns, edges, strict=True):
+                where[i, y - SIDE : y, x : x + SIDE] = True
+            first[i][where[i]] = pairs.second[donor][where[i]]
+    return LabelledCrops(first, pairs.second, pairs.same, f"{pairs.name}, patched"), where
+
+
+def localisation(model: Any, explainer: Explainer, pairs: LabelledCrops, *, score: Scores | None = None) -> Measure:
+    """How well the map of the first image tells the pasted patches from the rest: area under the ROC curve (ours).
+
+    The places are known (:func:`patched`). An impostor's patches show the second face itself and should stand
+    high, a genuine pair's show a stranger and should stand low (there the map is negated). 0.5 is chance, 1 perfect.
+    Nothing is asked of the model, `score` is not used: this measures whether a map says *where*. Cost: the
+    explanations.
+    """
+    _ = model, score
+    changed, where = patched(pairs)
+    rank = ranks(saliency(explainer, changed).first).reshape(len(pairs), -1)
+    inside = where.reshape(len(pairs), -1)
+    n = inside.sum(1)
+    auc = ((rank * inside).sum(1) - n * (n - 1) / 2) / (n * (inside.shape[1] - n))
+    return bootstrap("localisation", np.where(pairs.same, 1 - auc, auc))
+
+
+def patch_lfw(
+    model: Any,
+    explainer: Explainer,
+    pairs: LabelledCrops,
+    *,
+    score: Scores | None = None,
+    threshold: float | None = None,
+) -> tuple[Measure, Measure]:
+    """Patch-LFW's replacement test (Huber et al., arXiv 2304.13409, section 4): (FNMR, FMR), each an area.
+
+    The map is made of the patched pair. p = 5, 10 ... 95 % of the first image's pixels are then restored: the
+    lowest-ranked where the patched pair was rejected, the highest-ranked where it was accepted (`threshold`; None:
+    equal error on the untouched pairs). The curves hold the error over p, and of as many random pixels as the control;
+    the measure is the area between control and method (trapezoids, divided by the range, x 100): above 0 the map
+    names what mattered better than chance. FNMR is over genuine pairs, FMR over impostors. Cost: the explanations,
+    and 38 passes a pair.
+    """
+    setting = prepare(model, pairs, score or explainer.score, explainer.threads, threshold)
+    changed, _ = patched(pairs)
+    scorer = setting.scorer
+    inputs, originals = scorer.inputs(changed.first), scorer.inputs(pairs.first)
+    accepted = scorer.compare(scorer.features(inputs), setting.gallery) > setting.threshold
+    order = ranks(saliency(explainer, changed).first)
+    pixels = order[0].size
+    # Counted from the end that is restored first.
+    order = np.where(accepted[:, None, None], pixels - 1 - order, order)
+    noise = np.random.RandomState(SEED)
+    chance = np.stack([noise.permutation(pixels) for _ in range(len(pairs))]).reshape(order.shape)
+    counts = np.round(RESTORED / 100 * pixels)[:, None, None]
+    errors = []
+    for places in (order, chance):
+        decided = np.empty((len(pairs), len(RESTORED)), bool)
+        for i in range(len(pairs)):
+            decided[i] = setting.accepted(i, inputs[i : i + 1], originals[i : i + 1], places[i] >= counts)
+        errors.append(decided != pairs.same[:, None])
+    gain = 100 * area(RESTORED, errors[1].astype(float) - errors[0])
+    results = []
+    for name, label in (("FNMR gain", True), ("FMR gain", False)):
+        chosen = pairs.same == label
+        curves = {"method": errors[0][chosen].mean(0), "random": errors[1][chosen].mean(0)}
+        results.append(bootstrap(name, gain[chosen], x=RESTORED, **curves))
+    return results[0], results[1]

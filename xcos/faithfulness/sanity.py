@@ -1,0 +1,51 @@
+"""Does a map depend on the model at all, and not on which face comes first?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..explainers import Explainer
+from ..explainers.scoring import Scores
+from .measure import Measure, bootstrap
+from .pairs import LabelledCrops, ranks, saliency
+
+
+def randomised(model: Any, seed: int = 0) -> Any:
+    """The model with the numbers of each tensor shuffled: same architecture, same values, nothing learnt."""
+    rng = np.random.default_rng(seed)
+    tensors = {name: rng.permutation(t.ravel()).reshape(t.shape) for name, t in sorted(model.file.tensors.items())}
+    return type(model)(replace(model.file, tensors=tensors))
+
+
+def randomisation(model: Any, explainer: Explainer, pairs: LabelledCrops, *, score: Scores | None = None) -> Measure:
+    """Magnitude of Spearman's correlation between the maps of the model and of one without learning (0 to 1).
+
+    Adebayo et al. 2018 (arXiv 1810.03292), all parameters at once, by shuffling each tensor. Lower is better: a
+    map that stays does not come from what the model has learnt. Cost: the explanations, twice.
+    """
+    _ = score
+    other = replace(explainer, model=randomised(model))
+    return bootstrap("randomisation", np.abs(_spearman(saliency(explainer, pairs).first, saliency(other, pairs).first)))
+
+
+def symmetry(model: Any, explainer: Explainer, pairs: LabelledCrops, *, score: Scores | None = None) -> Measure:
+    """Spearman's correlation between the first image's map, and the same image's map with the two swapped (-1 to 1).
+
+    Higher is better: who comes first should not matter. Cost: the explanations, twice.
+    """
+    _ = model, score
+    swapped = explainer(pairs.second, pairs.first, aligned=True)
+    return bootstrap("symmetry", _spearman(saliency(explainer, pairs).first, swapped.second))
+
+
+def _spearman(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+    """(N,) rank correlations of maps (N, H, W); NaN where a map is constant."""
+    flat = [ranks(m).reshape(len(m), -1).astype(np.float64) for m in (a, b)]
+    x, y = (f - f.mean(1, keepdims=True) for f in flat)
+    result: NDArray[np.float64] = (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
+    constant = [np.ptp(m, axis=(1, 2)) == 0 for m in (a, b)]
+    return np.where(constant[0] | constant[1], np.nan, result)
