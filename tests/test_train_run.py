@@ -112,15 +112,26 @@ def test_run(place, tmp_path, name):
     assert result.score == pytest.approx(float((result.attention * result.cosine_map).sum()), abs=1e-5)
 
 
-def test_resume_is_exact(place, tmp_path):
-    whole = train(config(place, tmp_path, steps=6))
-    begun = config(place, tmp_path / "again", steps=6, patience=1, every=3)
-    (tmp_path / "again").mkdir()
-    train(dataclasses.replace(begun, steps=6, every=2, patience=0))  # the same run elsewhere: the same weights
-    again = ModelFile.read(tmp_path / "again" / "out.safetensors")
-    assert again.tensors.keys() == whole.tensors.keys()
-    for name, tensor in whole.tensors.items():
-        np.testing.assert_array_equal(again.tensors[name], tensor)
+def test_going_on_with_a_model(place, tmp_path):
+    """Without a step that counts, grid and head stay; the layers that make the embedding cannot be trained."""
+    first = train(config(place, tmp_path, branch="embedding", since="early"))
+    more = {"model": str(tmp_path / "out.safetensors"), "output": str(tmp_path / "more.safetensors"), "branch": "grid"}
+    second = train(config(place, tmp_path, **more, since="early", rate=0.0, decay=0.0))
+    assert second.tensors.keys() == first.tensors.keys()
+    for name, tensor in first.tensors.items():
+        np.testing.assert_array_equal(second.tensors[name], tensor)
+    with pytest.raises(ValueError, match="training from 'x' would change the embedding"):
+        train(config(place, tmp_path, **more, since="x"))
+    with pytest.raises(ValueError, match="expected a model with a head"):
+        train(config(place, tmp_path, branch="grid", since="early"))
+
+
+def test_the_same_run_gives_the_same_weights(place, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        train(config(place, tmp_path / folder))
+    a, b = ((tmp_path / folder / "out.safetensors").read_bytes() for folder in ("a", "b"))
+    assert a == b
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "reference"])

@@ -32,7 +32,9 @@ class Config:
     embedding: str = _option("", "output with the embedding (default: the head's, else the first)")
     at: str = _option("", "value that the grid is made from (default: the last map before the embedding)")
     since: str = _option("", "copy and train the layers from this value to `at` (default: none; input: the whole)")
-    branch: str = _option("projection", "projection (as in the reference), embedding or cells: see xcos.train.branch")
+    branch: str = _option(
+        "projection", "projection (as in the reference), embedding, cells, or grid (a model's own, to go on with)"
+    )
     copy: str = _option("", "for cells: the value made by the stride-2 unit whose weights are the start")
     depth: int = _option(32, "numbers in a cell (D)")
     embed: int = _option(16, "channels of the attention's embedding (E)")
@@ -88,7 +90,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for key, allowed in (
-            ("branch", ("projection", "embedding", "cells")),
+            ("branch", ("projection", "embedding", "cells", "grid")),
             ("normalization", ("softmax", "minmax")),
             ("identification", ("arcface", "cosface", "none")),
             ("optimizer", ("adamw", "reference")),
@@ -102,8 +104,8 @@ class Config:
         for key in ("grouped", "flip", "blur", "mask_share", "paste", "centroid"):
             if not 0 <= getattr(self, key) <= 1:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected a share, 0 to 1")
-        if self.branch == "embedding" and not self.since:
-            raise ValueError("since: the branch `embedding` needs the value from which layers are copied and trained")
+        if self.branch in ("embedding", "grid") and not self.since:
+            raise ValueError(f"since: the branch `{self.branch}` needs the value from which layers are trained")
         if self.since and self.branch == "cells":
             raise ValueError("since: the branch `cells` trains its own layers only; choose `at` earlier instead")
         if self.branch == "cells" and not self.copy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ class Plan:
     whole  : the plan of the file to be written, without head
     frozen : computes `cut` (where that is no input) and the embedding; run by the C core
     trained: computes the grid from `cut`; run by torch
+    head   : tensors ``head.*`` to go on with, or None for a new head
     """
 
     whole: ModelFile
@@ -28,6 +30,7 @@ class Plan:
     trained: ModelFile
     embedding: str
     cut: str
+    head: Mapping[str, NDArray[np.float32]] | None = None
 
     @property
     def from_pixels(self) -> bool:
@@ -70,6 +73,8 @@ def make_plan(network: ModelFile, config: Config, embeddings: NDArray[np.float32
     a network that takes no pictures.
     """
     embedding = embedding_output(network, config)
+    if config.branch == "grid":
+        return _own_grid(network, embedding, config.since)
     plain = front(network, [embedding])
     pixels = plain.inputs[0]["name"]
     since = pixels if config.since == "input" else config.since
@@ -91,6 +96,19 @@ def make_plan(network: ModelFile, config: Config, embeddings: NDArray[np.float32
             whole = projection(plain, at, config.depth, seed=config.seed)
     needed = [embedding] if cut == pixels else [embedding, cut]
     return Plan(whole, front(whole, needed), back(whole, [cut], ["grid"]), embedding, cut)
+
+
+def _own_grid(network: ModelFile, embedding: str, since: str) -> Plan:
+    """A model's own grid and head, to train them further. The embedding must not hang on what is trained."""
+    if network.head is None or network.head["grid"] != "grid":
+        raise ValueError(f"{network.name}: expected a model with a head on the output 'grid'")
+    whole = front(network, [embedding, "grid"])
+    trained = back(whole, [since], ["grid"])
+    shared = sorted(set(trained.tensors) & set(front(whole, [embedding]).tensors))
+    if shared:
+        raise ValueError(f"{network.name}: training from {since!r} would change the embedding (tensor {shared[0]!r})")
+    head = {name: tensor for name, tensor in network.tensors.items() if name.startswith("head.")}
+    return Plan(whole, front(whole, [embedding, since]), trained, embedding, since, head)
 
 
 def main_axes(embeddings: NDArray[np.float32], depth: int) -> NDArray[np.float32]:

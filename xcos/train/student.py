@@ -44,16 +44,13 @@ class Student(nn.Module):
         super().__init__()
         depth, *cells = plan.grid
         self.network = Twin(plan.trained)
-        self.head = XCosHead(
-            depth,
-            config.embed,
-            config.attend,
-            (cells[0], cells[1]),
-            config.temperature,
-            config.normalization,
-            config.symmetric,
-        )
-        self.floor, self.cells = config.floor, (cells[0], cells[1])
+        shape = cells[0], cells[1]
+        options = (shape, config.temperature, config.normalization)
+        if plan.head is not None:
+            self.head = XCosHead.from_tensors(plan.head, *options)
+        else:
+            self.head = XCosHead(depth, config.embed, config.attend, *options, config.symmetric)
+        self.floor = config.floor
         self.precision = getattr(torch, config.precision)
         self.register_buffer("basis", torch.from_numpy(np.ascontiguousarray(basis)), persistent=False)
 
