@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from ..evaluation.cache import network_digest
 from ..model_file import ModelFile
 from ..network import Network
 from ..progress import Progress, batches
@@ -131,7 +132,7 @@ def _settings(augment: Augment) -> list[float]:
 
 def _digest(frozen: ModelFile, faces: Faces, *more: object) -> str:
     """Names the network, the pictures (their labels and the first and last file stand for all) and settings."""
-    digest = hashlib.sha256(frozen.to_bytes())
+    digest = hashlib.sha256(network_digest(frozen).encode())
     digest.update(np.ascontiguousarray(faces.labels).tobytes())
     for index in {0, len(faces) - 1}:
         digest.update(faces.encoded(index))
