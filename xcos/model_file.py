@@ -4,13 +4,13 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _safetensors
+from ._files import replacing
 from ._plan_check import check_plan, is_number
 from .calibration import check_calibration
 from .errors import ModelFileError
@@ -104,18 +104,9 @@ class ModelFile:
 
         Raises OSError where the folder cannot be written to.
         """
-        target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
-        try:
-            with open(temporary, "xb") as file:
-                for chunk in self._chunks():
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with replacing(path) as file:
+            for chunk in self._chunks():
+                file.write(chunk)
 
     def to_bytes(self) -> bytes:
         """The contents of the file that `write` would write."""

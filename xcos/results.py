@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._files import replacing
 from .calibration import probability
 
 if TYPE_CHECKING:
@@ -227,11 +228,5 @@ def save(path: str | os.PathLike[str], writers: dict[str, Callable[[IO[bytes]], 
         raise ValueError(f"{target}: expected a name that ends in {', '.join(writers)}, got {target.suffix!r}")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target}: its folder does not exist")
-    temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
-    try:
-        with open(temporary, "xb") as file:
-            writer(file)
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(target) as file:
+        writer(file)

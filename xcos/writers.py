@@ -87,6 +87,8 @@ class _Npz:
                     member.write(beginning.getvalue())
                     spool.seek(0)
                     shutil.copyfileobj(spool, member, _COPY)
+        with open(self._temporary, "rb") as file:
+            os.fsync(file.fileno())
         os.replace(self._temporary, self._path)
 
     def clean(self) -> None:

@@ -12,7 +12,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from .. import _core
+from .._files import replacing
 from ..datasets import Pairs
 from ..datasets.pairs import Indices
 from ..features import Features
@@ -101,14 +101,9 @@ def _part(
     features = Features.concatenate(batch.features for batch in seen)
     seconds = time.perf_counter() - begin
     if path:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
-            with open(temporary, "xb") as file:
-                np.savez(
-                    file, grid=features.grid, embedding=features.embedding, index=index, seconds=seconds,
-                    failed=np.array([i for i, _ in failed], np.intp), messages=np.array([m for _, m in failed], str),
-                )
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as file:
+            np.savez(
+                file, grid=features.grid, embedding=features.embedding, index=index, seconds=seconds,
+                failed=np.array([i for i, _ in failed], np.intp), messages=np.array([m for _, m in failed], str),
+            )
     return index, features, failed, seconds

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import csv
-import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from .._files import replacing
+
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
     """Writes a checkpoint in one step: whoever opens `path` sees the old one or the whole new one."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        torch.save(dict(state), temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        torch.save(dict(state), file)
 
 
 def load(path: Path) -> dict[str, Any]:

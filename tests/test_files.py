@@ -1,0 +1,154 @@
+"""Writers: the old file or the new one, whenever the process dies; clear errors where nothing can be written."""
+
+import errno
+import os
+import random
+import resource
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xcos import ModelFileError
+from xcos._files import replacing
+from xcos.features import Features
+from xcos.model_file import ModelFile
+from xcos.results import Verification
+from xcos.writers import FeatureWriter
+
+
+def model_file(value):
+    weight = np.full((64, 64, 9, 9), value, np.float32)  # 1.3 MB
+    layers = [{"op": "conv", "inputs": ["x"], "output": "y", "weight": "w"}]
+    return ModelFile("recognizer", f"m{value}", [{"name": "x", "shape": [64, 9, 9]}], layers, ["y"], {"w": weight})
+
+
+MODELS = [model_file(0), model_file(1)]
+RESULTS = [Verification(score=s, threshold=0.2, cosine=s, threshold_from="", model="m") for s in (0.25, 0.75)]
+FEATURES = [Features(np.full((40, 8, 7, 7), v, np.float32), np.full((40, 64), v, np.float32)) for v in (0, 1)]
+
+
+def write_features(path, version):
+    with FeatureWriter(path) as writer:
+        for k in range(0, 40, 8):
+            writer.write([str(version)] * 8, FEATURES[version][k : k + 8])
+
+
+def write_parts(path, version):
+    with replacing(path) as file:
+        for _ in range(100):
+            file.write(bytes([version]) * 10_000)
+
+
+def read_features(path):
+    with np.load(path) as held:
+        version = int(held["grid"][0, 0, 0, 0])
+        assert (held["grid"] == version).all() and (held["names"] == str(version)).all() and len(held["grid"]) == 40
+    return version
+
+
+def read_parts(path):
+    data = path.read_bytes()
+    assert data == data[:1] * 1_000_000
+    return data[0]
+
+
+def read_model(path):
+    file = ModelFile.read(path.read_bytes())
+    version = int(file.name[1:])
+    assert (file.tensors["w"] == version).all()
+    return version
+
+
+def read_result(path):
+    import json
+
+    return [0.25, 0.75].index(json.loads(path.read_text())["score"])
+
+
+WRITERS = {
+    "bytes": ("a.bin", write_parts, read_parts),
+    "model": ("m.safetensors", lambda path, version: MODELS[version].write(path), read_model),
+    "result": ("r.json", lambda path, version: RESULTS[version].save(path), read_result),
+    "features": ("f.npz", write_features, read_features),
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", WRITERS)
+def test_killed_at_a_hundred_random_moments(name, tmp_path):
+    file, write, read = WRITERS[name]
+    path = tmp_path / file
+    write(path, 0)
+    chance = random.Random(name)
+    seen = set()
+    for _ in range(100):
+        child = os.fork()
+        if child == 0:
+            try:
+                for turn in range(1, 1000):
+                    write(path, turn % 2)
+            finally:
+                os._exit(1)
+        time.sleep(chance.random() * 0.03)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        seen.add(read(path))
+    assert seen == {0, 1}  # it was killed in the midst of its work, not before
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_an_error_leaves_the_old_file_alone(name, tmp_path):
+    """A limit on the size of files stands for a full disk; the message names the file."""
+    file, write, read = WRITERS[name]
+    path = tmp_path / file
+    write(path, 0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50, before[1]))
+        with pytest.raises(OSError) as caught:
+            write(path, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert caught.value.errno == errno.EFBIG
+    assert read(path) == 0 and os.listdir(tmp_path) == [file]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    real = open
+    monkeypatch.setattr("builtins.open", lambda path, mode="r", **k: real("/dev/full" if "x" in mode else path, "wb"))
+    with pytest.raises(OSError, match=r"No space left on device: '.*m\.safetensors'"):
+        MODELS[0].write(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("name", ["bytes", "model", "result"])
+def test_folders_that_cannot_be_written_to(name, tmp_path):
+    file, write, _ = WRITERS[name]
+    with pytest.raises(FileNotFoundError, match="absent"):
+        write(tmp_path / "absent" / file, 0)
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(OSError, match="taken"):
+        write(tmp_path / "taken" / file, 0)
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(PermissionError, match=file):
+            write(tmp_path / file, 0)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_damaged_model_files_are_refused(tmp_path):
+    data = bytearray(MODELS[1].to_bytes())
+    path = tmp_path / "m.safetensors"
+    for length in (0, 7, 8, 100, 1000, len(data) - 1):
+        path.write_bytes(data[:length])
+        with pytest.raises(ModelFileError, match=r"m\.safetensors"):
+            ModelFile.read(path)
