@@ -4,7 +4,8 @@ What a user may set in the environment:
 
 - ``XCOS_STB_INCLUDE``  folder that holds stb_image.h (else ``pkg-config stb`` is asked)
 - ``XCOS_WERROR=1``     warnings are errors (CI)
-- ``XCOS_SANITIZE=1``   AddressSanitizer and UndefinedBehaviorSanitizer
+- ``XCOS_SANITIZE=1``   AddressSanitizer and UndefinedBehaviorSanitizer; ``XCOS_SANITIZE=thread``:
+                        ThreadSanitizer (``make sanitize`` and ``make tsan`` run the tests with them)
 
 Nothing here looks at the CPU of the build machine: instruction sets are chosen
 at run time (csrc/cpu.c), function by function.
@@ -88,8 +89,9 @@ compile_args = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-math-errno", "-W
 link_args = ["-Wl,-rpath,$ORIGIN/_libs"] if sys.platform.startswith("linux") else []
 if os.environ.get("XCOS_WERROR") == "1":
     compile_args.append("-Werror")
-if os.environ.get("XCOS_SANITIZE") == "1":
-    sanitizers = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"]
+if os.environ.get("XCOS_SANITIZE"):
+    kinds = "thread" if os.environ["XCOS_SANITIZE"] == "thread" else "address,undefined"
+    sanitizers = [f"-fsanitize={kinds}", "-fno-omit-frame-pointer", "-g"]
     compile_args += [*sanitizers, "-O1"]
     link_args += sanitizers
 
