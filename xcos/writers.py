@@ -108,15 +108,16 @@ class _Zarr:
         self._path, self._temporary = path, temporary
         self._group = zarr.open_group(temporary, mode="w")
         self._names: list[str] = []
+        self._arrays: dict[str, Any] = {}  # zarr.Array, by name
 
     def write(self, names: list[str], features: Features) -> None:
         self._names += names
         for key in ("grid", "embedding"):
             array: NDArray[np.float32] = getattr(features, key)
-            if key not in self._group:
+            if key not in self._arrays:
                 shape, chunks = (0, *array.shape[1:]), (_CHUNK, *array.shape[1:])
-                self._group.create_array(key, shape=shape, chunks=chunks, dtype="float32")
-            self._group[key].append(array)
+                self._arrays[key] = self._group.create_array(key, shape=shape, chunks=chunks, dtype="float32")
+            self._arrays[key].append(array)
 
     def finish(self) -> None:
         names = np.array(self._names, np.dtypes.StringDType())
