@@ -100,11 +100,15 @@ xcos_status xcos_net_input(xcos_net *net, const char *name, int rank, const int6
 xcos_status xcos_net_constant(xcos_net *net, const char *name, const xcos_tensor *tensor, int *id,
                               xcos_error *err)
 {
-    int64_t count = tensor->rank >= 0 && tensor->rank <= XCOS_MAX_RANK;
-    for (int i = 0; count && i < tensor->rank; i++)
-        count *= tensor->dims[i];
-    if (count < 1 ||
-        (count > 1 && tensor->dims[0] != 1))
+    xn_shape shape = {.rank = tensor->rank};
+    bool sound = tensor->rank >= 0 && tensor->rank <= XCOS_MAX_RANK;
+    for (int i = 0; sound && i < tensor->rank; i++) {
+        shape.dims[i] = tensor->dims[i];
+        sound = shape.dims[i] >= 1;
+    }
+    sound = sound && xn_fits(&shape);
+    const int64_t count = sound ? xn_count(&shape) : 0;
+    if (count < 1 || (count > 1 && tensor->dims[0] != 1))
         return xcos_fail(err, XCOS_E_ARG,
                          "constant '%s': expected one number, or a first dimension (batch) of 1",
                          name);
@@ -113,8 +117,9 @@ xcos_status xcos_net_constant(xcos_net *net, const char *name, const xcos_tensor
         return status;
     xn_value *value = &net->values[*id];
     value->constant = tensor->data;
-    value->shape.rank = count == 1 ? 0 : tensor->rank;
-    memcpy(value->shape.dims, tensor->dims, sizeof value->shape.dims);
+    value->shape = shape;
+    if (count == 1)
+        value->shape.rank = 0;
     return XCOS_OK;
 }
 
