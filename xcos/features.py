@@ -102,9 +102,16 @@ class Comparison:
 
 
 def plain_cosine(a: Floats, b: Floats) -> Floats:
-    """Cosine of a[i] and b[i] for (N, E) twice -> (N,) float32, summed in float64; 0 for a zero vector."""
+    """Cosine of a[i] and b[i] for (N, E) twice -> (N,) float32, summed in float64; 0 for a zero vector.
+
+    Raises ValueError for NaN and infinity, with the place.
+    """
     x, y = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    if not np.isfinite(norms).all():
+        bad = a if not np.isfinite(a).all() else b
+        i, j = (int(k) for k in np.argwhere(~np.isfinite(bad))[0])
+        raise ValueError(f"embedding[{i}, {j}] is {bad[i, j]}, expected finite features")
     dots = np.einsum("ij,ij->i", x, y)
     cosine: Floats = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0).astype(np.float32)
     return cosine
