@@ -89,6 +89,10 @@ def as_written(app: Sphinx, what: str, path: str, obj: Any, options: Any, lines:
         if line.startswith("    ") and i > 1 and not lines[i - 1] and lines[i - 2][:1].strip():
             result += ["::", ""]
         line = line if line.startswith("    ") else re.sub(r"(?<![`:\w])`([^`]+)`(?![`_])", r"``\1``", line)
+        if not line.startswith("    "):  # |x| is an absolute value, no substitution
+            parts = line.split("``")
+            parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+            line = "``".join(parts)
         term = _TERM.match(line)
         if term and not line.startswith("    "):
             if not inside and result and result[-1]:
