@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -339,14 +339,22 @@ def _head(file: ModelFile, network: Network) -> _core.Head:
     shape = network.outputs[file.head["grid"]]
     if shape is None or len(shape) != 4:
         raise ModelFileError(f"model {file.name!r}: expected a grid of shape (N, D, H, W), got {shape}")
+    assert shape[2] is not None and shape[3] is not None
+    return core_head(file.tensors, file.head, (shape[2], shape[3]))
+
+
+def core_head(
+    tensors: Mapping[str, NDArray[np.float32]], head: Mapping[str, Any], cells: tuple[int, int]
+) -> _core.Head:
+    """The core's head from the tensors ``head.*`` and the header's `head` of a model file; cells (rows, columns)."""
     keywords: dict[str, Any] = {
-        "height": shape[2],
-        "width": shape[3],
-        "temperature": float(file.head.get("temperature", 1.0)),
-        "minmax": file.head.get("normalization") == "minmax",
+        "height": cells[0],
+        "width": cells[1],
+        "temperature": float(head.get("temperature", 1.0)),
+        "minmax": head.get("normalization") == "minmax",
     }
     for layer in ("embed", "attend1", "attend2"):
         for part in ("weight", "bias"):
-            keywords[f"{layer}_{part}"] = file.tensors[f"head.{layer}.{part}"]
-        keywords[f"{layer}_slope"] = float(file.tensors[f"head.{layer}.prelu"][0])
+            keywords[f"{layer}_{part}"] = tensors[f"head.{layer}.{part}"]
+        keywords[f"{layer}_slope"] = float(tensors[f"head.{layer}.prelu"][0])
     return _core.Head(**keywords)

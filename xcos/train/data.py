@@ -27,7 +27,7 @@ _LENGTH = (1 << 29) - 1
 class Faces:
     """Encoded pictures of aligned faces, read when asked for, and who they show.
 
-    labels : (N,) int64, 0 to people - 1; -1 for faces of whom there is no other picture, if told apart so.
+    labels : (N,) int64, 0 to people - 1; -1 for faces of nobody in particular.
     people : how many labels there are.
     name   : where they come from, for messages.
     """

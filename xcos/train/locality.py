@@ -12,7 +12,7 @@ from ..evaluation.protocol import area, roc
 from ..model import Model
 from ..model_file import ModelFile
 from .augment import covered, paste_rectangles
-from .validate import core_head, read_crops
+from .validate import read_crops
 
 COVERED, FREE = 0.75, 0.02  # shares of a cell: covered above the one, free below the other, between them not counted
 _BOOTSTRAP = 200  # resamplings of the pairs for the intervals
@@ -63,12 +63,10 @@ def measure_locality(
     cells = features.grid.shape[2], features.grid.shape[3]
     patched, share = patch(first, second, same, cells, np.random.default_rng(seed))
     changed = model.features(patched, aligned=True, threads=threads or None)
-    assert model.file.head is not None
-    head = core_head(model.file.tensors, model.file.head, cells)
-    _, clean, attention = head.compare(features.grid[::2], features.grid[1::2])
-    _, after, _ = head.compare(changed.grid, features.grid[1::2])
-    assert clean is not None and after is not None and attention is not None
-    return locality(clean, after, attention, share, same, seed)
+    before = model.compare(features[::2], features[1::2])
+    after = model.compare(changed, features[1::2])
+    assert before.cosine_map is not None and before.attention is not None and after.cosine_map is not None
+    return locality(before.cosine_map, after.cosine_map, before.attention, share, same, seed)
 
 
 def patch(

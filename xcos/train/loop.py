@@ -24,7 +24,7 @@ from .data import Faces, join, read_faces
 from .losses import MarginHead
 from .optim import Optimizer
 from .plan import Plan, embedding_output, main_axes, make_plan, read_network
-from .store import Activations, Pixels, embeddings
+from .store import Activations, Pixels, Store, embeddings
 from .student import Losses, Sampler, Student, make_batch
 from .validate import Accuracy, Validation
 
@@ -114,7 +114,7 @@ class _Run:
                 break
         return self._written()
 
-    def _prepare(self, network: ModelFile, faces: Faces) -> tuple[Plan, Activations | Pixels, NDArray[np.float32]]:
+    def _prepare(self, network: ModelFile, faces: Faces) -> tuple[Plan, Store, NDArray[np.float32]]:
         """Plan, inputs, and the teacher's targets; process 0 fills the cache while the others wait."""
         config = self.config
         masks = read_masks(config.masks) if config.masks else []
@@ -124,7 +124,7 @@ class _Run:
         name = embedding_output(network, config)
         whole = embeddings(network, name, faces, self.work, config.threads, self._bar())
         plan = make_plan(network, config, whole)
-        store: Activations | Pixels
+        store: Store
         if plan.from_pixels:
             store = Pixels(plan, faces, augment, config.seed, config.threads)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from .. import _core
 from ..datasets import read_bin
 from ..evaluation.protocol import best_threshold, fold_numbers, reference_folds
 from ..features import plain_cosine
+from ..model import core_head
 from ..model_file import ModelFile
 from ..network import Network
 from ..progress import Progress, batches
@@ -22,7 +23,6 @@ from .plan import Plan
 from .store import normalized
 
 _BATCH = 64
-HEAD_TENSORS = ("embed", "attend1", "attend2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,6 @@ class Accuracy:
     cosine: float
     xcos_threshold: float
     cosine_threshold: float
-
-
-def core_head(tensors: Mapping[str, NDArray[np.float32]], head: Mapping[str, Any], grid: Sequence[int]) -> _core.Head:
-    """The head of a model file in the C core; `grid` (rows, columns)."""
-    keywords: dict[str, Any] = {}
-    for part in HEAD_TENSORS:
-        keywords[f"{part}_weight"] = tensors[f"head.{part}.weight"]
-        keywords[f"{part}_bias"] = tensors[f"head.{part}.bias"]
-        keywords[f"{part}_slope"] = float(tensors[f"head.{part}.prelu"][0])
-    return _core.Head(
-        **keywords,
-        height=int(grid[0]),
-        width=int(grid[1]),
-        temperature=float(head.get("temperature", 1.0)),
-        minmax=head.get("normalization") == "minmax",
-    )
 
 
 def read_crops(path: str | os.PathLike[str]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -90,7 +74,7 @@ class Validation:
         network = Network(trained)
         grids = [network.run(part.astype(np.float32), self._threads or None)["grid"] for part in self._inputs]
         grid = np.concatenate(grids)
-        compare = core_head(tensors, head, grid.shape[2:]).compare
+        compare = core_head(tensors, head, (grid.shape[2], grid.shape[3])).compare
         scores = compare(grid[::2], grid[1::2], maps=False, threads=self._threads)[0]
         return Accuracy(
             100 * reference_folds(scores, self._same, self._folds).accuracy,
