@@ -3,8 +3,9 @@
 import numpy as np
 import plan_oracle
 import pytest
-import test_network
+import test_layers
 import torch
+from plans import plan
 
 from xcos import ModelFile, Network
 from xcos.api import model_path
@@ -30,10 +31,10 @@ def run_twin(file, *inputs):
         return {name: value.numpy() for name, value in twin(file)(*map(torch.from_numpy, inputs)).items()}
 
 
-@pytest.mark.parametrize(("layer", "tensors"), test_network.LAYERS, ids=[str(each[0]) for each in test_network.LAYERS])
+@pytest.mark.parametrize(("layer", "tensors"), test_layers.LAYERS, ids=[str(each[0]) for each in test_layers.LAYERS])
 def test_layers(layer, tensors):
     x = np.random.default_rng(2).uniform(-2, 2, (3, 3, 9, 10)).astype(np.float32)
-    file = test_network.plan([{"inputs": ["x"], "output": "y", **layer}], tensors)
+    file = plan([{"inputs": ["x"], "output": "y", **layer}], tensors)
     expected = plan_oracle.run(file, {"x": x})["y"]
     np.testing.assert_allclose(run_twin(file, x)["y"], expected, rtol=1e-5, atol=1e-5)
 
@@ -48,7 +49,7 @@ def test_conv(pad, groups):
     }
     layer = {"op": "conv", "weight": "w", "bias": "b", "stride": [2, 1], "pad": pad, "dilation": [1, 2]}
     layer["groups"] = groups
-    file = test_network.plan([{"inputs": ["x"], "output": "y", **layer}], tensors)
+    file = plan([{"inputs": ["x"], "output": "y", **layer}], tensors)
     x = rng.standard_normal((2, 3, 9, 10)).astype(np.float32)
     np.testing.assert_allclose(run_twin(file, x)["y"], plan_oracle.run(file, {"x": x})["y"], rtol=1e-5, atol=1e-5)
 
