@@ -18,8 +18,12 @@ RESTORED = np.arange(5, 100, 5)  # percent of the pixels
 
 
 @lru_cache(maxsize=4)
-def patched(pairs: LabelledCrops) -> tuple[LabelledCrops, NDArray[np.bool_]]:
+def patched(
+    pairs: LabelledCrops, patches: int = PATCHES, side: int = SIDE
+) -> tuple[LabelledCrops, NDArray[np.bool_]]:
     """The pairs with 27 patches of 16 x 16 pasted on each first image, and where: (N, 112, 112) bool.
+
+    `patches` and `side` (1..111 pixels) make other ones by the same recipe.
 
     Patch-LFW (Huber et al., arXiv 2304.13409, section 4): from the same places of the second image for impostors,
     of another person's image for genuine pairs. Columns are uniform in 0..95, lower edges in 16..111; NumPy's
@@ -31,16 +35,24 @@ def patched(pairs: LabelledCrops) -> tuple[LabelledCrops, NDArray[np.bool_]]:
     for label in (False, True):
         rng = np.random.RandomState(SEED)
         for i in np.flatnonzero(pairs.same == label):
-            columns = rng.randint(0, 112 - SIDE, PATCHES)
-            edges = rng.randint(SIDE, 112, PATCHES)
+            columns = rng.randint(0, 112 - side, patches)
+            edges = rng.randint(side, 112, patches)
             donor = rng.choice(np.delete(np.arange(len(pairs)), i)) if label else i
             for x, y in zip(columns, edges, strict=True):
-                where[i, y - SIDE : y, x : x + SIDE] = True
+                where[i, y - side : y, x : x + side] = True
             first[i][where[i]] = pairs.second[donor][where[i]]
     return LabelledCrops(first, pairs.second, pairs.same, f"{pairs.name}, patched"), where
 
 
-def localisation(model: Any, explainer: Explainer, pairs: LabelledCrops, *, score: Scores | None = None) -> Measure:
+def localisation(
+    model: Any,
+    explainer: Explainer,
+    pairs: LabelledCrops,
+    *,
+    score: Scores | None = None,
+    patches: int = PATCHES,
+    side: int = SIDE,
+) -> Measure:
     """How well the map of the first image tells the pasted patches from the rest: area under the ROC curve (ours).
 
     The places are known (:func:`patched`). An impostor's patches show the second face itself and should stand
@@ -49,7 +61,7 @@ def localisation(model: Any, explainer: Explainer, pairs: LabelledCrops, *, scor
     explanations.
     """
     _ = model, score
-    changed, where = patched(pairs)
+    changed, where = patched(pairs, patches, side)
     rank = ranks(saliency(explainer, changed).first).reshape(len(pairs), -1)
     inside = where.reshape(len(pairs), -1)
     n = inside.sum(1)
