@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, faces
+from ._files import replacing
 from .errors import ImageError, NoFaceError
 from .model import SIDE
 from .progress import batches
@@ -84,9 +85,8 @@ def _cut_out(
     if failed:
         _log.warning("%s: %d of %d pictures left out; the first: %s", found.name, len(failed), len(found), failed[0])
     crops = np.stack([results[i] for i in kept]) if len(kept) else np.empty((0, SIDE, SIDE, 3), np.uint8)
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.npz")
-    np.savez(temporary, crops=crops, kept=kept)
-    os.replace(temporary, path)
+    with replacing(path) as file:
+        np.savez(file, crops=crops, kept=kept)
     return crops, kept
 
 
@@ -133,6 +133,7 @@ def hold_out(found: Faces, work: Path, seed: int = 0) -> tuple[Faces, Path]:
 
     path = work / "held_out.bin"
     encoded = [found.encoded(i) for pair, _ in pairs for i in pair]
-    path.write_bytes(pickle.dumps((encoded, [label for _, label in pairs])))
+    with replacing(path) as file:
+        pickle.dump((encoded, [label for _, label in pairs]), file)
     kept = np.flatnonzero(~np.isin(found.labels, held))
     return _subset(found, kept, lambda i: found.encoded(int(kept[i]))), path
