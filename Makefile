@@ -3,6 +3,10 @@
 # make lint   ruff and mypy
 # make docs   the documentation, in docs/_build/html; warnings are errors
 # make wheel  sdist and wheel in dist/
+# make fuzz      the fuzz targets, SECONDS=20 each (fuzz/run)
+# make sanitize  the tests of the core with AddressSanitizer and UndefinedBehaviorSanitizer
+# make tsan      the pool of threads with ThreadSanitizer
+# make test-all  the tests on every CPython, NumPy and compiler that can be had here (tools/test_all.sh)
 # make clean  remove what was built; make distclean: the virtual environment too
 #
 # What is needed is installed on the way: Debian packages by apt, where they are missing, and PyPI
@@ -35,6 +39,18 @@ docs: $(VENV)/.built $(VENV)/.test
 
 wheel: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python -m build --no-isolation
+
+fuzz: $(VENV)/.built $(VENV)/.test
+	PYTHON=$(BIN)/python fuzz/run $(or $(SECONDS),20)
+
+sanitize: $(VENV)/.built $(VENV)/.test
+	PYTHON=$(abspath $(BIN)/python) sh tools/sanitize.sh address
+
+tsan: $(VENV)/.built
+	PYTHON=$(abspath $(BIN)/python) sh tools/sanitize.sh thread
+
+test-all:
+	sh tools/test_all.sh
 
 $(VENV)/.venv:
 	sh tools/bootstrap.sh "$(PYTHON)" "$(VENV)"

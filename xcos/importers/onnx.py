@@ -61,6 +61,9 @@ def import_onnx(
         return _translate(model, name or default or "onnx", kind, shapes or {}, outputs, preprocess)
     except ModelFileError as error:
         raise ModelFileError(f"{where}{error}") from None
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
+        # Any field of a damaged graph may hold anything; onnx and NumPy object in their own ways.
+        raise ModelFileError(f"{where}damaged graph ({type(error).__name__}: {str(error)[:200]})") from error
 
 
 def load_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> onnx.ModelProto:
