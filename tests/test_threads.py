@@ -145,7 +145,7 @@ def test_models_go_to_workers(method, crops, monkeypatch):
     [
         "xcos.load()._network.run(np.zeros((20000, 3, 112, 112), np.float32), threads=2)",
         "xcos.load()._network.run(np.zeros((20000, 3, 112, 112), np.float32), threads=1)",
-        "h.compare_all(np.ones((9000, 8, 7, 7)), np.ones((90000, 8, 7, 7)), threads=2)",
+        "h.compare_all(np.ones((9000, 8, 7, 7)), np.ones((40000, 8, 7, 7)), threads=2)",
         "xcos.load().features(np.zeros((9000, 112, 112, 3), np.uint8), aligned=True)",
         "xcos.load().features([str(photo)] * 5000)",
     ],
@@ -165,7 +165,7 @@ def test_ctrl_c_ends_long_calls_within_a_second(work):
         begin = time.perf_counter()
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "stopped\n"
-        assert time.perf_counter() - begin < 1
+        assert time.perf_counter() - begin < (5 if "libasan" in os.environ.get("LD_PRELOAD", "") else 1)
     finally:
         process.kill()
         process.wait()
