@@ -39,6 +39,6 @@ for folder, pattern in {
     shutil.rmtree(HERE / folder, ignore_errors=True)
     (HERE / folder).mkdir()
     for source in sorted(HERE.parent.glob(pattern)):
-        text = source.read_text(encoding="utf-8")
+        text = source.read_text(encoding="utf-8").replace("](../docs/", "](../")  # links to these pages
         titled = source.suffix != ".md" or text.startswith("# ")
         (HERE / folder / source.name).write_text(text if titled else f"# {source.stem}\n\n{text}", encoding="utf-8")
