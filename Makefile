@@ -3,7 +3,7 @@
 # make lint   ruff and mypy
 # make docs   the documentation, in docs/_build/html; warnings are errors
 # make wheel  sdist and wheel in dist/
-# make fuzz      the fuzz targets, SECONDS=20 each (fuzz/run)
+# make fuzz      the fuzz targets, SECONDS=20 each (fuzz/run); TARGETS="image model" for some
 # make sanitize  the tests of the core with AddressSanitizer and UndefinedBehaviorSanitizer
 # make tsan      the pool of threads with ThreadSanitizer
 # make test-all  the tests on every CPython, NumPy and compiler that can be had here (tools/test_all.sh)
@@ -41,7 +41,7 @@ wheel: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python -m build --no-isolation
 
 fuzz: $(VENV)/.built $(VENV)/.test
-	PYTHON=$(BIN)/python fuzz/run $(or $(SECONDS),20)
+	PYTHON=$(BIN)/python fuzz/run $(or $(SECONDS),20) $(TARGETS)
 
 sanitize: $(VENV)/.built $(VENV)/.test
 	PYTHON=$(abspath $(BIN)/python) sh tools/sanitize.sh address
