@@ -152,7 +152,8 @@ def test_models_go_to_workers(method, crops, monkeypatch):
 )
 def test_ctrl_c_ends_long_calls_within_a_second(work):
     script = (
-        "import sys, numpy as np, xcos\nfrom memory_calls import head\n"
+        "import signal, numpy as np, xcos\nfrom memory_calls import head\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background begin without\n"
         f"photo, h = {str(ROOT / 'examples' / 'obama_portrait_2012.jpg')!r}, head()\n"
         "xcos.load().features([photo])\nprint('ready', flush=True)\n"
         f"try:\n    {work}\nexcept KeyboardInterrupt:\n    print('stopped', flush=True)\n"
