@@ -21,7 +21,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 BUILD_REQUIRES := "setuptools>=77" "numpy>=2.0" "scipy-openblas32>=0.3.30" wheel
 SOURCES := setup.py pyproject.toml $(shell find csrc -name '*.[ch]')
 
-.PHONY: demo test lint docs wheel clean distclean
+.PHONY: demo test lint docs fuzz sanitize tsan test-all wheel clean distclean
 
 demo: $(VENV)/.built
 	@mkdir -p build
