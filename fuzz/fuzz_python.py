@@ -3,11 +3,13 @@
     python fuzz/fuzz_python.py TARGET SECONDS FOLDER [CRASHES]
 
 FOLDER holds seeds (fuzz/seeds.py). With the PyPI package atheris the search is guided by coverage; without it, inputs
-are seeds changed at random. An input that raises something else than its target allows, takes more than ten
-seconds, or more than a gigabyte of memory, is written to CRASHES and ends the run with exit code 1.
+are seeds changed at random. An input that raises something else than its target allows, takes more than ten seconds
+(a minute under sanitizers), or more than four gigabytes of memory, is written to CRASHES and ends the run with exit
+code 1; one that ends the process stays there as TARGET-last, where every input stands while it is tried.
 """
 
 import io
+import os
 import pickle
 import random
 import resource
@@ -15,6 +17,7 @@ import signal
 import sys
 import time
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +37,9 @@ else:
     import xcos.importers.onnx
 
 import numpy as np
+from arguments import arguments
 
+SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 SMALL = 1 << 20  # values that a network may take and give here
 
 
@@ -81,7 +86,13 @@ def image(data: bytes) -> None:
     assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"model": model, "onnx": onnx, "bin": bin_, "image": image}
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "model": model,
+    "onnx": onnx,
+    "bin": bin_,
+    "image": image,
+    "arguments": arguments,
+}
 
 
 def mutate(data: bytes, chance: random.Random) -> bytes:
@@ -104,16 +115,21 @@ def mutate(data: bytes, chance: random.Random) -> bytes:
     return bytes(changed)
 
 
-def guarded(target: Callable[[bytes], None], crashes: Path) -> Callable[[bytes], None]:
+def guarded(target: Callable[[bytes], None], name: str, crashes: Path) -> Callable[[bytes], None]:
+    """The target with a limit of time, that leaves behind what ends it or the process."""
+    last = (crashes / f"{name}-last").open("wb", buffering=0)
+
     def run(data: bytes) -> None:
-        signal.alarm(10)
+        last.seek(0)
+        last.truncate()
+        last.write(data)
+        signal.alarm(60 if SANITIZED else 10)
         try:
             target(data)
         except BaseException:
-            crashes.mkdir(parents=True, exist_ok=True)
-            place = crashes / f"{target.__name__}-{abs(hash(data)):x}"
-            place.write_bytes(data)
-            print(f"crasher: {place}", file=sys.stderr)
+            found = crashes / f"{name}-{zlib.crc32(data):08x}"
+            found.write_bytes(data)
+            print(f"crasher: {found}", file=sys.stderr)
             raise
         finally:
             signal.alarm(0)
@@ -122,7 +138,7 @@ def guarded(target: Callable[[bytes], None], crashes: Path) -> Callable[[bytes],
 
 
 def late(*_: object) -> None:
-    raise TimeoutError("ten seconds")
+    raise TimeoutError("too slow")
 
 
 def main() -> None:
@@ -130,7 +146,8 @@ def main() -> None:
     crashes = Path(sys.argv[4] if len(sys.argv) > 4 else "build/fuzz/crashes")
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, late)
-    target = guarded(TARGETS[name], crashes)
+    crashes.mkdir(parents=True, exist_ok=True)
+    target = guarded(TARGETS[name], name, crashes)
     if atheris:
         corpus = folder.with_name(f"{folder.name}-corpus")
         corpus.mkdir(exist_ok=True)
@@ -138,7 +155,8 @@ def main() -> None:
         atheris.Setup([sys.argv[0], *limits, str(corpus), str(folder)], target)
         atheris.Fuzz()
         return
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, resource.RLIM_INFINITY))
+    if not SANITIZED:  # whose shadow takes terabytes of addresses; fuzz/run limits its allocations
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, resource.RLIM_INFINITY))
     seeds = [path.read_bytes() for path in sorted(folder.iterdir())]
     chance, end, runs = random.Random(time.time_ns()), time.monotonic() + seconds, 0
     for seed in seeds:

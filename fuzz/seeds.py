@@ -164,7 +164,17 @@ def graphs() -> dict[str, bytes]:
     return seeds
 
 
-SEEDS = {"image": pictures, "plan": plans, "model": models, "bin": pickles, "onnx": graphs}
+def calls() -> dict[str, bytes]:
+    """Choices of arguments.py: each of its calls with sound arguments, and with such as bytes at random draw."""
+    seeds = {}
+    for call in range(14):
+        seeds[f"{call}"] = bytes([0, call]) + bytes(300)
+        for i in range(4):
+            seeds[f"{call}-{i}"] = bytes([i, call]) + random.Random(14 * i + call).randbytes(150 * (i + 1))
+    return seeds
+
+
+SEEDS = {"image": pictures, "plan": plans, "model": models, "bin": pickles, "onnx": graphs, "arguments": calls}
 
 
 def main() -> None:

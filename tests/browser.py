@@ -1,5 +1,6 @@
 """A real browser for the tests: Debian's Chromium without a window, driven by selenium."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ def open_browser(width: int, height: int, *, arguments: tuple[str, ...] = ()) ->
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", *arguments):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    session = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # of tools/sanitize.sh
+    session = selenium.Chrome(options=options, service=selenium.ChromeService(driver, env=environment))
     try:
         resize(session, width, height)
         yield session
