@@ -26,7 +26,7 @@ xcos_status xc_container_walk(xc_format format, const uint8_t *data, size_t size
 /* The orientation (1..8) of a TIFF block as Exif stores it; 1 when it has none or is damaged. */
 int xc_exif_orientation(const uint8_t *tiff, size_t size);
 
-/* XCOS_E_LIMIT when width*height is more than max_pixels. */
+/* XCOS_E_LIMIT when a side is longer than 32,767 or width*height is more than max_pixels. */
 xcos_status xc_check_pixels(int64_t width, int64_t height, int64_t max_pixels, xcos_error *err);
 
 /* PBM, PGM and PPM, plain and raw, any maximum up to 65535. */

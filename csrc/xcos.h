@@ -93,13 +93,14 @@ void xcos_image_free(xcos_image *image);
 
 /* Bilinear warp.  `matrix` (2x3, row-major) maps destination pixel centres
  * (x, y, 1) to source pixel centres (integer coordinates); samples outside the
- * source read `border` (RGB).  `dst` holds dst_h*dst_w*3 bytes.  Thread-safe. */
+ * source read `border` (RGB).  `dst` holds dst_h*dst_w*3 bytes; XCOS_E_LIMIT when it has
+ * a side of more than 32,767 pixels.  Thread-safe. */
 xcos_status xcos_image_warp(const uint8_t *src, int src_h, int src_w, const double matrix[6],
                             const uint8_t border[3], uint8_t *dst, int dst_h, int dst_w,
                             xcos_error *err);
 
 /* Resizes with a triangle filter: bilinear when enlarging, free of aliasing when reducing.
- * `dst` holds dst_h*dst_w*3 bytes.  Thread-safe. */
+ * `dst` holds dst_h*dst_w*3 bytes; XCOS_E_LIMIT as for a warp.  Thread-safe. */
 xcos_status xcos_image_resize(const uint8_t *src, int src_h, int src_w, uint8_t *dst, int dst_h,
                               int dst_w, xcos_error *err);
 

@@ -63,6 +63,16 @@ def test_a_side_of_50000_pixels(shape):
         read_image(encode(Image.fromarray(np.zeros(shape, np.uint8)), "PNG"))
 
 
+@pytest.mark.parametrize("size", [(2, 2**31 - 1), (2**31 - 1, 2), (1, 32768)])
+def test_results_have_bounded_sides(size):
+    """A warp to 2 x 2,147,483,647 pixels took 12.9 GB."""
+    before = peak()
+    for make in (_core.resize, lambda picture, *size: _core.warp(picture, np.eye(2, 3), *size)):
+        with pytest.raises((_core.LimitError, MemoryError)):  # the array, or what would fill it
+            make(SMOOTH, *size)
+    assert peak() - before < 50_000_000
+
+
 def test_a_second_frame_does_not_hide_the_size_of_the_first():
     start, end = segment(JPEG, 0xC0)
     large = bytearray(JPEG[start:end])

@@ -32,7 +32,7 @@ for library in $preload; do
     [ -e "$library" ] || { echo "tools/sanitize.sh: gcc has no $library" >&2; exit 1; }
 done
 export PYTHONPATH="$tree" OPENBLAS_NUM_THREADS=1 TSAN_OPTIONS=exitcode=66 PYTHONMALLOC=malloc
-export ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
+export ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1:hard_rss_limit_mb=6000${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 if [ $# -gt 0 ]; then
     exec env LD_PRELOAD="$preload" "$@"
