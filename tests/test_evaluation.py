@@ -213,8 +213,9 @@ def test_cache(model, pairs, tmp_path, monkeypatch):
     np.testing.assert_allclose(xcos.evaluate(model, pairs, cache=tmp_path).scores, expected, atol=1e-6)
     after = {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}
     assert before.items() <= after.items() and len(after) == 4  # what was there was used
-    (folder / "00001.npz").write_bytes(b"damaged")
-    np.testing.assert_allclose(xcos.evaluate(model, pairs, cache=tmp_path).scores, expected, atol=1e-6)
+    for damaged in (b"damaged", b"", (folder / "00000.npz").read_bytes()):  # the last: other images
+        (folder / "00001.npz").write_bytes(damaged)
+        np.testing.assert_allclose(xcos.evaluate(model, pairs, cache=tmp_path).scores, expected, atol=1e-6)
     xcos.evaluate(model, pairs[:8], cache=tmp_path)
     xcos.evaluate(model, pairs, flip=True, cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 3  # other images, other features: other folders

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, faces
-from ._files import replacing
+from ._files import keep_arrays, kept_arrays, replacing
 from .errors import ImageError, NoFaceError
 from .model import SIDE
 from .progress import batches
@@ -65,9 +65,8 @@ def _cut_out(
     for i in range(len(found)):
         digest.update(hashlib.sha256(found.encoded(i)).digest())
     path = work / f"crops-{digest.hexdigest()[:16]}.npz"
-    if path.exists():
-        with np.load(path) as saved:
-            return saved["crops"], saved["kept"]
+    if saved := kept_arrays(path):
+        return saved["crops"], saved["kept"]
 
     def one(i: int) -> NDArray[np.uint8] | str:
         data = found.encoded(i)
@@ -85,8 +84,7 @@ def _cut_out(
     if failed:
         _log.warning("%s: %d of %d pictures left out; the first: %s", found.name, len(failed), len(found), failed[0])
     crops = np.stack([results[i] for i in kept]) if len(kept) else np.empty((0, SIDE, SIDE, 3), np.uint8)
-    with replacing(path) as file:
-        np.savez(file, crops=crops, kept=kept)
+    keep_arrays(path, {"crops": crops, "kept": kept})
     return crops, kept
 
 

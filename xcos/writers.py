@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._files import naming, replacing
 from .features import Features
 
 SUFFIXES = (".npz", ".zarr")
@@ -37,8 +38,7 @@ class FeatureWriter:
             raise ValueError(f"{self._path}: expected a name that ends in .npz or .zarr, got {suffix!r}")
         if not self._path.parent.is_dir():
             raise FileNotFoundError(f"{self._path}: its folder does not exist")
-        temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
-        self._store: _Npz | _Zarr = (_Npz if suffix == ".npz" else _Zarr)(self._path, temporary)
+        self._store: _Npz | _Zarr = (_Npz if suffix == ".npz" else _Zarr)(self._path)
         self.count = 0
 
     def __enter__(self) -> FeatureWriter:
@@ -62,21 +62,25 @@ class FeatureWriter:
 class _Npz:
     """Arrays go to files without a name first, since a .npy begins with its length."""
 
-    def __init__(self, path: Path, temporary: Path) -> None:
-        self._path, self._temporary = path, temporary
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._names: list[str] = []
-        self._spools: dict[str, IO[bytes]] = {key: TemporaryFile(dir=path.parent) for key in ("grid", "embedding")}
+        try:
+            self._spools: dict[str, IO[bytes]] = {k: TemporaryFile(dir=path.parent) for k in ("grid", "embedding")}
+        except OSError as error:  # which names a file that was never there
+            raise type(error)(error.errno, error.strerror, str(path)) from None
         self._shapes: dict[str, tuple[int, ...]] = {"grid": (0, 0, 0), "embedding": (0,)}
 
     def write(self, names: list[str], features: Features) -> None:
         self._names += names
         for key, spool in self._spools.items():
             array: NDArray[np.float32] = getattr(features, key)
-            spool.write(array.tobytes())
+            with naming(self._path):
+                spool.write(array.tobytes())
             self._shapes[key] = array.shape[1:]
 
     def finish(self) -> None:
-        with zipfile.ZipFile(self._temporary, "x", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        with replacing(self._path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             with archive.open("names.npy", "w") as member:
                 np.lib.format.write_array(member, np.array(self._names, str), allow_pickle=False)
             for key, spool in self._spools.items():
@@ -87,26 +91,22 @@ class _Npz:
                     member.write(beginning.getvalue())
                     spool.seek(0)
                     shutil.copyfileobj(spool, member, _COPY)
-        with open(self._temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(self._temporary, self._path)
 
     def clean(self) -> None:
         for spool in self._spools.values():
             spool.close()
-        self._temporary.unlink(missing_ok=True)
 
 
 class _Zarr:
-    def __init__(self, path: Path, temporary: Path) -> None:
+    def __init__(self, path: Path) -> None:
         try:
             import zarr
         except ImportError:
             raise ImportError("writing .zarr needs zarr: pip install zarr (.npz needs nothing)") from None
         if path.exists():
             raise FileExistsError(f"{path}: is there already")
-        self._path, self._temporary = path, temporary
-        self._group = zarr.open_group(temporary, mode="w")
+        self._path, self._temporary = path, path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        self._group = zarr.open_group(self._temporary, mode="w")
         self._names: list[str] = []
         self._arrays: dict[str, Any] = {}  # zarr.Array, by name
 

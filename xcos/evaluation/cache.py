@@ -2,8 +2,8 @@
 
     DIR/<digest of the network>-<digest of the images>/00000.npz, 00001.npz, …
 
-One part holds the features of PART images; it appears whole or not at all. Whatever interrupts an evaluation
-costs the part at hand alone.
+One part holds the features of PART images; it appears whole or not at all, and is made again when its contents
+are not what was written. Whatever interrupts an evaluation costs the part at hand alone.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from .. import _core
-from .._files import replacing
+from .._files import keep_arrays, kept_arrays
 from ..datasets import Pairs
 from ..datasets.pairs import Indices
 from ..features import Features
@@ -86,13 +85,10 @@ def _part(
     model: Model, pairs: Pairs, part: Sequence[int], flip: bool, threads: int | None,
     path: Path | None,
 ) -> tuple[Indices, Features, list[tuple[int, str]], float]:
-    if path and path.exists():
-        try:
-            with np.load(path) as held:
-                failed = list(zip(held["failed"].tolist(), held["messages"].tolist(), strict=True))
-                return held["index"], Features(held["grid"], held["embedding"]), failed, float(held["seconds"])
-        except (BadZipFile, KeyError, ValueError, OSError):
-            pass  # damaged: made again
+    held = kept_arrays(path) if path else None
+    if held and np.array_equal(np.union1d(held["index"], held["failed"]), part):
+        failed = list(zip(held["failed"].tolist(), held["messages"].tolist(), strict=True))
+        return held["index"], Features(held["grid"], held["embedding"]), failed, float(held["seconds"])
     begin = time.perf_counter()
     read = (pairs.images[i] for i in part)
     seen = list(model.stream(read, aligned=pairs.aligned, flip=flip, threads=threads, skip_failed=True))
@@ -101,9 +97,8 @@ def _part(
     features = Features.concatenate(batch.features for batch in seen)
     seconds = time.perf_counter() - begin
     if path:
-        with replacing(path) as file:
-            np.savez(
-                file, grid=features.grid, embedding=features.embedding, index=index, seconds=seconds,
-                failed=np.array([i for i, _ in failed], np.intp), messages=np.array([m for _, m in failed], str),
-            )
+        keep_arrays(path, {
+            "grid": features.grid, "embedding": features.embedding, "index": index, "seconds": np.array(seconds),
+            "failed": np.array([i for i, _ in failed], np.intp), "messages": np.array([m for _, m in failed], str),
+        })
     return index, features, failed, seconds
