@@ -54,6 +54,7 @@ def pictures() -> dict[str, bytes]:
         seeds[name] = b"\x14" + file.getvalue()
     seeds["plain.ppm"] = b"\x14P3\n# comment\n2 2 255\n1 2 3 4 5 6 7 8 9 10 11 12\n"
     seeds["plain.pbm"] = b"\x14P1 3 2 1 0 1 0 1 0\n"
+    seeds["exif"] = b"\x14" + exif.tobytes().removeprefix(b"Exif\0\0")
     seeds["deep.pgm"] = b"\x14P5 2 1 65535\n\x12\x34\x56\x78"
     rows = b"".join(b"\0" + bytes(range(i, i + 30)) for i in range(10))
     seeds["interlaced.png"] = b"\x14" + png(10, 10, 8, 2, 1, rows)
