@@ -3,8 +3,8 @@
 # make lint   ruff and mypy
 # make docs   the documentation, in docs/_build/html; warnings are errors
 # make wheel  sdist and wheel in dist/
-# make fuzz      the fuzz targets, SECONDS=20 each (fuzz/run); TARGETS="image model" for some
-# make sanitize  the tests of the core with AddressSanitizer and UndefinedBehaviorSanitizer
+# make fuzz      the fuzz targets, SECONDS=20 each (fuzz/run); TARGETS="image model" for some; SANITIZE=1: see there
+# make sanitize  the tests with AddressSanitizer and UndefinedBehaviorSanitizer (tools/sanitize.sh)
 # make tsan      the pool of threads with ThreadSanitizer
 # make test-all  the tests on every CPython, NumPy and compiler that can be had here (tools/test_all.sh)
 # make clean  remove what was built; make distclean: the virtual environment too

@@ -19,6 +19,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 try:
@@ -26,18 +27,14 @@ try:
 except ImportError:
     atheris = None
 
-if atheris:
-    with atheris.instrument_imports(include=["xcos", "pickle", "json"]):
-        import xcos
-        import xcos.datasets.plain_pickle
-        import xcos.importers.onnx
-else:
+with atheris.instrument_imports(include=["xcos", "pickle", "json", "arguments"]) if atheris else nullcontext():
+    from arguments import arguments
+
     import xcos
     import xcos.datasets.plain_pickle
     import xcos.importers.onnx
 
 import numpy as np
-from arguments import arguments
 
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 SMALL = 1 << 20  # values that a network may take and give here
