@@ -17,6 +17,7 @@ from memory_calls import FIRST, LAYERS, TENSORS
 
 import xcos
 from xcos import _core
+from xcos._files import kept_arrays
 
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(8)
@@ -140,17 +141,9 @@ def test_models_go_to_workers(method, crops, monkeypatch):
         assert pool.starmap_async(score, [(model, crops[[0, 3]])] * 4).get(120) == [expected] * 4
 
 
-@pytest.mark.parametrize(
-    "work",
-    [
-        "xcos.load()._network.run(np.zeros((20000, 3, 112, 112), np.float32), threads=2)",
-        "xcos.load()._network.run(np.zeros((20000, 3, 112, 112), np.float32), threads=1)",
-        "h.compare_all(np.ones((9000, 8, 7, 7)), np.ones((40000, 8, 7, 7)), threads=2)",
-        "xcos.load().features(np.zeros((9000, 112, 112, 3), np.uint8), aligned=True)",
-        "xcos.load().features([str(photo)] * 5000)",
-    ],
-)
-def test_ctrl_c_ends_long_calls_within_a_second(work):
+def interrupted(work, written=None):
+    """Runs a script of which `work` is the long part, and interrupts that, after 1.5 seconds and
+    when two files are `written`: it has to end within a second."""
     script = (
         "import signal, numpy as np, xcos\nfrom memory_calls import head\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background begin without\n"
@@ -163,6 +156,8 @@ def test_ctrl_c_ends_long_calls_within_a_second(work):
     try:
         assert process.stdout.readline() == "ready\n"
         time.sleep(1.5)
+        while written and len(list(written())) < 2 and process.poll() is None:
+            time.sleep(0.01)
         begin = time.perf_counter()
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "stopped\n"
@@ -171,3 +166,33 @@ def test_ctrl_c_ends_long_calls_within_a_second(work):
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "xcos.load()._network.run(np.zeros((20000, 3, 112, 112), np.float32), threads=2)",
+        "xcos.load()._network.run(np.zeros((20000, 3, 112, 112), np.float32), threads=1)",
+        "h.compare_all(np.ones((9000, 8, 7, 7)), np.ones((40000, 8, 7, 7)), threads=2)",
+        "xcos.load().features(np.zeros((9000, 112, 112, 3), np.uint8), aligned=True)",
+        "xcos.load().features([str(photo)] * 5000)",
+    ],
+)
+def test_ctrl_c_ends_long_calls_within_a_second(work):
+    interrupted(work)
+
+
+def test_ctrl_c_in_an_evaluation_leaves_whole_files(tmp_path):
+    crops = RNG.integers(0, 256, (3000, 112, 112, 3), np.uint8)
+    np.save(tmp_path / "crops.npy", crops)
+    work = (
+        "import xcos.datasets; from xcos.evaluation import cache; cache.PART = 8; "
+        f"crops = list(np.load({str(tmp_path / 'crops.npy')!r})); half = np.arange(1500); "
+        "pairs = xcos.datasets.Pairs('noise', crops, ['x'] * 3000, half, half + 1500, half % 2 == 0); "
+        f"xcos.evaluate(xcos.load(), pairs, cache={str(tmp_path / 'cache')!r})"
+    )
+    interrupted(work, lambda: (tmp_path / "cache").glob("*/*.npz"))
+    (folder,) = (tmp_path / "cache").iterdir()
+    parts = sorted(folder.iterdir())
+    assert parts and all(kept_arrays(part) for part in parts)
+    assert [part.name for part in parts] == [f"{k:05d}.npz" for k in range(len(parts))]
