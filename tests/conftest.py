@@ -31,3 +31,14 @@ def isa(request):
     _core.isa_select(request.param)
     yield request.param
     _core.isa_select(before)
+
+
+@pytest.fixture
+def unprivileged():
+    """For a while, root is nobody, since root may read and write everything."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    yield
+    if root:
+        os.seteuid(0)

@@ -140,17 +140,6 @@ def test_folders_that_are_none(name, tmp_path):
         write(tmp_path / "taken" / file, 0)
 
 
-@pytest.fixture
-def unprivileged():
-    """Root may write everywhere: as nobody, then."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    yield
-    if root:
-        os.seteuid(0)
-
-
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_folder_that_may_only_be_read(name, unprivileged):
     file, write, read = WRITERS[name]
