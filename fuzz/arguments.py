@@ -146,7 +146,8 @@ def array(r: Reader, a: np.ndarray) -> Any:
     elif kind == 2:
         a = np.moveaxis(a, r.below(max(a.ndim, 1)), 0) if a.ndim else a[None]
     elif kind == 3:
-        a = np.resize(a, [r.pick([*a.shape[i : i + 1], 0, 1, 2, 3, 8, 33]) for i in range(r.below(7))])
+        shape = [r.pick([*a.shape[i : i + 1], 0, 1, 2, 3, 8, 33]) for i in range(r.below(7))]
+        a = np.resize(a, shape) if np.prod(shape, dtype=float) < COMPARED else a
     elif kind == 4:
         a = np.broadcast_to(a, (r.pick([0, 1, 2, 2**20, 2**40]), *a.shape))
     elif kind == 5 and a.size and a.dtype.kind == "f":
@@ -212,11 +213,14 @@ def arguments(data: bytes) -> None:
     r = Reader(data)
     _core.isa_select(r.pick(_core.isa_available()))
     call, sound = r.pick(CALLS)
-    given = changed(r, sound)
-    given = list(given) if isinstance(given, (list, tuple)) else [given]
-    small = not r.evil and sum(a.nbytes for a in arrays(given)) < COMPARED
-    copies = plain(given) if small else None
-    before = contents(given) if small else None
+    try:
+        given = changed(r, sound)
+        given = list(given) if isinstance(given, (list, tuple)) else [given]
+        small = not r.evil and sum(a.nbytes for a in arrays(given)) < COMPARED
+        copies = plain(given) if small else None
+        before = contents(given) if small else None
+    except MemoryError:  # NumPy's, of large elements times large shapes
+        return
     try:
         got = call(*given)
     except ERRORS as error:
