@@ -1,7 +1,8 @@
 #!/bin/sh
 # The tests of the core on every CPython that is here (3.10 to 3.14, free-threaded ones too: pyenv, uv, PATH), with
 # NumPy 2, once with NumPy 1.26, and once compiled by Clang: make test-all
-# Each build has a folder of its own under build/test-all; one line a combination says how it went.
+# Each build has a folder of its own under build/test-all; one line a combination says how it went, and the exit
+# code is 1 where one failed.
 # TESTS names other test files; those that need torch are left out, which not every version has.
 set -eu
 cd "$(dirname "$0")/.."
@@ -24,10 +25,11 @@ try() { # NAME PYTHON NUMPY COMPILER
         CC=$4 "$folder/venv/bin/python" setup.py -q build_ext --inplace
         cd tests
         PYTHONPATH=.. "$folder/venv/bin/python" -m pytest -q -p no:cacheprovider --rootdir .. $tests
-    ) >"$folder/log" 2>&1 && verdict=passed || verdict=FAILED
+    ) >"$folder/log" 2>&1 && verdict=passed || { verdict=FAILED; failed=1; }
     echo "$1: $verdict: $(tail -n 1 "$folder/log")"
 }
 
+failed=0
 found=
 for version in 3.10 3.11 3.12 3.13 3.13t 3.14 3.14t; do
     for python in "$HOME"/.pyenv/versions/"${version%t}".*"${version#"${version%t}"}"/bin/"python$version" \
@@ -44,3 +46,4 @@ try numpy-1.26 "$python" "numpy<2" gcc
 if clang=$(command -v clang || ls /usr/bin/clang-[0-9]* 2>/dev/null | tail -n 1) && [ -n "$clang" ]; then
     try clang "$python" "numpy>=2" "$clang"
 fi
+exit $failed
