@@ -8,7 +8,7 @@ from torch import nn
 
 from xcos import _core
 from xcos.train import MarginHead, XCosHead, cell_targets, cosine_loss, flat_grid
-from xcos.train.losses import Owners, balanced_weights, direction_loss, pair_losses
+from xcos.train.losses import Owners, balanced_weights, change_loss, direction_loss, pair_losses
 
 torch.set_num_threads(1)
 
@@ -144,6 +144,34 @@ def test_cell_targets_and_direction():
     assert float(direction_loss(-grid, a, basis)) == pytest.approx(2, abs=1e-5)
 
 
+def test_change_loss_is_that_of_a_loop():
+    rng = np.random.default_rng(8)
+    quads, width = 3, 0.2
+    grid = rng.standard_normal((4 * quads, 5, 2, 3)).astype(np.float32)
+    covered = np.zeros((4 * quads, 2, 3), np.float32)
+    covered[quads : 2 * quads] = rng.choice([0, 0.01, 0.5, 0.8, 1], (quads, 2, 3))
+    unit = grid / np.linalg.norm(grid, axis=1, keepdims=True)
+    over, free = [], []
+    for q in range(quads):
+        clean, pasted, again, other = (unit[q + quads * k] for k in range(4))
+        for row in range(2):
+            for column in range(3):
+                at = (slice(None), row, column)
+                share = covered[quads + q, row, column]
+                for change in (
+                    clean[at] @ again[at] - pasted[at] @ again[at],
+                    pasted[at] @ other[at] - clean[at] @ other[at],
+                ):
+                    if share > 0.75:
+                        over.append(change)
+                    elif share < 0.02:
+                        free.append(change)
+    expected = np.mean([np.log1p(np.exp((f - o) / width)) for f in free for o in over])
+    found = change_loss(torch.from_numpy(grid), torch.from_numpy(covered), width)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+    assert float(change_loss(torch.from_numpy(grid), torch.zeros(4 * quads, 2, 3))) == 0
+
+
 def test_pair_losses_are_those_of_a_loop():
     head = random_head(grid=(2, 3))
     rng = np.random.default_rng(8)
@@ -153,17 +181,20 @@ def test_pair_losses_are_those_of_a_loop():
     with torch.no_grad():
         compared = head.all_pairs(grid[rows], grid)
     targets = cell_targets(Owners(*(part[rows] for part in them)), them)
-    found = pair_losses(compared, targets, floor=3.0, rows=rows)
+    pasted = torch.tensor([True, False, False, True])
+    found = pair_losses(compared, targets, floor=3.0, rows=rows, pasted=pasted)
     wanted = (compared.attention * targets).sum((2, 3))
     weights = balanced_weights(wanted, rows)
     assert float(weights.sum()) == pytest.approx(1)
-    score = cell = short = 0.0
+    score = cell = short = counted = 0.0
     for i, j in np.ndindex(2, 4):
         if int(rows[i]) == j:
             assert weights[i, j] == 0
             continue
-        score += float(weights[i, j] * (compared.score[i, j] - wanted[i, j]) ** 2)
+        weight = float(weights[i, j]) * (0.2 if pasted[int(rows[i])] or pasted[j] else 1.0)
+        score += weight * float(compared.score[i, j] - wanted[i, j]) ** 2
+        counted += weight
         cell += float(weights[i, j] * ((compared.cosine[i, j] - targets[i, j]) ** 2).mean())
         attention = compared.attention[i, j].double()
         short += max(0.0, 3.0 + float((attention * attention.log()).sum())) ** 2 / 6
-    assert [float(x) for x in found] == pytest.approx([score, cell, short], rel=1e-4)
+    assert [float(x) for x in found] == pytest.approx([score / counted, cell, short], rel=1e-4)

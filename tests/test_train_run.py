@@ -91,6 +91,7 @@ VARIANTS = {
     "last stage": {"since": "early_p", "optimizer": "reference", "identification": "cosface"},
     "pixels": {"since": "input", "colour": 0.2, "blur": 0.2, "identification": "none"},
     "embedding": {"branch": "embedding", "since": "early", "symmetric": True, "centroid": 0.3},
+    "quadruples": {"branch": "embedding", "since": "early", "paste": 1.0, "pasted": 3, "weight_change": 0.5},
     "bfloat16": {"precision": "bfloat16", "accumulate": 2, "normalization": "minmax"},
 }
 
@@ -261,7 +262,7 @@ def test_centroids():
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"branch": "cell"}, "branch is 'cell'; expected one of projection, embedding, cells"),
+        ({"branch": "cell"}, "branch is 'cell'; expected one of projection, embedding, context, cells"),
         ({"batch": 0}, "batch is 0; expected 1 or more"),
         ({"paste": 2.0}, "paste is 2.0; expected a share"),
         ({"branch": "embedding"}, "since"),

@@ -10,7 +10,8 @@ from plans import plan
 from xcos import ModelFile, Network
 from xcos.api import model_path
 from xcos.train import back, cell_branch, front, last_map, own_copy, projection, twin
-from xcos.train.branch import embedding_branch, value_shape
+from xcos.train.branch import embedding_branch, linear_end, value_shape
+from xcos.train.context import context_branch
 from xcos.train.plan import main_axes
 
 torch.set_num_threads(1)
@@ -107,7 +108,8 @@ def test_own_copy_computes_the_same(default, pictures):
 
 def test_projection_leaves_the_embedding(default, pictures):
     plain = front(default, ["embedding"])
-    file = projection(plain, last_map(plain, "embedding"), 24)
+    file, fresh = projection(plain, last_map(plain, "embedding"), 24)
+    assert len(fresh) == 3 and fresh <= set(file.tensors) - set(plain.tensors)
     found = Network(file).run(pictures)
     assert found["grid"].shape == (2, 24, 7, 7)
     np.testing.assert_array_equal(found["embedding"], Network(default).run(pictures)["embedding"])
@@ -119,7 +121,7 @@ def test_embedding_branch_sums_to_the_embedding(default, pictures):
     embedding = Network(plain).run(pictures)["embedding"]
     mean = np.random.default_rng(1).standard_normal(512).astype(np.float32)
     basis = main_axes(np.random.default_rng(2).standard_normal((600, 512)).astype(np.float32), 40)
-    file = embedding_branch(plain, "embedding", since, basis, mean)
+    file = embedding_branch(plain, "embedding", since, basis, mean).file
     grid = Network(file).run(pictures)["grid"]
     assert grid.shape == (2, 40, 7, 7)
     np.testing.assert_allclose(grid.sum((2, 3)), (embedding - mean) @ basis, rtol=1e-4, atol=1e-4)
@@ -127,11 +129,47 @@ def test_embedding_branch_sums_to_the_embedding(default, pictures):
         embedding_branch(default, "grid", since, basis, mean)
 
 
+def test_context_branch_is_what_its_equations_say(default, pictures):
+    plain = front(default, ["embedding"])
+    since, at = plain.layers[73]["output"], last_map(plain, "embedding")
+    basis = main_axes(np.random.default_rng(2).standard_normal((600, 512)).astype(np.float32), 24)
+    file, fresh = context_branch(plain, "embedding", since, basis, pictures, blocks=0)
+    found = Network(front(file, [at, "grid", "embedding"])).run(pictures)
+    np.testing.assert_array_equal(found["embedding"], Network(default).run(pictures)["embedding"])
+    name, gains, matrix, offset = linear_end(plain, "embedding")
+    assert name == at
+    u = found[at].astype(np.float64)
+    heads = [file.tensors[layer["weight"]] for layer in file.layers if layer.get("weight") in fresh]
+    w, v, w2, v2 = (head.astype(np.float64).reshape(-1) for head in heads)
+
+    def linear(x):
+        return np.einsum("ed,ec,nchw->ndhw", basis, matrix, x) + (basis.T @ offset / 49)[:, None, None]
+
+    def gate(w, v, context):
+        logits = np.einsum("d,ndhw->nhw", w, local * context) + np.einsum("c,nchw->nhw", v, u)
+        return 1 / (1 + np.exp(-logits[:, None]))
+
+    def context(a):
+        return 12 * linear((a * gains * u).mean((2, 3), keepdims=True))
+
+    local = linear(gains * u)
+    agreed = context(gate(w, v, context(1)))
+    np.testing.assert_allclose(found["grid"], local + gate(w2, v2, agreed) * agreed, rtol=1e-4, atol=1e-4)
+    # Before training the product with w varies by 1 over cells; blocks change little at first.
+    assert np.einsum("d,ndhw->nhw", w, local * context(1)).std() == pytest.approx(1, rel=1e-3)
+    deeper, more = context_branch(plain, "embedding", since, basis, pictures, blocks=2)
+    assert len(more) == len(fresh) + 2 * 8
+    grid = Network(deeper).run(pictures)["grid"]
+    assert np.corrcoef(grid.ravel(), found["grid"].ravel())[0, 1] > 0.95
+    with pytest.raises(ValueError, match="no residual block"):
+        context_branch(plain, "embedding", plain.layers[90]["output"], basis, pictures)
+
+
 def test_cells_of_the_local_branch_start_at_the_cell(default):
     """Changing one place of the 14 x 14 map changes the cells whose window (2i to 2i + 2) holds it, no others."""
     plain = front(default, ["embedding"])
     at, copy = plain.layers[73]["output"], plain.layers[78]["output"]
-    file = back(cell_branch(plain, at, copy, depth=8, width=16), [at], ["grid"])
+    file = back(cell_branch(plain, at, copy, depth=8, width=16).file, [at], ["grid"])
     x = np.random.default_rng(4).standard_normal((1, 128, 14, 14)).astype(np.float32)
     before = Network(file).run(x)["grid"]
     for row, column in ((4, 4), (5, 7), (13, 0)):

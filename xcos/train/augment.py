@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ Picture = NDArray[np.uint8]
 # Rectangles of `paste_rectangles`: how many, and their sides as shares of the picture's (12 to 51 of 112 pixels).
 RECTANGLES = (1, 6)
 SIDES = (12 / 112, 51 / 112)
+COVERED, FREE = 0.75, 0.02  # shares of a cell: covered above the one, free below the other, between them neither
 
 
 def paste_rectangles(
@@ -45,6 +47,36 @@ def covered(mask: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.float3
     cells = mask.reshape(*lead, rows, height // rows, columns, width // columns)
     share: NDArray[np.float32] = cells.mean((-3, -1), dtype=np.float32)
     return share
+
+
+class Pasted(NamedTuple):
+    """What is seen: a picture, mirrored or not, and in `mask` (H, W) the picture number `source`, mirrored or not."""
+
+    mirrored: bool
+    source: int
+    source_mirrored: bool
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Pasting:
+    """Which face is pasted on which, and where: a function of seed, picture and number alone.
+
+    count  : how many pictures there are to take faces from
+    mirror : are half of the pictures, and half of the faces, mirrored?
+    """
+
+    count: int
+    seed: int
+    mirror: bool
+    side: int = 112
+
+    def __call__(self, picture: int, number: int) -> Pasted:
+        """The paste `number` (0, 1 ...) on a picture."""
+        random = np.random.default_rng([self.seed, picture, number])
+        mirrored, source_mirrored = (bool(self.mirror and random.random() < 0.5) for _ in range(2))
+        source = int(picture + random.integers(1, max(self.count, 2))) % self.count
+        return Pasted(mirrored, source, source_mirrored, paste_rectangles(random, self.side, self.side))
 
 
 @dataclass(frozen=True, slots=True)

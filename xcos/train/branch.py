@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,13 +110,24 @@ def own_copy(file: ModelFile, since: str, at: str) -> tuple[ModelFile, str]:
     return new, str(copied[at])
 
 
+class Grown(NamedTuple):
+    """A network with the output "grid", and the names of those tensors of it that start from random numbers."""
+
+    file: ModelFile
+    fresh: frozenset[str]
+
+
 class PlanWriter:
-    """Layers and their tensors as they are added one after the other; names start with `prefix`."""
+    """Layers and their tensors as they are added one after the other; names start with `prefix`.
+
+    fresh : names of the tensors that start from random numbers or from nothing
+    """
 
     def __init__(self, prefix: str, seed: int) -> None:
         self.prefix = prefix
         self.layers: Layers = []
         self.tensors: Tensors = {}
+        self.fresh: set[str] = set()
         self._random = np.random.default_rng(seed)
 
     def conv(
@@ -135,7 +146,7 @@ class PlanWriter:
         shape = (outputs, inputs // groups, kernel, kernel)
         deviation = gain / np.sqrt(np.prod(shape[1:]))
         weight = (self._random.standard_normal(shape) * deviation).astype(np.float32)
-        return self.add(
+        name = self.add(
             "conv",
             [source],
             {"weight": weight, "bias": np.zeros(outputs, np.float32)},
@@ -143,9 +154,19 @@ class PlanWriter:
             pad=list(pad),
             groups=groups,
         )
+        self.fresh |= {f"{name}.weight", f"{name}.bias"}
+        return name
 
     def prelu(self, source: str, channels: int) -> str:
-        return self.add("prelu", [source], {"slope": np.full(channels, 0.25, np.float32)})
+        name = self.add("prelu", [source], {"slope": np.full(channels, 0.25, np.float32)})
+        self.fresh.add(f"{name}.slope")
+        return name
+
+    def scaled(self, source: str, gains: NDArray[np.float32]) -> str:
+        """The map multiplied by a constant (1, C, H, W)."""
+        name = f"{self.prefix}.{len(self.layers)}.gains"
+        self.tensors[name] = gains.copy()
+        return self.add("mul", [source, name])
 
     def add(self, op: str, inputs: list[str], tensors: Tensors | None = None, **attributes: Any) -> str:
         name = f"{self.prefix}.{len(self.layers)}"
@@ -157,7 +178,7 @@ class PlanWriter:
         return name
 
 
-def projection(file: ModelFile, at: str, depth: int = 32, seed: int = 0) -> ModelFile:
+def projection(file: ModelFile, at: str, depth: int = 32, seed: int = 0) -> Grown:
     """The reference's grid: 1x1 convolution to `depth` numbers a cell and PReLU on the map `at` (C, H, W).
 
     The batch norm between them in the reference is part of the convolution, as in every file of ours.
@@ -166,10 +187,10 @@ def projection(file: ModelFile, at: str, depth: int = 32, seed: int = 0) -> Mode
     channels = _channels(file, at)
     writer = PlanWriter("grid", seed)
     writer.prelu(writer.conv(at, (channels, depth)), depth)
-    return _with_grid(file, writer)
+    return grown(file, writer)
 
 
-def cell_branch(file: ModelFile, at: str, copy: str, depth: int = 96, width: int = 256, seed: int = 0) -> ModelFile:
+def cell_branch(file: ModelFile, at: str, copy: str, depth: int = 96, width: int = 256, seed: int = 0) -> Grown:
     """A branch whose cells see little beyond themselves.
 
     From the map `at` (C, 2H, 2W): the stride-2 unit that makes the value `copy` of the network (1x1 convolution,
@@ -210,12 +231,12 @@ def cell_branch(file: ModelFile, at: str, copy: str, depth: int = 96, width: int
     last = writer.prelu(writer.conv(last, (middle, width)), width)
     rows, columns = (size // 2 for size in value_shape(file, at)[1:])
     _own_maps(writer, last, width, depth, rows, columns)
-    return _with_grid(file, writer)
+    return grown(file, writer)
 
 
 def embedding_branch(
     file: ModelFile, embedding: str, since: str, basis: NDArray[np.float32], mean: NDArray[np.float32]
-) -> ModelFile:
+) -> Grown:
     """The network's own last part, with the sum over cells left out: each cell is its share of the embedding.
 
     For networks that end in a global depthwise convolution (one weight per channel and cell) and a linear map
@@ -224,6 +245,29 @@ def embedding_branch(
     `basis` (E, D), orthonormal columns, and `mean` (E,) is subtracted, a 1/(H W) of it in each cell: before
     training the sum of the grid over its cells is the embedding on that basis.
 
+    Raises ValueError where the network ends otherwise.
+    """
+    at, gains, matrix, offset = linear_end(file, embedding)
+    if len(basis) != len(matrix):
+        raise ValueError(f"the basis is of {len(basis)} numbers; {embedding!r} has {len(matrix)}")
+    copied, value = own_copy(file, since, at)
+    writer = PlanWriter("grid", 0)
+    last = writer.scaled(value, gains)
+    tensors = {
+        "weight": (basis.T @ matrix)[:, :, None, None].astype(np.float32),
+        "bias": (basis.T @ (offset - mean) / gains[0, 0].size).astype(np.float32),
+    }
+    writer.add("conv", [last], tensors)
+    return grown(copied, writer)
+
+
+def linear_end(
+    file: ModelFile, embedding: str
+) -> tuple[str, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """How a network ends that has a global depthwise convolution and a linear map (MobileFaceNet).
+
+    Returns the name of the last map, the depthwise weights as gains (1, C, H, W) of that map, the linear map
+    (E, C) and the offset (E,): embedding = matrix @ sum over cells of (gains * map) + offset.
     Raises ValueError where the network ends otherwise.
     """
     by_output = {layer["output"]: layer for layer in file.layers}
@@ -236,22 +280,13 @@ def embedding_branch(
     weight, gains = (file.tensors.get(part.get("weight", "")) for part in (linear, pool))
     if weight is None or gains is None or not rows or gains.shape != (channels, 1, rows, columns):
         raise ValueError(f"{file.name}: {embedding!r} is not made by a global depthwise convolution and a linear map")
-    if weight[:, :, None, None].size != len(basis) * channels or len(basis) != len(weight):
+    if weight.size != len(weight) * channels:
         raise ValueError(f"{file.name}: the linear map of {embedding!r} is no map of {channels} channels")
-    copied, value = own_copy(file, since, at)
     matrix = weight.reshape(len(weight), channels)
     offset = file.tensors[linear["bias"]] if "bias" in linear else np.zeros(len(weight), np.float32)
     if "bias" in pool:
         offset = offset + matrix @ file.tensors[pool["bias"]]
-    writer = PlanWriter("grid", 0)
-    writer.tensors["grid.gains"] = gains.reshape(1, channels, rows, columns).copy()
-    last = writer.add("mul", [value, "grid.gains"])
-    tensors = {
-        "weight": (basis.T @ matrix)[:, :, None, None].astype(np.float32),
-        "bias": (basis.T @ (offset - mean) / (rows * columns)).astype(np.float32),
-    }
-    writer.add("conv", [last], tensors)
-    return _with_grid(copied, writer)
+    return at, gains.reshape(1, channels, rows, columns), matrix, offset
 
 
 def _own_maps(writer: PlanWriter, source: str, width: int, depth: int, rows: int, columns: int) -> None:
@@ -266,11 +301,12 @@ def _own_maps(writer: PlanWriter, source: str, width: int, depth: int, rows: int
     writer.add("transpose", [last], perm=[0, 3, 1, 2])
 
 
-def _with_grid(file: ModelFile, writer: PlanWriter) -> ModelFile:
+def grown(file: ModelFile, writer: PlanWriter) -> Grown:
+    """`file` with the writer's layers behind its own; the last of them gives the grid."""
     writer.layers[-1]["output"] = "grid"
     outputs = [*(name for name in file.outputs if name != "grid"), "grid"]
     kept = front(dataclasses.replace(file, head=None), outputs[:-1] + _sources(writer))
-    return dataclasses.replace(
+    whole = dataclasses.replace(
         file,
         layers=[*kept.layers, *writer.layers],
         outputs=outputs,
@@ -278,6 +314,7 @@ def _with_grid(file: ModelFile, writer: PlanWriter) -> ModelFile:
         head=None,
         thresholds={},
     )
+    return Grown(whole, frozenset(writer.fresh))
 
 
 def _sources(writer: PlanWriter) -> list[str]:

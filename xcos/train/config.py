@@ -33,9 +33,11 @@ class Config:
     at: str = _option("", "value that the grid is made from (default: the last map before the embedding)")
     since: str = _option("", "copy and train the layers from this value to `at` (default: none; input: the whole)")
     branch: str = _option(
-        "projection", "projection (as in the reference), embedding, cells, or grid (a model's own, to go on with)"
+        "projection",
+        "projection (as in the reference), embedding, context, cells, or grid (a model's own, to go on with)",
     )
     copy: str = _option("", "for cells: the value made by the stride-2 unit whose weights are the start")
+    blocks: int = _option(2, "for context: residual blocks more than the network has")
     depth: int = _option(32, "numbers in a cell (D)")
     embed: int = _option(16, "channels of the attention's embedding (E)")
     attend: int = _option(16, "channels of the attention (F)")
@@ -54,25 +56,28 @@ class Config:
     blur: float = _option(0.0, "probability of a blurred picture")
     masks: str = _option("", "folder of RGBA pictures to paste on faces")
     mask_share: float = _option(0.25, "share of faces with a mask")
-    paste: float = _option(0.0, "share of pictures with rectangles of another face of the batch")
-    views: int = _option(2, "changed versions of each picture in the cache of the frozen part")
+    paste: float = _option(0.0, "share of the batch that shows another face pasted on one, with both and a third")
+    views: int = _option(2, "versions of each picture in the cache: itself, mirrored, changed ones")
+    pasted: int = _option(2, "versions of each picture with another face pasted on it in the cache")
 
     centroid: float = _option(0.0, "share of the mean of a person's embeddings in the target of each picture")
     identification: str = _option("arcface", "arcface, cosface or none")
     weight_identity: float = _option(1.0, "weight of the identification loss")
     weight_score: float = _option(1.0, "weight of L_cos")
     weight_cell: float = _option(0.0, "weight of the cells' own L_cos (locality, with pasted faces)")
+    weight_change: float = _option(0.0, "weight of the order of changes: covered cells over free ones")
     weight_direction: float = _option(0.0, "weight of predicting the embedding from each cell")
     weight_entropy: float = _option(0.0, "weight of the entropy floor")
     floor: float = _option(3.4, "least entropy of the attention that costs nothing, nats")
 
     optimizer: str = _option("adamw", "adamw (warm-up, cosine) or reference (SGD, Adam-amsgrad, StepLR)")
     rate: float = _option(1e-3, "learning rate of adamw")
-    backbone_rate: float = _option(1.0, "the network's own learning rate, as a share of it (0.3 for copied layers)")
+    backbone_rate: float = _option(1.0, "learning rate of copied layers, as a share of it")
     decay: float = _option(0.05, "weight decay of adamw")
     warmup: int = _option(50, "steps of warm-up")
     clip: float = _option(5.0, "largest norm of the gradient")
     precision: str = _option("float32", "float32, or bfloat16 for mixed precision")
+    compile: bool = _option(False, "let torch compile the losses: a minute at the start, less time for each step")
     device: str = _option("", "cpu, cuda (default: cuda where there is one)")
     threads: int = _option(0, "threads of torch and of the core (0: their defaults)")
     seed: int = _option(0, "everything random follows from it")
@@ -80,6 +85,7 @@ class Config:
     validate: str = _option("", ".bin of pairs to choose the best step and the thresholds")
     folds: int = _option(10, "folds of the accuracy")
     every: int = _option(0, "steps between validations and checkpoints (0: one pass over the pictures)")
+    keep: str = _option("best", "write the weights of the best validation's step, or of the last step: best, last")
     patience: int = _option(0, "stop after so many validations without a better one (0: never)")
     resume: bool = _option(True, "go on from the checkpoint in the work folder, when there is one")
     tensorboard: bool = _option(False, "write TensorBoard's log beside the CSV")
@@ -90,26 +96,35 @@ class Config:
 
     def __post_init__(self) -> None:
         for key, allowed in (
-            ("branch", ("projection", "embedding", "cells", "grid")),
+            ("branch", ("projection", "embedding", "context", "cells", "grid")),
             ("normalization", ("softmax", "minmax")),
             ("identification", ("arcface", "cosface", "none")),
             ("optimizer", ("adamw", "reference")),
             ("precision", ("float32", "bfloat16")),
+            ("keep", ("best", "last")),
         ):
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{key} is {getattr(self, key)!r}; expected one of {', '.join(allowed)}")
-        for key in ("batch", "rows", "steps", "accumulate", "per_person", "views", "depth", "embed", "attend", "folds"):
+        counts = ("batch", "rows", "steps", "accumulate", "per_person", "views", "pasted", "depth", "embed", "attend")
+        for key in (*counts, "folds"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected 1 or more")
         for key in ("grouped", "flip", "blur", "mask_share", "paste", "centroid"):
             if not 0 <= getattr(self, key) <= 1:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected a share, 0 to 1")
-        if self.branch in ("embedding", "grid") and not self.since:
+        if self.blocks < 0:
+            raise ValueError(f"blocks is {self.blocks}; expected 0 or more")
+        if self.branch in ("embedding", "context", "grid") and not self.since:
             raise ValueError(f"since: the branch `{self.branch}` needs the value from which layers are trained")
         if self.since and self.branch == "cells":
             raise ValueError("since: the branch `cells` trains its own layers only; choose `at` earlier instead")
         if self.branch == "cells" and not self.copy:
             raise ValueError("copy: the branch `cells` needs the value of the stride-2 unit to start from")
+
+    @property
+    def quads(self) -> int:
+        """How many times a picture, the same with another face pasted on it, and both people's own are in a batch."""
+        return round(self.paste * self.batch / 4)
 
     def to_json(self) -> str:
         """The settings as a JSON object."""

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from ..evaluation.protocol import area, roc
 from ..model import Model
 from ..model_file import ModelFile
-from .augment import covered, paste_rectangles
+from .augment import COVERED, FREE, covered, paste_rectangles
 from .validate import read_crops
 
-COVERED, FREE = 0.75, 0.02  # shares of a cell: covered above the one, free below the other, between them not counted
 _BOOTSTRAP = 200  # resamplings of the pairs for the intervals
 
 

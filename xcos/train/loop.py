@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,18 @@ from torch.nn.parallel import DistributedDataParallel
 from ..model_file import ModelFile
 from ..progress import batches
 from . import checkpoint, distributed
-from .augment import Augment, read_masks
+from .augment import Augment, Pasting, read_masks
 from .config import Config
 from .data import Faces, join, read_faces
-from .losses import MarginHead
+from .losses import MarginHead, Owners
 from .optim import Optimizer
 from .plan import Plan, embedding_output, main_axes, make_plan, read_network
-from .store import Activations, Pixels, Store, embeddings
-from .student import Losses, Sampler, Student, make_batch
+from .store import Activations, Pixels, Store, Versions, embeddings, normalized
+from .student import Batch, Losses, Sampler, Student, make_batch
 from .validate import Accuracy, Validation
 
 _log = logging.getLogger("xcos")
+_EXAMPLES = 64  # pictures that say how large the numbers in a new branch are
 
 
 def train(config: Config, network: ModelFile | None = None, faces: Faces | None = None) -> ModelFile:
@@ -69,9 +71,12 @@ class _Run:
         output = Path(config.output)
         self.work = Path(config.work) if config.work else output.with_suffix(".work")
         self.work.mkdir(parents=True, exist_ok=True)
+        # Without views that are mirrored there is no clean picture beside a mirrored one with a pasted face.
+        self.pasting = Pasting(len(faces), config.seed, config.flip > 0 and config.views > 1)
         self.plan, self.store, self.targets = self._prepare(network, faces)
         plan = self.plan
-        self.sampler = Sampler(faces, config, rank)
+        versions = 2**31 if plan.from_pixels else config.views
+        self.sampler = Sampler(faces, config, rank, versions, self.pasting)
         self.student = Student(plan, config, main_axes(self.targets, plan.grid[0])).to(device)
         self.step, self.best, self.since_best = 0, -1.0, 0
         self.best_tensors: dict[str, Tensor] = {}
@@ -81,7 +86,7 @@ class _Run:
             classes = distributed.local_classes(self.sampler.classes, rank, world)
             self.margin = MarginHead(config.identification, int(np.prod(plan.grid)), classes).to(device)
         self.epoch = max(1, len(faces) // (config.batch * world * config.accumulate))
-        self.optimizer = Optimizer(self.student, self.margin, config, self.epoch)
+        self.optimizer = Optimizer(self.student, self.margin, config, plan.fresh, self.epoch)
         self.wrapped: nn.Module = self.student
         if world > 1:
             # Not every loss has a weight, so not every parameter a gradient.
@@ -102,8 +107,9 @@ class _Run:
         every = config.every or self.epoch
         means: dict[str, float] = {}
         started = time.monotonic()
+        coming = self._ahead()
         for (step,) in batches(range(self.step, config.steps), 1, self._bar(), "training"):
-            for key, value in self._one(step).items():
+            for key, value in self._one(step, coming).items():
                 means[key] = means.get(key, 0.0) + value / every
             self.step = step + 1
             if self.step % every and self.step < config.steps:
@@ -123,38 +129,53 @@ class _Run:
             torch.distributed.barrier()
         name = embedding_output(network, config)
         whole = embeddings(network, name, faces, self.work, config.threads, self._bar())
-        plan = make_plan(network, config, whole)
+        some = normalized(network, faces.crops(range(min(len(faces), _EXAMPLES)), config.threads))
+        plan = make_plan(network, config, whole, some)
+        versions = Versions(faces, augment, self.pasting, config.threads)
         store: Store
         if plan.from_pixels:
-            store = Pixels(plan, faces, augment, config.seed, config.threads)
+            store = Pixels(plan, versions)
         else:
-            arguments = (plan, faces, augment, config.views, self.work, config.seed, config.threads, self._bar())
-            store = Activations(*arguments)
+            pasted = config.pasted if config.quads else 0
+            store = Activations(plan, versions, config.views, pasted, self.work, config.threads, self._bar())
         if self.rank == 0 and self.world > 1:
             torch.distributed.barrier()
         return plan, store, with_centroids(whole, faces.labels, config.centroid)
 
-    def _one(self, step: int) -> dict[str, float]:
+    def _ahead(self) -> Iterator[Batch]:
+        """The batches of all steps to come, each made while the one before it is computed with."""
+        config = self.config
+        with ThreadPoolExecutor(1) as pool:
+            coming = None
+            for step in range(self.step, config.steps):
+                for part in range(config.accumulate):
+                    following = pool.submit(self._batch, step, part)
+                    if coming is not None:
+                        yield coming.result()
+                    coming = following
+            if coming is not None:
+                yield coming.result()
+
+    def _batch(self, step: int, part: int) -> Batch:
+        random = self.sampler.random(step, part)
+        chosen = self.sampler.choose(random)
+        inputs = self.store.take(*chosen)
+        rows = random.permutation(len(inputs))[: self.config.rows]
+        cells = self.plan.grid[1], self.plan.grid[2]
+        return make_batch(inputs, chosen, self.targets, self.sampler.label, cells, self.pasting, rows)
+
+    def _one(self, step: int, coming: Iterator[Batch]) -> dict[str, float]:
         """Gradients of `accumulate` batches, one step of the optimisers; the numbers for the log."""
         config, numbers = self.config, dict[str, float]()
         self.student.train()
-        for part in range(config.accumulate):
-            random = self.sampler.random(step, part)
-            pictures = self.sampler.pictures(random)
-            if self.plan.from_pixels:
-                views = random.integers(0, 2**31, len(pictures))
-            else:
-                views = random.integers(0, config.views, len(pictures))
-            inputs = self.store.take(pictures, views.astype(np.intp))
-            cells = self.plan.grid[1], self.plan.grid[2]
-            batch = make_batch(inputs, pictures, self.targets, self.sampler.label, cells, config.paste, random)
-            rows = torch.from_numpy(random.permutation(len(pictures))[: config.rows])
-            batch = batch._replace(
-                inputs=batch.inputs.to(self.device),
-                labels=batch.labels.to(self.device),
-                owners=type(batch.owners)(*(x.to(self.device) for x in batch.owners)),
+        for _ in range(config.accumulate):
+            inputs, owners, *more = next(coming)
+            batch = Batch(
+                inputs.to(self.device),
+                Owners(*(part.to(self.device) for part in owners)),
+                *(part.to(self.device) for part in more),
             )
-            losses: Losses = self.wrapped(batch, rows.to(self.device))
+            losses: Losses = self.wrapped(batch)
             identity = losses.score.new_zeros(())
             if self.margin is not None:
                 identity = distributed.identification(self.margin, losses.features, batch.labels, self.rank, self.world)
@@ -162,6 +183,7 @@ class _Run:
                 config.weight_score * losses.score
                 + config.weight_cell * losses.cell
                 + config.weight_direction * losses.direction
+                + config.weight_change * losses.change
                 + config.weight_entropy * losses.entropy
                 + config.weight_identity * identity
             )
@@ -236,9 +258,9 @@ class _Run:
         }
 
     def _written(self) -> ModelFile:
-        """The model file of the best step, written by process 0."""
+        """The model file of the best or the last step, written by process 0."""
         config, whole = self.config, self.plan.whole
-        if self.best_tensors:
+        if self.best_tensors and config.keep == "best":
             self.student.load_state_dict(self.best_tensors)
         self.student.eval()
         trained = self.student.network.model_file()

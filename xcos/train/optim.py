@@ -16,7 +16,10 @@ from .student import Student
 class Optimizer:
     """Steps all parts; learning rates follow the step alone, so that a run can go on exactly."""
 
-    def __init__(self, student: Student, margin: MarginHead | None, config: Config, steps_per_epoch: int) -> None:
+    def __init__(
+        self, student: Student, margin: MarginHead | None, config: Config, fresh: frozenset[str], steps_per_epoch: int
+    ) -> None:
+        """fresh: names of those tensors of the student's network that start from random numbers."""
         self._config, self._epoch = config, steps_per_epoch
         backbone = list(student.network.parameters())
         attention = list(student.head.parameters())
@@ -35,8 +38,10 @@ class Optimizer:
             # A copied network's weights are of the order 0.02 (batch norms folded): steps as large as the
             # head's would wipe out what they know.
             slow = config.rate * config.backbone_rate
+            new = {id(student.network.tensor(name)) for name in fresh}
             groups = [
-                {"params": backbone, "lr": slow, "weight_decay": config.decay},
+                {"params": [p for p in backbone if id(p) not in new], "lr": slow, "weight_decay": config.decay},
+                {"params": [p for p in backbone if id(p) in new], "weight_decay": config.decay},
                 {"params": attention, "weight_decay": 0.0},
             ]
             if classes:

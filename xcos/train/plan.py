@@ -13,6 +13,7 @@ from ..errors import ModelFileError
 from ..model_file import ModelFile
 from .branch import back, cell_branch, embedding_branch, front, last_map, own_copy, projection, value_shape
 from .config import Config
+from .context import context_branch
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Plan:
     frozen : computes `cut` (where that is no input) and the embedding; run by the C core
     trained: computes the grid from `cut`; run by torch
     head   : tensors ``head.*`` to go on with, or None for a new head
+    fresh  : names of the trained tensors that start from random numbers, not from the network's
     """
 
     whole: ModelFile
@@ -31,6 +33,7 @@ class Plan:
     embedding: str
     cut: str
     head: Mapping[str, NDArray[np.float32]] | None = None
+    fresh: frozenset[str] = frozenset()
 
     @property
     def from_pixels(self) -> bool:
@@ -66,8 +69,9 @@ def embedding_output(network: ModelFile, config: Config) -> str:
     return name
 
 
-def make_plan(network: ModelFile, config: Config, embeddings: NDArray[np.float32]) -> Plan:
-    """Grows the grid on `network` as the settings say; `embeddings` (N, E) of faces say what matters in them.
+def make_plan(network: ModelFile, config: Config, embeddings: NDArray[np.float32], faces: NDArray[np.float32]) -> Plan:
+    """Grows the grid on `network` as the settings say; `embeddings` (N, E) of faces say what matters in them, and
+    the network's inputs for some of these, `faces` (n, 3, H, W), how large numbers are.
 
     Raises ValueError, naming the value, where the network lacks one that the settings name; ModelFileError for
     a network that takes no pictures.
@@ -78,24 +82,28 @@ def make_plan(network: ModelFile, config: Config, embeddings: NDArray[np.float32
     plain = front(network, [embedding])
     pixels = plain.inputs[0]["name"]
     since = pixels if config.since == "input" else config.since
-    if config.branch == "embedding":
+    if config.branch in ("embedding", "context"):
         cut = since
         basis = main_axes(embeddings, config.depth)
         if basis.shape[1] < config.depth:
             raise ValueError(f"depth is {config.depth}; the embedding has only {len(basis)} numbers")
-        whole = embedding_branch(plain, embedding, since, basis, embeddings.mean(0))
+        if config.branch == "context":
+            grown = context_branch(plain, embedding, since, basis, faces, config.blocks, config.seed)
+        else:
+            grown = embedding_branch(plain, embedding, since, basis, embeddings.mean(0))
     else:
         at = config.at or last_map(plain, embedding)
         cut = at
         if config.branch == "cells":
-            whole = cell_branch(plain, at, config.copy, config.depth, seed=config.seed)
+            grown = cell_branch(plain, at, config.copy, config.depth, seed=config.seed)
         else:
             if since:
                 cut = since
                 plain, at = own_copy(plain, since, at)
-            whole = projection(plain, at, config.depth, seed=config.seed)
+            grown = projection(plain, at, config.depth, seed=config.seed)
     needed = [embedding] if cut == pixels else [embedding, cut]
-    return Plan(whole, front(whole, needed), back(whole, [cut], ["grid"]), embedding, cut)
+    whole = grown.file
+    return Plan(whole, front(whole, needed), back(whole, [cut], ["grid"]), embedding, cut, fresh=grown.fresh)
 
 
 def _own_grid(network: ModelFile, embedding: str, since: str) -> Plan:

@@ -17,7 +17,7 @@ from ..evaluation.cache import network_digest
 from ..model_file import ModelFile
 from ..network import Network
 from ..progress import Progress, batches
-from .augment import Augment, Picture
+from .augment import Augment, Pasting, Picture
 from .branch import front, value_shape
 from .data import Faces
 from .plan import Plan
@@ -26,9 +26,9 @@ _BATCH = 64  # pictures that the core runs at once
 
 
 class Store(Protocol):
-    """Inputs of the trained part for picture `i` in the changed version `view`."""
+    """Inputs of the trained part for versions of pictures."""
 
-    def take(self, pictures: NDArray[np.intp], views: NDArray[np.intp]) -> NDArray[np.float32]:
+    def take(self, pictures: NDArray[np.intp], versions: NDArray[np.intp]) -> NDArray[np.float32]:
         """(n, *shape of the cut value) float32."""
 
 
@@ -62,67 +62,79 @@ def embeddings(
     return _kept(folder / f"embeddings-{_digest(file, faces)}.npy", (len(faces), size), np.float32, compute)
 
 
+class Versions:
+    """Changed versions of pictures. 0: the picture itself; 1: mirrored, when flips are asked for; 2 and more: changed
+    as `augment` says (1 too, without flips); -1, -2 ...: with another face pasted on it as `pasting` says for the
+    numbers 0, 1 ...
+    """
+
+    def __init__(self, faces: Faces, augment: Augment, pasting: Pasting, threads: int = 0) -> None:
+        self.faces, self.augment, self.pasting, self._threads = faces, augment, pasting, threads
+
+    def __call__(self, pictures: NDArray[np.intp], versions: NDArray[np.intp]) -> Picture:
+        """(n, 112, 112, 3) uint8 RGB."""
+        crops = self.faces.crops(pictures, self._threads)
+        pasted = {int(k): self.pasting(int(pictures[k]), int(-1 - versions[k])) for k in np.flatnonzero(versions < 0)}
+        sources = self.faces.crops([one.source for one in pasted.values()], self._threads)
+        for (k, one), source in zip(pasted.items(), sources, strict=True):
+            if one.mirrored:
+                crops[k] = crops[k, :, ::-1].copy()
+            crops[k][one.mask] = (source[:, ::-1] if one.source_mirrored else source)[one.mask]
+        for k in map(int, np.flatnonzero(versions > 0)):
+            if versions[k] == 1 and self.augment.flip:
+                crops[k] = crops[k, :, ::-1].copy()
+            else:
+                random = np.random.default_rng([self.pasting.seed, int(pictures[k]), int(versions[k])])
+                crops[k] = self.augment(crops[k], random)
+        return crops
+
+
 class Pixels:
     """Nothing is frozen: pictures are decoded and changed anew each time."""
 
-    def __init__(self, plan: Plan, faces: Faces, augment: Augment, seed: int, threads: int = 0) -> None:
-        self._plan, self._faces, self._augment = plan, faces, augment
-        self._seed, self._threads = seed, threads
+    def __init__(self, plan: Plan, versions: Versions) -> None:
+        self._plan, self._versions = plan, versions
 
-    def take(self, pictures: NDArray[np.intp], views: NDArray[np.intp]) -> NDArray[np.float32]:
-        crops = self._faces.crops(pictures, self._threads)
-        changed = [
-            self._augment(crop, np.random.default_rng([self._seed, int(picture), int(view)]))
-            for crop, picture, view in zip(crops, pictures, views, strict=True)
-        ]
-        return normalized(self._plan.whole, np.stack(changed))
+    def take(self, pictures: NDArray[np.intp], versions: NDArray[np.intp]) -> NDArray[np.float32]:
+        return normalized(self._plan.whole, self._versions(pictures, versions))
 
 
 class Activations:
-    """The cut value for `views` changed versions of each picture, float16 in a file that is mapped into memory.
-
-    The first version is the picture itself, the second its mirror image (when flips are asked for); others
-    are changed as `augment` says.
-    """
+    """The cut value for versions 0 to `views` - 1 and -1 to -`pasted` of each picture, float16 in a file that is
+    mapped into memory."""
 
     def __init__(
         self,
         plan: Plan,
-        faces: Faces,
-        augment: Augment,
+        versions: Versions,
         views: int,
+        pasted: int,
         folder: Path,
-        seed: int,
         threads: int = 0,
         progress: Progress = None,
     ) -> None:
-        network = Network(plan.frozen)
+        network, faces = Network(plan.frozen), versions.faces
         shape = network.outputs[plan.cut]
         assert shape is not None
+        kept = [*range(views), *range(-1, -1 - pasted, -1)]
 
         def compute() -> Iterator[NDArray[np.float32]]:
-            for view in range(views):
-                for part in batches(range(len(faces)), _BATCH, progress, f"activations {view + 1}/{views}"):
-                    crops = faces.crops(part, threads)
-                    changed = np.stack([_version(c, i, view, augment, seed) for i, c in zip(part, crops, strict=True)])
+            for row, version in enumerate(kept, 1):
+                text = f"activations {row}/{len(kept)}"
+                for part in batches(range(len(faces)), _BATCH, progress, text):
+                    changed = versions(np.array(part, np.intp), np.full(len(part), version, np.intp))
                     yield network.run(normalized(plan.whole, changed), threads or None)[plan.cut]
 
-        digest = _digest(plan.frozen, faces, plan.cut, views, seed, _settings(augment))
-        sizes = (views * len(faces), *(int(size or 0) for size in shape[1:]))
+        pasting = versions.pasting
+        settings = [pasting.seed, pasting.mirror, *_settings(versions.augment)]
+        digest = _digest(plan.frozen, faces, plan.cut, views, pasted, settings)
+        sizes = (len(kept) * len(faces), *(int(size or 0) for size in shape[1:]))
         self._array = _kept(folder / f"activations-{digest}.npy", sizes, np.float16, compute)
-        self._faces = len(faces)
+        self._faces, self._views = len(faces), views
 
-    def take(self, pictures: NDArray[np.intp], views: NDArray[np.intp]) -> NDArray[np.float32]:
-        rows = views * self._faces + pictures
+    def take(self, pictures: NDArray[np.intp], versions: NDArray[np.intp]) -> NDArray[np.float32]:
+        rows = np.where(versions < 0, self._views - 1 - versions, versions) * self._faces + pictures
         return np.stack([self._array[row] for row in rows]).astype(np.float32)
-
-
-def _version(crop: Picture, picture: int, view: int, augment: Augment, seed: int) -> Picture:
-    if view == 0:
-        return crop
-    if view == 1 and augment.flip:
-        return np.ascontiguousarray(crop[:, ::-1])
-    return augment(crop, np.random.default_rng([seed, picture, view]))
 
 
 def _settings(augment: Augment) -> list[float]:
@@ -155,6 +167,8 @@ def _kept(
                 start += len(part)
             array.flush()
             del array
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

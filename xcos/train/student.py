@@ -9,21 +9,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .augment import covered, paste_rectangles
+from .augment import Pasting, covered
 from .config import Config
 from .data import Faces
 from .head import XCosHead
-from .losses import Owners, cell_targets, direction_loss, flat_grid, pair_losses
+from .losses import Owners, PairLosses, cell_targets, change_loss, direction_loss, flat_grid, pair_losses
 from .plan import Plan
 from .twin import Twin
 
 
+class Chosen(NamedTuple):
+    """Pictures of a batch, and which versions of them (see `xcos.train.store.Versions`)."""
+
+    pictures: NDArray[np.intp]
+    versions: NDArray[np.intp]
+
+
 class Batch(NamedTuple):
-    """inputs (N, ...) of the trained part; whose they are; labels (N,), -1 where a paste makes them untrue."""
+    """inputs (N, ...) of the trained part; whose they are; labels (N,), -1 where a paste makes them untrue; which
+    `rows` are compared with all."""
 
     inputs: Tensor
     owners: Owners
     labels: Tensor
+    rows: Tensor
 
 
 class Losses(NamedTuple):
@@ -33,6 +42,7 @@ class Losses(NamedTuple):
     cell: Tensor
     entropy: Tensor
     direction: Tensor
+    change: Tensor
     features: Tensor
 
 
@@ -51,41 +61,53 @@ class Student(nn.Module):
         else:
             self.head = XCosHead(depth, config.embed, config.attend, *options, config.symmetric)
         self.floor = config.floor
+        self.quads = config.quads
         self.precision = getattr(torch, config.precision)
         self.register_buffer("basis", torch.from_numpy(np.ascontiguousarray(basis)), persistent=False)
+        self._most = torch.compile(self._measured) if config.compile else self._measured
 
-    def forward(self, batch: Batch, rows: Tensor) -> Losses:
-        """Losses of a batch; the pictures `rows` of it are compared with all."""
-        device = batch.inputs.device.type
-        inputs = batch.inputs
+    def forward(self, batch: Batch) -> Losses:
+        """Losses of a batch."""
+        grid, pairs, direction = self._most(batch.inputs, batch.owners, batch.rows)
+        change = change_loss(grid[: 4 * self.quads], batch.owners.covered[: 4 * self.quads])
+        return Losses(*pairs, direction, change, flat_grid(grid))
+
+    def _measured(self, inputs: Tensor, owners: Owners, rows: Tensor) -> tuple[Tensor, PairLosses, Tensor]:
+        """The grid, and the losses whose sizes do not hang on what is pasted where."""
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
+        with torch.autocast(inputs.device.type, self.precision, enabled=self.precision != torch.float32):
             grid = self.network(inputs)["grid"]
         grid = grid.float()
-        some = Owners(*(part[rows] for part in batch.owners))
+        some = Owners(*(part[rows] for part in owners))
         compared = self.head.all_pairs(grid[rows], grid)
-        pairs = pair_losses(compared, cell_targets(some, batch.owners), self.floor, rows)
+        pasted = owners.covered.flatten(1).amax(1) > 0
+        pairs = pair_losses(compared, cell_targets(some, owners), self.floor, rows, pasted)
         basis = self.basis
         assert isinstance(basis, Tensor)
-        return Losses(*pairs, direction_loss(grid, batch.owners, basis), flat_grid(grid))
+        return grid, pairs, direction_loss(grid, owners, basis)
 
 
 class Sampler:
     """Which pictures make a batch: a function of seed, process and step alone, so that a run can go on exactly.
 
-    `grouped` of the batch are `per_person` pictures of each of some people, the rest any pictures.
+    The share `paste` of the batch are, in quarters: pictures, the same with another face pasted on them, other
+    pictures of the same people (or the mirrored picture), and the pasted faces' own pictures. Of the rest `grouped`
+    are `per_person` pictures of each of some people, then any pictures.
     """
 
-    def __init__(self, faces: Faces, config: Config, rank: int) -> None:
+    def __init__(self, faces: Faces, config: Config, rank: int, versions: int, pasting: Pasting) -> None:
+        """versions: how many there are of each picture, without pasted faces."""
         order = np.argsort(faces.labels, kind="stable")
         ends = np.flatnonzero(np.diff(faces.labels[order])) + 1
-        several = [part for part in np.split(order, ends) if len(part) >= config.per_person]
-        people = [part for part in several if faces.labels[part[0]] >= 0]
-        self._people, self._count, self._config, self._rank = people, len(faces), config, rank
+        people = [part for part in np.split(order, ends) if faces.labels[part[0]] >= 0]
+        self._people = [part for part in people if len(part) >= config.per_person]
+        self._others = {int(k): part[part != k] for part in people if len(part) > 1 for k in part}
+        self._count, self._config, self._rank = len(faces), config, rank
+        self._versions, self._pasting = versions, pasting
         # Identification learns people with several pictures; the others would only be memorised.
         self.label = np.full(len(faces), -1)
-        for number, part in enumerate(people):
+        for number, part in enumerate(self._people):
             self.label[part] = number
 
     @property
@@ -97,46 +119,55 @@ class Sampler:
         """Everything random of one batch."""
         return np.random.default_rng([self._config.seed, self._rank, step, part])
 
-    def pictures(self, random: np.random.Generator) -> NDArray[np.intp]:
-        """(batch,) indices."""
+    def choose(self, random: np.random.Generator) -> Chosen:
+        """The batch."""
         config = self._config
-        groups = min(round(config.grouped * config.batch / config.per_person), len(self._people))
+        quads = self._quads(random)
+        rest = config.batch - len(quads.pictures)
+        groups = min(round(config.grouped * rest / config.per_person), len(self._people))
         chosen = random.permutation(len(self._people))[:groups]
         grouped = [random.permutation(self._people[k])[: config.per_person] for k in chosen]
-        rest = random.integers(0, self._count, max(0, config.batch - groups * config.per_person))
-        found: NDArray[np.intp] = np.concatenate([*grouped, rest])[: config.batch].astype(np.intp)
-        return found
+        single = random.integers(0, self._count, max(0, rest - groups * config.per_person))
+        pictures = np.concatenate([*grouped, single])[:rest].astype(np.intp)
+        versions = random.integers(0, self._versions, len(pictures))
+        return Chosen(
+            np.concatenate([quads.pictures, pictures]), np.concatenate([quads.versions, versions]).astype(np.intp)
+        )
+
+    def _quads(self, random: np.random.Generator) -> Chosen:
+        config, quads = self._config, self._config.quads
+        pool = np.fromiter(self._others, np.intp) if self._others else np.arange(self._count)
+        pictures = random.choice(pool, quads)
+        numbers = random.integers(0, config.pasted, quads)
+        pasted = [self._pasting(int(k), int(n)) for k, n in zip(pictures, numbers, strict=True)]
+        clean = np.array([p.mirrored for p in pasted], np.intp)
+        again = np.array([random.choice(self._others.get(int(k), [k])) for k in pictures], np.intp)
+        versions = random.integers(0, self._versions, quads)
+        alone = again == pictures  # nobody else's picture: its own other side
+        versions[alone] = 1 - clean[alone] if self._pasting.mirror else 0
+        sources = np.array([p.source for p in pasted], np.intp)
+        sides = np.array([p.source_mirrored for p in pasted], np.intp)
+        return Chosen(
+            np.concatenate([pictures, pictures, again, sources]), np.concatenate([clean, -1 - numbers, versions, sides])
+        )
 
 
 def make_batch(
     inputs: NDArray[np.float32],
-    pictures: NDArray[np.intp],
+    chosen: Chosen,
     targets: NDArray[np.float32],
     labels: NDArray[np.integer],
     cells: tuple[int, int],
-    paste: float,
-    random: np.random.Generator,
+    pasting: Pasting,
+    rows: NDArray[np.integer],
 ) -> Batch:
-    """Pastes rectangles of other faces of the batch into a share of it, at the same place; says whose cells are whose.
-
-    Works on pixels as well as on a map of the network: there the rectangles are of whole places, which ones seen by
-    the frozen layers through their windows is left out. Maps that do not divide into the cells are not pasted.
-    """
-    n, *_, height, width = inputs.shape
-    share = np.zeros((n, *cells), np.float32)
-    source = np.arange(n)
-    known = labels[pictures]
-    pasted = np.flatnonzero(random.random(n) < paste)
-    if len(pasted) and height % cells[0] == 0 and width % cells[1] == 0:
-        original = inputs
-        inputs = inputs.copy()
-        for k in pasted:
-            other = int((k + random.integers(1, n)) % n) if n > 1 else 0
-            mask = paste_rectangles(random, height, width)
-            inputs[k][:, mask] = original[other][:, mask]
-            share[k], source[k] = covered(mask, cells), other
-        known = np.where(share.any((1, 2)), -1, known)
-    owners = Owners(
-        torch.from_numpy(targets[pictures]), torch.from_numpy(targets[pictures[source]]), torch.from_numpy(share)
-    )
-    return Batch(torch.from_numpy(inputs), owners, torch.from_numpy(known.astype(np.int64)))
+    """Says whose cells are whose. Where a face is pasted, the picture is no longer one of its class."""
+    pictures, versions = chosen
+    share = np.zeros((len(pictures), *cells), np.float32)
+    source = pictures.copy()
+    for k in np.flatnonzero(versions < 0):
+        pasted = pasting(int(pictures[k]), int(-1 - versions[k]))
+        share[k], source[k] = covered(pasted.mask, cells), pasted.source
+    owners = Owners(torch.from_numpy(targets[pictures]), torch.from_numpy(targets[source]), torch.from_numpy(share))
+    known = np.where(versions < 0, -1, labels[pictures])
+    return Batch(torch.from_numpy(inputs), owners, torch.from_numpy(known.astype(np.int64)), torch.from_numpy(rows))
