@@ -10,8 +10,11 @@ import pytest
 from PIL import Image
 
 from xcos import ImageError
-from xcos.train.augment import Augment, covered, jitter, paste_rectangles, put_mask, read_masks
+from xcos.train import Config
+from xcos.train.augment import Augment, Pasting, covered, jitter, paste_rectangles, put_mask, read_masks
 from xcos.train.data import join, read_faces
+from xcos.train.store import Versions
+from xcos.train.student import Sampler, make_batch
 
 PEOPLE = {"anna": 2, "bob": 1, "carla/deep": 3}
 
@@ -133,6 +136,58 @@ def test_paste_rectangles_and_cover():
     assert share[0, :3].tolist() == [1, 0.5, 0] and share.sum() == 1.5
     with pytest.raises(ValueError, match="does not divide"):
         covered(mask, (5, 7))
+
+
+def test_versions_are_what_pasting_says(folder, pictures):
+    faces, images = read_faces(folder), [image for image, _ in pictures.values()]
+    pasting = Pasting(len(faces), seed=3, mirror=True)
+    versions = Versions(faces, Augment(flip=0.5, colour=0.3), pasting)
+    chosen = np.repeat(np.arange(6), 6), np.tile([0, 1, 2, -1, -2, -9], 6)
+    found = versions(*chosen)
+    np.testing.assert_array_equal(found, versions(*chosen))
+    seen = set()
+    for crop, picture, version in zip(found, *chosen, strict=True):
+        image = images[picture]
+        if version in (0, 1):
+            np.testing.assert_array_equal(crop, image[:, ::-1] if version else image)
+        elif version < 0:
+            pasted = pasting(int(picture), int(-1 - version))
+            assert pasted.source != picture
+            source = images[pasted.source]
+            np.testing.assert_array_equal(crop[pasted.mask], source[:, :: 1 - 2 * pasted.source_mirrored][pasted.mask])
+            np.testing.assert_array_equal(crop[~pasted.mask], image[:, :: 1 - 2 * pasted.mirrored][~pasted.mask])
+            seen.add((pasted.mirrored, pasted.source_mirrored))
+    assert len(seen) == 4
+    assert not any(p.mirrored or p.source_mirrored for p in (Pasting(6, 3, False)(k, 0) for k in range(6)))
+
+
+def test_batches_of_quadruples(folder):
+    """A picture, the same with a face pasted on it, another of the person, the face's own; whose cells are whose."""
+    faces = read_faces(folder)
+    pasting = Pasting(len(faces), seed=1, mirror=True)
+    config = Config(model="m", data=["d"], output="o", batch=22, paste=0.75, per_person=2, pasted=5)
+    assert config.quads == 4
+    sampler = Sampler(faces, config, 0, 3, pasting)
+    targets = np.eye(6, dtype=np.float32)
+    for step in range(20):
+        chosen = sampler.choose(sampler.random(step, 0))
+        again = sampler.choose(sampler.random(step, 0))
+        assert len(chosen.pictures) == 22 and all(map(np.array_equal, chosen, again))
+        clean, pasted, other, source = (slice(4 * k, 4 * k + 4) for k in range(4))
+        pictures, versions = chosen
+        np.testing.assert_array_equal(pictures[clean], pictures[pasted])
+        assert (pictures[other] != pictures[clean]).all()  # everybody drawn has a second picture
+        np.testing.assert_array_equal(faces.labels[pictures[other]], faces.labels[pictures[clean]])
+        made = [pasting(int(k), int(-1 - v)) for k, v in zip(pictures[pasted], versions[pasted], strict=True)]
+        assert all(versions[pasted] < 0) and all(np.delete(versions, range(4, 8)) >= 0)
+        np.testing.assert_array_equal(versions[clean], [p.mirrored for p in made])
+        np.testing.assert_array_equal(pictures[source], [p.source for p in made])
+        np.testing.assert_array_equal(versions[source], [p.source_mirrored for p in made])
+        batch = make_batch(np.zeros((22, 1), np.float32), chosen, targets, faces.labels, (7, 7), pasting, np.arange(3))
+        np.testing.assert_array_equal(batch.owners.base.numpy().argmax(1), pictures)
+        np.testing.assert_array_equal(batch.owners.pasted[4:8].numpy().argmax(1), [p.source for p in made])
+        np.testing.assert_array_equal(batch.owners.covered[4:8].numpy(), [covered(p.mask, (7, 7)) for p in made])
+        assert (batch.labels[4:8] == -1).all() and float(batch.owners.covered[:4].sum()) == 0
 
 
 def test_jitter_against_pillow():
