@@ -306,8 +306,8 @@ def test_locality_against_scikit_learn():
         (*found.effective_interval, found.effective_cells),
     ):
         assert low < value < high
-    with pytest.raises(ValueError, match="pairs of one person and of two"):
-        locality(clean, after, attention, share, np.ones(n, bool))
+    with pytest.raises(ValueError, match="pairs of one person, got 40 of two"):
+        locality(clean, after, attention, share, np.zeros(n, bool))
 
 
 def test_patches_come_from_the_right_face():
@@ -318,6 +318,10 @@ def test_patches_come_from_the_right_face():
     assert set(np.unique(patched[0])) == {0, 10} and set(np.unique(patched[2])) == {0, 30}
     assert set(np.unique(patched[1])) <= {0, 10, 30} and 20 not in patched[1]
     np.testing.assert_allclose(share.mean((1, 2)), (patched[..., 0] > 0).mean((1, 2)), atol=1e-6)
+    grey, _ = patch(first, second, same, (7, 7), np.random.default_rng(0), "grey")
+    assert set(np.unique(grey)) == {0, 127}
+    noise, share = patch(first, second, same, (7, 7), np.random.default_rng(0), "noise")
+    assert 100 < len(np.unique(noise)) and abs(noise[noise > 0].mean() - 128) < 3
 
 
 def test_measure_locality_of_the_first_model(shared):

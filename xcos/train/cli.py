@@ -8,6 +8,7 @@ import logging
 import sys
 
 from . import Config, measure_locality, train
+from .locality import COVERS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,8 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
             parser.add_argument("pairs", help=".bin of pairs")
             parser.add_argument("--seed", type=int, default=0)
             parser.add_argument("--threads", type=int, default=0)
+            parser.add_argument("--cover", choices=COVERS, default="face", help="what is pasted on one of the faces")
             options = parser.parse_args(given[1:])
-            found = measure_locality(options.model, options.pairs, seed=options.seed, threads=options.threads)
+            found = measure_locality(**vars(options))
             print(json.dumps(found.to_dict(), indent=1))
         else:
             train(Config.from_arguments(given))

@@ -41,26 +41,42 @@ class Locality:
         return asdict(self)
 
 
+COVERS = ("face", "grey", "noise")
+
+
 def measure_locality(
-    model: Model | ModelFile | str | os.PathLike[str], pairs: str | os.PathLike[str], seed: int = 0, threads: int = 0
+    model: Model | ModelFile | str | os.PathLike[str],
+    pairs: str | os.PathLike[str],
+    seed: int = 0,
+    threads: int = 0,
+    cover: str = "face",
 ) -> Locality:
     """Measures how local a model's cells are, on a .bin of pairs of aligned faces.
 
     On the first picture of each pair 1 to 6 rectangles (sides 12 to 51 of 112 pixels) of another face are pasted
     at the same place: of the second picture for two people, of a random other pair's second picture for one. Cells
-    covered by more than 75 % are compared with cells covered by less than 2 %.
+    covered by more than 75 % are compared with cells covered by less than 2 %. With `cover` "grey" (127) or "noise"
+    (pixels of random colours) that is pasted instead of a face, on the pairs of one person alone: of two people a
+    grey cell should change in no direction.
 
-    Raises OSError, ValueError as `xcos.datasets.read_bin`; ValueError when the pairs are not of both kinds.
+    Raises OSError, ValueError as `xcos.datasets.read_bin`; ValueError for another cover, or when the pairs are not of
+    both kinds.
     """
+    if cover not in COVERS:
+        raise ValueError(f"cover is {cover!r}; expected one of {', '.join(COVERS)}")
     if isinstance(model, ModelFile):
         model = Model(model)
     elif not isinstance(model, Model):
         model = Model.load(model)
     crops, same = read_crops(pairs)
+    if same.all() or not same.any():
+        raise ValueError(f"expected pairs of one person and of two, got {int(same.sum())} and {int((~same).sum())}")
+    if cover != "face":
+        crops, same = crops[np.repeat(same, 2)], same[same]
     first, second = crops[::2], crops[1::2]
     features = model.features(crops, aligned=True, threads=threads or None)
     cells = features.grid.shape[2], features.grid.shape[3]
-    patched, share = patch(first, second, same, cells, np.random.default_rng(seed))
+    patched, share = patch(first, second, same, cells, np.random.default_rng(seed), cover)
     changed = model.features(patched, aligned=True, threads=threads or None)
     before = model.compare(features[::2], features[1::2])
     after = model.compare(changed, features[1::2])
@@ -74,6 +90,7 @@ def patch(
     same: NDArray[np.bool_],
     cells: tuple[int, int],
     random: np.random.Generator,
+    cover: str = "face",
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """First pictures (N, 112, 112, 3) with pasted rectangles, and the covered share of their cells (N, H, W)."""
     patched = first.copy()
@@ -81,7 +98,10 @@ def patch(
     others = (np.arange(len(first)) + random.integers(1, max(2, len(first)), len(first))) % len(first)
     for k in range(len(first)):
         masks[k] = paste_rectangles(random, *first.shape[1:3])
-        source = second[others[k] if same[k] else k]
+        if cover == "face":
+            source = second[others[k] if same[k] else k]
+        else:
+            source = np.full_like(first[k], 127) if cover == "grey" else random.integers(0, 256, first[k].shape, np.uint8)
         patched[k][masks[k]] = source[masks[k]]
     return patched, covered(masks, cells)
 
@@ -96,11 +116,11 @@ def locality(
 ) -> Locality:
     """The measures from maps (N, H, W): cosines clean and patched, attention, covered shares; same (N,).
 
-    Raises ValueError when there are no covered or no free cells, or not pairs of both kinds.
+    Raises ValueError when there are no covered or no free cells, or no pairs of one person.
     """
     n = len(same)
-    if same.all() or not same.any():
-        raise ValueError(f"expected pairs of one person and of two, got {int(same.sum())} and {int((~same).sum())}")
+    if not same.any():
+        raise ValueError(f"expected pairs of one person, got {n} of two people")
     before, after, weights = (x.reshape(n, -1).astype(np.float64) for x in (clean, patched, attention))
     is_covered, is_free = share.reshape(n, -1) > COVERED, share.reshape(n, -1) < FREE
     counted = is_covered | is_free
