@@ -98,10 +98,12 @@ def patch(
     others = (np.arange(len(first)) + random.integers(1, max(2, len(first)), len(first))) % len(first)
     for k in range(len(first)):
         masks[k] = paste_rectangles(random, *first.shape[1:3])
-        if cover == "face":
-            source = second[others[k] if same[k] else k]
+        if cover == "grey":
+            source = np.full_like(first[k], 127)
+        elif cover == "noise":
+            source = random.integers(0, 256, first[k].shape, np.uint8)
         else:
-            source = np.full_like(first[k], 127) if cover == "grey" else random.integers(0, 256, first[k].shape, np.uint8)
+            source = second[others[k] if same[k] else k]
         patched[k][masks[k]] = source[masks[k]]
     return patched, covered(masks, cells)
 
