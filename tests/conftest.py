@@ -1,5 +1,6 @@
 """What the tests share."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -15,6 +16,17 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the shared folder is absent ({folder}); XCOS_SHARED names another place")
     return folder
+
+
+@pytest.fixture(scope="session")
+def first_model(shared):
+    """The model with head v0, of which others have measured figures, from the networks it was made of."""
+    pytest.importorskip("onnx")
+    place = Path(__file__).parents[1] / "tools" / "build_models.py"
+    spec = importlib.util.spec_from_file_location("build_models", place)
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
+    return build.first_model(shared / "models")
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
+import plan_oracle
 import pytest
 
 import xcos
@@ -56,16 +57,26 @@ def torch_head(tensors, a, b):
     return (attention * cosine).sum((1, 2)).numpy(), cosine.numpy(), attention.numpy()
 
 
-def test_features_agree_with_onnx_runtime(shared, features, crops):
+def test_features_agree_with_onnx_runtime(shared, first_model, model, features, crops):
+    """Both outputs of the model with head v0, which there is as ONNX; of the default model the embedding."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(shared / "models/mobilefacenet_xcos_v0.onnx")
+    first = xcos.Model(first_model).features(crops, aligned=True)
     x = (crops[..., ::-1].astype(np.float32) - 127) / 128
     for i, image in enumerate(x.transpose(0, 3, 1, 2)):
         feed = {session.get_inputs()[0].name: np.ascontiguousarray(image[None])}
         embedding, grid = session.run(["embedding", "grid"], feed)
-        np.testing.assert_allclose(features.embedding[i : i + 1], embedding, atol=2e-5 * np.abs(embedding).max())
-        np.testing.assert_allclose(features.grid[i : i + 1], grid, atol=2e-5 * np.abs(grid).max())
+        for found in (first, features):
+            np.testing.assert_allclose(found.embedding[i : i + 1], embedding, atol=2e-5 * np.abs(embedding).max())
+        np.testing.assert_allclose(first.grid[i : i + 1], grid, atol=2e-5 * np.abs(grid).max())
+
+
+def test_features_agree_with_numpy(model, features, crops):
+    """The default model's grid by a twin in NumPy, in float64."""
+    x = ((crops[:2, ..., ::-1].astype(np.float64) - 127) / 128).transpose(0, 3, 1, 2)
+    grid = plan_oracle.run(model.file, {"input": x})["grid"]
+    np.testing.assert_allclose(features.grid[:2], grid, atol=2e-5 * np.abs(grid).max())
 
 
 def test_comparison_agrees_with_pytorch(model, features):
@@ -92,7 +103,9 @@ def test_compare_all_is_compare_of_all(model, features):
         np.testing.assert_allclose(row.attention, attention[i], atol=1e-6)
 
 
-def test_known_scores_of_the_photographs(model, features):
+def test_known_scores_of_the_photographs(first_model, paths):
+    model = xcos.Model(first_model)
+    features = model.features(paths)
     scores = model.compare_all(features, features)
     same = sorted(scores[i, j] for i, j in ((0, 1), (0, 2), (1, 2)))
     others = sorted(scores[i, 3] for i in range(3))
@@ -100,11 +113,11 @@ def test_known_scores_of_the_photographs(model, features):
     np.testing.assert_allclose(others, OTHERS, atol=0.05)
 
 
-def test_known_scores_of_aligned_crops(shared, model):
+def test_known_scores_of_aligned_crops(shared, first_model):
     """shared/models/README.md: the first four pairs of lfw_dev.bin, decoded by OpenCV."""
     jpegs, labels = pickle.loads((shared / "data/lfw_dev.bin").read_bytes(), encoding="bytes")
     images = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) for jpeg in jpegs[:8]]
-    results = model.verify(images[::2], images[1::2], aligned=True, bgr=True)
+    results = xcos.Model(first_model).verify(images[::2], images[1::2], aligned=True, bgr=True)
     np.testing.assert_allclose([r.score for r in results], [0.42670, 0.81279, 0.71349, 0.66238], atol=2e-4)
     assert [r.same for r in results] == [bool(label) for label in labels[:4]]
 
@@ -246,7 +259,7 @@ def test_save_load_and_pickle(model, features, crops, tmp_path):
 
 
 def test_load_says_what_there_is(tmp_path):
-    with pytest.raises(xcos.ModelFileError, match=r"'nothing'.*mobilefacenet_xcos_v0"):
+    with pytest.raises(xcos.ModelFileError, match=r"'nothing'.*mobilefacenet_xcos_v1"):
         xcos.load("nothing")
     with pytest.raises(FileNotFoundError):
         xcos.load(tmp_path / "nothing.safetensors")

@@ -324,9 +324,9 @@ def test_patches_come_from_the_right_face():
     assert 100 < len(np.unique(noise)) and abs(noise[noise > 0].mean() - 128) < 3
 
 
-def test_measure_locality_of_the_first_model(shared):
+def test_measure_locality_of_the_first_model(shared, first_model):
     """The figures that its authors measured for head v0 with their own code: change 0.890, find 0.746, 30 cells."""
-    found = measure_locality(xcos.load("mobilefacenet_xcos_v0"), shared / "data" / "lfw_dev.bin", threads=1)
+    found = measure_locality(first_model, shared / "data" / "lfw_dev.bin", threads=1)
     assert found.change_auc == pytest.approx(0.890, abs=0.015)
     assert found.find_auc == pytest.approx(0.746, abs=0.03)
     assert found.effective_cells == pytest.approx(30, abs=1.5)

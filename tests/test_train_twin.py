@@ -8,7 +8,7 @@ import torch
 from plans import plan
 
 from xcos import ModelFile, Network
-from xcos.api import model_path
+from xcos.api import DEFAULT, model_path
 from xcos.train import back, cell_branch, front, last_map, own_copy, projection, twin
 from xcos.train.branch import embedding_branch, linear_end, value_shape
 from xcos.train.context import context_branch
@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="module")
 def default():
-    return ModelFile.read(model_path("mobilefacenet_xcos_v0"))
+    return ModelFile.read(model_path(DEFAULT))
 
 
 @pytest.fixture(scope="module")

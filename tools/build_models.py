@@ -1,9 +1,9 @@
-"""Writes the model files of the package from the foreign networks they come from.
+"""Writes the model files of the package that are foreign networks, and the start of the default model's training.
 
     python tools/build_models.py FOLDER
 
-FOLDER holds `models/` with the ONNX files and the weights of the xCos head; the cards in xcos/models/ say where
-each comes from. Needs ``pip install xcos[onnx]``.
+FOLDER holds `models/` with the ONNX files and the weights of the first xCos head; the cards in xcos/models/ say where
+each comes from, and how the default model was trained. Needs ``pip install xcos[onnx]``.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from xcos.model_file import ModelFile
 TARGET = Path(__file__).parents[1] / "xcos" / "models"
 
 
-def default_model(models: Path) -> ModelFile:
-    """MobileFaceNet with two outputs, a grid and an embedding, and the first xCos head."""
+def first_model(models: Path) -> ModelFile:
+    """MobileFaceNet with two outputs, a grid and an embedding, and head v0: what the default model started from."""
     network = import_onnx(
         models / "mobilefacenet_xcos_v0.onnx",
         name="mobilefacenet_xcos_v0",
@@ -83,11 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     models = parser.parse_args().folder / "models"
-    for stem, build in (
-        ("mobilefacenet_xcos_v0", default_model),
-        ("yunet", face_finder),
-        ("landmarks68", landmarks),
-    ):
+    for stem, build in (("yunet", face_finder), ("landmarks68", landmarks)):
         path = TARGET / f"{stem}.safetensors"
         build(models).write(path)
         print(f"{path.relative_to(TARGET.parents[1])}  {path.stat().st_size:,} bytes")

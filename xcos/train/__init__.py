@@ -15,6 +15,7 @@ except ImportError:
 
 from .branch import back, cell_branch, front, last_map, own_copy, projection
 from .config import Config
+from .context import context_branch
 from .data import Faces, join, read_faces
 from .head import Compared, XCosHead
 from .locality import Locality, measure_locality
@@ -33,6 +34,7 @@ __all__ = [
     "back",
     "cell_branch",
     "cell_targets",
+    "context_branch",
     "cosine_loss",
     "flat_grid",
     "front",
