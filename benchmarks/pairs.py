@@ -1,6 +1,8 @@
 """Pairs of faces a second through the xCos head, beside the same computation in PyTorch. Prints one table.
 
-    python benchmarks/pairs.py [--threads 1] [--first 512] [--second 1024] [--rounds 9]
+    python benchmarks/pairs.py [--threads 1] [--first 512] [--second 1024] [--rounds 9] [--depth 32]
+
+A cell holds 32 numbers as in the reference; the default model's holds 128 (--depth 128).
 
 All engines take turns, every round; medians, and the median of the rounds' ratios. PyTorch runs in inference mode on
 the same number of threads, computes what depends on one face once per face, writes into buffers that stay, and goes
@@ -25,17 +27,17 @@ from torch.nn import functional
 
 from xcos import _core
 
-DEPTH, EMBED, ATTEND, CELLS = 32, 16, 16, 7
+EMBED, ATTEND, CELLS = 16, 16, 7
 SLOPES = 0.12, 0.18, 0.5  # of the three PReLUs, about what training gives
 BATCHES = 256, 1024, 4096  # pairs that PyTorch takes at once
 
 Clock = Callable[[], float]
 
 
-def random_weights() -> list[np.ndarray]:
+def random_weights(depth: int) -> list[np.ndarray]:
     """Weight and bias of embed, attend1 and attend2. What they hold does not matter for the time."""
     rng = np.random.default_rng(0)
-    shapes = [(EMBED, DEPTH), (ATTEND, 2 * EMBED), (1, ATTEND)]
+    shapes = [(EMBED, depth), (ATTEND, 2 * EMBED), (1, ATTEND)]
     tensors = []
     for outputs, inputs in shapes:
         tensors.append(rng.standard_normal((outputs, inputs, 3, 3)) / np.sqrt(9 * inputs))
@@ -140,6 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--first", type=int, default=512, help="faces on one side of all pairs")
     parser.add_argument("--second", type=int, default=1024, help="faces on the other side")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--depth", type=int, default=32, help="numbers in a cell")
     parser.add_argument(
         "--cpu-time",
         action="store_true",
@@ -152,11 +155,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     threads = options.threads
 
-    weights = random_weights()
+    weights = random_weights(options.depth)
     head = _core.Head(*weights[:2], SLOPES[0], *weights[2:4], SLOPES[1], *weights[4:], SLOPES[2], CELLS, CELLS)
     rng = np.random.default_rng(1)
     a, b = (
-        rng.standard_normal((count, DEPTH, CELLS, CELLS)).astype(np.float32)
+        rng.standard_normal((count, options.depth, CELLS, CELLS)).astype(np.float32)
         for count in (options.first, options.second)
     )
     torch_a, torch_b = torch.from_numpy(a), torch.from_numpy(b)
@@ -183,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error = max(error, float(np.abs(straight.scores(torch_a[:count], torch_b[:count]).numpy() - each).max()))
         print("| what | engine | ms | us a pair | million pairs a second and core | time / xcos |")
         print("|---|---|---|---|---|---|")
-        size = f"all pairs, {len(a)} x {len(b)}"
+        size = f"all pairs, {len(a)} x {len(b)} of {options.depth} numbers a cell"
         print_rows(size, len(a) * len(b), threads, take_turns(calls, clock, options.rounds))
         for n, repeat in ((count, 1), (1, 200)):
             pair = {

@@ -24,8 +24,8 @@ from .config import Config
 from .data import Faces, join, read_faces
 from .losses import MarginHead, Owners
 from .optim import Optimizer
-from .plan import Plan, embedding_output, main_axes, make_plan, read_network
-from .store import Activations, Pixels, Store, Versions, embeddings, normalized
+from .plan import Plan, cut_value, embedding_output, main_axes, make_plan, read_network
+from .store import Activations, Pixels, Store, Versions, first_look, normalized
 from .student import Batch, Losses, Sampler, Student, make_batch
 from .validate import Accuracy, Validation
 
@@ -128,7 +128,9 @@ class _Run:
         if self.rank:
             torch.distributed.barrier()
         name = embedding_output(network, config)
-        whole = embeddings(network, name, faces, self.work, config.threads, self._bar())
+        cut = cut_value(network, name, config)
+        kept = None if cut == network.inputs[0]["name"] else cut
+        whole, sides = first_look(network, name, kept, faces, self.work, config.threads, self._bar())
         some = normalized(network, faces.crops(range(min(len(faces), _EXAMPLES)), config.threads))
         plan = make_plan(network, config, whole, some)
         versions = Versions(faces, augment, self.pasting, config.threads)
@@ -137,7 +139,8 @@ class _Run:
             store = Pixels(plan, versions)
         else:
             pasted = config.pasted if config.quads else 0
-            store = Activations(plan, versions, config.views, pasted, self.work, config.threads, self._bar())
+            arguments = (sides, config.views, pasted, self.work, config.threads, self._bar())
+            store = Activations(plan, versions, *arguments)
         if self.rank == 0 and self.world > 1:
             torch.distributed.barrier()
         return plan, store, with_centroids(whole, faces.labels, config.centroid)

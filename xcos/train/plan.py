@@ -69,6 +69,14 @@ def embedding_output(network: ModelFile, config: Config) -> str:
     return name
 
 
+def cut_value(network: ModelFile, embedding: str, config: Config) -> str:
+    """The value (or input) that training starts from: what lies before it is frozen."""
+    plain = front(network, [embedding])
+    if config.since == "input":
+        return str(plain.inputs[0]["name"])
+    return config.since or config.at or last_map(plain, embedding)
+
+
 def make_plan(network: ModelFile, config: Config, embeddings: NDArray[np.float32], faces: NDArray[np.float32]) -> Plan:
     """Grows the grid on `network` as the settings say; `embeddings` (N, E) of faces say what matters in them, and
     the network's inputs for some of these, `faces` (n, 3, H, W), how large numbers are.
@@ -77,32 +85,27 @@ def make_plan(network: ModelFile, config: Config, embeddings: NDArray[np.float32
     a network that takes no pictures.
     """
     embedding = embedding_output(network, config)
+    cut = cut_value(network, embedding, config)
     if config.branch == "grid":
-        return _own_grid(network, embedding, config.since)
+        return _own_grid(network, embedding, cut)
     plain = front(network, [embedding])
-    pixels = plain.inputs[0]["name"]
-    since = pixels if config.since == "input" else config.since
     if config.branch in ("embedding", "context"):
-        cut = since
         basis = main_axes(embeddings, config.depth)
         if basis.shape[1] < config.depth:
             raise ValueError(f"depth is {config.depth}; the embedding has only {len(basis)} numbers")
         if config.branch == "context":
-            grown = context_branch(plain, embedding, since, basis, faces, config.blocks, config.seed)
+            grown = context_branch(plain, embedding, cut, basis, faces, config.blocks, config.seed)
         else:
-            grown = embedding_branch(plain, embedding, since, basis, embeddings.mean(0))
+            grown = embedding_branch(plain, embedding, cut, basis, embeddings.mean(0))
+    elif config.branch == "cells":
+        grown = cell_branch(plain, cut, config.copy, config.depth, seed=config.seed)
     else:
         at = config.at or last_map(plain, embedding)
-        cut = at
-        if config.branch == "cells":
-            grown = cell_branch(plain, at, config.copy, config.depth, seed=config.seed)
-        else:
-            if since:
-                cut = since
-                plain, at = own_copy(plain, since, at)
-            grown = projection(plain, at, config.depth, seed=config.seed)
-    needed = [embedding] if cut == pixels else [embedding, cut]
+        if config.since:
+            plain, at = own_copy(plain, cut, at)
+        grown = projection(plain, at, config.depth, seed=config.seed)
     whole = grown.file
+    needed = [embedding] if cut == whole.inputs[0]["name"] else [embedding, cut]
     return Plan(whole, front(whole, needed), back(whole, [cut], ["grid"]), embedding, cut, fresh=grown.fresh)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,25 +41,37 @@ def normalized(file: ModelFile, crops: Picture) -> NDArray[np.float32]:
     return x
 
 
-def embeddings(
-    network: ModelFile, name: str, faces: Faces, folder: Path, threads: int = 0, progress: Progress = None
-) -> NDArray[np.float32]:
-    """(N, E) float32 of length 1: the mean of the output `name` for each picture and its mirror image, as unit
-    vectors. Kept in `folder`."""
-    file = front(network, [name])
+def first_look(
+    network: ModelFile,
+    name: str,
+    cut: str | None,
+    faces: Faces,
+    folder: Path,
+    threads: int = 0,
+    progress: Progress = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float16]]:
+    """One run of the network for each picture and one for its mirror image.
+
+    Returns (N, E) float32 of length 1, the mean of the output `name` for the two as unit vectors; and the value `cut`
+    (None: nothing) for both, (N, 2, *its shape) float16. Both are kept in `folder`.
+    """
+    file = front(network, [name] if cut is None else [name, cut])
     ready = Network(file)
+    shape = (0,) if cut is None else value_shape(file, cut)
 
-    def compute() -> Iterator[NDArray[np.float32]]:
-        for part in batches(range(len(faces)), _BATCH, progress, "embeddings"):
+    def compute() -> Iterator[tuple[NDArray[np.float32], ...]]:
+        for part in batches(range(len(faces)), _BATCH, progress, "first look"):
             crops = faces.crops(part, threads)
-            both = [
-                ready.run(normalized(network, version), threads or None)[name].reshape(len(part), -1)
-                for version in (crops, crops[:, :, ::-1])
-            ]
-            yield _unit(_unit(both[0]) + _unit(both[1])).astype(np.float32)
+            both = [ready.run(normalized(network, side), threads or None) for side in (crops, crops[:, :, ::-1])]
+            units = [_unit(found[name].reshape(len(part), -1)) for found in both]
+            empty = np.empty((len(part), 2, 0), np.float32)
+            yield _unit(units[0] + units[1]), empty if cut is None else np.stack([found[cut] for found in both], 1)
 
-    size = int(np.prod(value_shape(file, name)))
-    return _kept(folder / f"embeddings-{_digest(file, faces)}.npy", (len(faces), size), np.float32, compute)
+    digest = _digest(file, faces, cut)
+    sizes = ((len(faces), int(np.prod(value_shape(file, name)))), (len(faces), 2, *shape))
+    paths = (folder / f"embeddings-{digest}.npy", folder / f"sides-{digest}.npy")
+    embeddings, sides = _kept(paths, sizes, (np.float32, np.float16), compute)
+    return embeddings, sides
 
 
 class Versions:
@@ -100,41 +112,47 @@ class Pixels:
 
 
 class Activations:
-    """The cut value for versions 0 to `views` - 1 and -1 to -`pasted` of each picture, float16 in a file that is
-    mapped into memory."""
+    """The cut value for versions 0 to `views` - 1 and -1 to -`pasted` of each picture, float16 in files that are
+    mapped into memory.
+
+    sides : of `first_look`, versions 0 and, with flips, 1.
+    """
 
     def __init__(
         self,
         plan: Plan,
         versions: Versions,
+        sides: NDArray[np.float16],
         views: int,
         pasted: int,
         folder: Path,
         threads: int = 0,
         progress: Progress = None,
     ) -> None:
-        network, faces = Network(plan.frozen), versions.faces
-        shape = network.outputs[plan.cut]
-        assert shape is not None
-        kept = [*range(views), *range(-1, -1 - pasted, -1)]
+        network, faces, pasting = Network(front(plan.frozen, [plan.cut])), versions.faces, versions.pasting
+        self._sides = sides[:, : 2 if versions.augment.flip else 1]
+        kept = [*range(self._sides.shape[1], views), *range(-1, -1 - pasted, -1)]
+        self._row = {version: row for row, version in enumerate(kept)}
 
-        def compute() -> Iterator[NDArray[np.float32]]:
+        def compute() -> Iterator[tuple[NDArray[np.float32]]]:
             for row, version in enumerate(kept, 1):
                 text = f"activations {row}/{len(kept)}"
                 for part in batches(range(len(faces)), _BATCH, progress, text):
                     changed = versions(np.array(part, np.intp), np.full(len(part), version, np.intp))
-                    yield network.run(normalized(plan.whole, changed), threads or None)[plan.cut]
+                    yield (network.run(normalized(plan.whole, changed), threads or None)[plan.cut],)
 
-        pasting = versions.pasting
         settings = [pasting.seed, pasting.mirror, *_settings(versions.augment)]
-        digest = _digest(plan.frozen, faces, plan.cut, views, pasted, settings)
-        sizes = (len(kept) * len(faces), *(int(size or 0) for size in shape[1:]))
-        self._array = _kept(folder / f"activations-{digest}.npy", sizes, np.float16, compute)
-        self._faces, self._views = len(faces), views
+        digest = _digest(plan.frozen, faces, plan.cut, kept, settings)
+        sizes = (len(kept) * len(faces), *sides.shape[2:])
+        (more,) = _kept((folder / f"activations-{digest}.npy",), (sizes,), (np.float16,), compute)
+        self._more = more.reshape(len(kept), len(faces), *sides.shape[2:])
 
     def take(self, pictures: NDArray[np.intp], versions: NDArray[np.intp]) -> NDArray[np.float32]:
-        rows = np.where(versions < 0, self._views - 1 - versions, versions) * self._faces + pictures
-        return np.stack([self._array[row] for row in rows]).astype(np.float32)
+        found = [
+            self._more[self._row[version], picture] if version in self._row else self._sides[picture, version]
+            for picture, version in zip(pictures.tolist(), versions.tolist(), strict=True)
+        ]
+        return np.stack(found).astype(np.float32)
 
 
 def _settings(augment: Augment) -> list[float]:
@@ -153,27 +171,36 @@ def _digest(frozen: ModelFile, faces: Faces, *more: object) -> str:
 
 
 def _kept(
-    path: Path, shape: tuple[int, ...], kind: Any, compute: Callable[[], Iterator[NDArray[np.float32]]]
-) -> NDArray[np.float32]:
-    """The array in `path`, computed in parts and written in one step when it is not there yet."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    paths: Sequence[Path],
+    shapes: Sequence[tuple[int, ...]],
+    kinds: Sequence[type[np.floating]],
+    compute: Callable[[], Iterator[tuple[NDArray[np.float32], ...]]],
+) -> list[NDArray[Any]]:
+    """The arrays in `paths`, computed in parts and each written in one step where one of them is not there yet."""
+    if not all(path.exists() for path in paths):
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        temporary = [path.with_name(f".{path.name}.{os.getpid()}") for path in paths]
         try:
-            array = np.lib.format.open_memmap(temporary, "w+", kind, shape)
+            arrays = [
+                np.lib.format.open_memmap(place, "w+", kind, shape)
+                for place, kind, shape in zip(temporary, kinds, shapes, strict=True)
+            ]
             start = 0
-            for part in compute():
-                array[start : start + len(part)] = part
-                start += len(part)
-            array.flush()
-            del array
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            for parts in compute():
+                for array, part in zip(arrays, parts, strict=True):
+                    array[start : start + len(part)] = part
+                start += len(parts[0])
+            for array in arrays:
+                array.flush()
+            del array, arrays
+            for place, path in zip(temporary, paths, strict=True):
+                with open(place, "rb+") as file:
+                    os.fsync(file.fileno())
+                os.replace(place, path)
         finally:
-            temporary.unlink(missing_ok=True)
-    found: NDArray[np.float32] = np.load(path, mmap_mode="r")
-    return found
+            for place in temporary:
+                place.unlink(missing_ok=True)
+    return [np.load(path, mmap_mode="r") for path in paths]
 
 
 def _unit(x: NDArray[np.floating]) -> NDArray[np.floating]:
