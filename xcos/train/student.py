@@ -102,7 +102,14 @@ class Sampler:
         ends = np.flatnonzero(np.diff(faces.labels[order])) + 1
         people = [part for part in np.split(order, ends) if faces.labels[part[0]] >= 0]
         self._people = [part for part in people if len(part) >= config.per_person]
-        self._others = {int(k): part[part != k] for part in people if len(part) > 1 for k in part}
+        # Each picture's person: where their pictures begin in `_order`, how many there are, which of them it is.
+        self._order, self._start, self._size, self._place = order, *np.zeros((3, len(faces)), np.intp)
+        self._size[:] = 1
+        for part, start in zip(np.split(order, ends), [0, *ends], strict=True):
+            if faces.labels[part[0]] >= 0:
+                self._start[part], self._size[part], self._place[part] = start, len(part), np.arange(len(part))
+        several = np.flatnonzero(self._size > 1)
+        self._pool = several if len(several) else np.arange(len(faces))
         self._count, self._config, self._rank = len(faces), config, rank
         self._versions, self._pasting = versions, pasting
         # Identification learns people with several pictures; the others would only be memorised.
@@ -136,12 +143,13 @@ class Sampler:
 
     def _quads(self, random: np.random.Generator) -> Chosen:
         config, quads = self._config, self._config.quads
-        pool = np.fromiter(self._others, np.intp) if self._others else np.arange(self._count)
-        pictures = random.choice(pool, quads)
+        pictures = random.choice(self._pool, quads)
         numbers = random.integers(0, config.pasted, quads)
         pasted = [self._pasting(int(k), int(n)) for k, n in zip(pictures, numbers, strict=True)]
         clean = np.array([p.mirrored for p in pasted], np.intp)
-        again = np.array([random.choice(self._others.get(int(k), [k])) for k in pictures], np.intp)
+        size = self._size[pictures]
+        further = (self._place[pictures] + random.integers(1, np.maximum(size, 2))) % size
+        again = np.where(size > 1, self._order[self._start[pictures] + further], pictures)
         versions = random.integers(0, self._versions, quads)
         alone = again == pictures  # nobody else's picture: its own other side
         versions[alone] = 1 - clean[alone] if self._pasting.mirror else 0
