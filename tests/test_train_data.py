@@ -13,7 +13,7 @@ from xcos import ImageError
 from xcos.train import Config
 from xcos.train.augment import Augment, Pasting, covered, jitter, paste_rectangles, put_mask, read_masks
 from xcos.train.data import join, read_faces
-from xcos.train.store import Versions
+from xcos.train.store import Versions, _kept
 from xcos.train.student import Sampler, make_batch
 
 PEOPLE = {"anna": 2, "bob": 1, "carla/deep": 3}
@@ -159,6 +159,31 @@ def test_versions_are_what_pasting_says(folder, pictures):
             seen.add((pasted.mirrored, pasted.source_mirrored))
     assert len(seen) == 4
     assert not any(p.mirrored or p.source_mirrored for p in (Pasting(6, 3, False)(k, 0) for k in range(6)))
+
+
+def test_a_damaged_cache_is_made_again(tmp_path, caplog):
+    path, made = tmp_path / "array.npy", []
+
+    def compute():
+        made.append(1)
+        yield (np.full((2, 3), len(made), np.float32),)
+        yield (np.full((1, 3), 7, np.float32),)
+
+    def kept():
+        return np.array(_kept((path,), ((3, 3),), (np.float16,), compute)[0])
+
+    first = kept()
+    assert first.dtype == np.float16 and first.tolist() == [[1] * 3, [1] * 3, [7] * 3]
+    np.testing.assert_array_equal(kept(), first)
+    assert len(made) == 1
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 4
+    path.write_bytes(data)
+    assert kept()[0, 0] == 2 and "damaged" in caplog.text
+    path.write_bytes(path.read_bytes()[:-1])
+    assert kept()[0, 0] == 3
+    path.with_suffix(".sha256").unlink()
+    assert kept()[0, 0] == 4 and len(list(tmp_path.iterdir())) == 2
 
 
 def test_batches_of_quadruples(folder):

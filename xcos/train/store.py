@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .._files import replacing
 from ..evaluation.cache import network_digest
 from ..model_file import ModelFile
 from ..network import Network
@@ -22,6 +24,7 @@ from .branch import front, value_shape
 from .data import Faces
 from .plan import Plan
 
+_log = logging.getLogger("xcos")
 _BATCH = 64  # pictures that the core runs at once
 
 
@@ -161,11 +164,11 @@ def _settings(augment: Augment) -> list[float]:
 
 
 def _digest(frozen: ModelFile, faces: Faces, *more: object) -> str:
-    """Names the network, the pictures (their labels and the first and last file stand for all) and settings."""
+    """Names the network, the pictures and the settings."""
     digest = hashlib.sha256(network_digest(frozen).encode())
     digest.update(np.ascontiguousarray(faces.labels).tobytes())
-    for index in {0, len(faces) - 1}:
-        digest.update(faces.encoded(index))
+    for index in range(len(faces)):
+        digest.update(hashlib.sha256(faces.encoded(index)).digest())
     digest.update(json.dumps(more).encode())
     return digest.hexdigest()[:16]
 
@@ -176,8 +179,9 @@ def _kept(
     kinds: Sequence[type[np.floating]],
     compute: Callable[[], Iterator[tuple[NDArray[np.float32], ...]]],
 ) -> list[NDArray[Any]]:
-    """The arrays in `paths`, computed in parts and each written in one step where one of them is not there yet."""
-    if not all(path.exists() for path in paths):
+    """The arrays in `paths`, computed in parts and each written in one step where one of them is not there yet, or
+    is not what was written: the SHA-256 of each is in a file beside it."""
+    if not all(map(_sound, paths)):
         paths[0].parent.mkdir(parents=True, exist_ok=True)
         temporary = [path.with_name(f".{path.name}.{os.getpid()}") for path in paths]
         try:
@@ -196,11 +200,35 @@ def _kept(
             for place, path in zip(temporary, paths, strict=True):
                 with open(place, "rb+") as file:
                     os.fsync(file.fileno())
+                with replacing(_beside(path)) as check:
+                    check.write(_sha256(place).encode())
                 os.replace(place, path)
         finally:
             for place in temporary:
                 place.unlink(missing_ok=True)
     return [np.load(path, mmap_mode="r") for path in paths]
+
+
+def _sound(path: Path) -> bool:
+    check = _beside(path)
+    if not path.exists() or not check.exists():
+        return False
+    if check.read_text() == _sha256(path):
+        return True
+    _log.warning("%s is damaged and is made again", path)
+    return False
+
+
+def _beside(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 24):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _unit(x: NDArray[np.floating]) -> NDArray[np.floating]:
