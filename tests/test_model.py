@@ -177,7 +177,7 @@ def test_batches_threads_and_progress_change_nothing(model, crops, features):
 
 
 def test_features_are_a_stack(features):
-    assert len(features) == 4 and features.grid.shape == (4, 32, 7, 7) and features.embedding.shape == (4, 512)
+    assert len(features) == 4 and features.grid.shape == (4, 128, 7, 7) and features.embedding.shape == (4, 512)
     assert features.grid.dtype == features.embedding.dtype == np.float32
     again = xcos.Features.concatenate([features[:1], features[1], *list(features)[2:]])
     np.testing.assert_array_equal(again.grid, features.grid)
