@@ -77,6 +77,12 @@ static void prepare_block(job *j, bool second, int64_t from, int count, float *s
     }
 }
 
+/* A cosine, or a mean of such: rounding can put it a little beyond 1. Keeps NaN. */
+static float within_one(float x)
+{
+    return x > 1.0f ? 1.0f : x < -1.0f ? -1.0f : x;
+}
+
 /* Compares `rows` first faces with `count` second ones and writes what the caller sees. */
 static void compare_tile(job *j, const float *const *a, int rows, int a_stride, const float *block,
                          int64_t row, int64_t col, int count, float *results)
@@ -91,12 +97,12 @@ static void compare_tile(job *j, const float *const *a, int rows, int a_stride, 
         for (int l = 0; l < count; l++) {
             const int64_t pair = (row + i) * j->m + col + l;
             const size_t from = (size_t)i * map + (size_t)l, to = (size_t)pair * cells;
-            j->scores[pair] = scores[i * lanes + l];
-            if (!isfinite(j->scores[pair]))
+            if (!isfinite(scores[i * lanes + l]))
                 lower(&j->bad_pair, pair);
+            j->scores[pair] = within_one(scores[i * lanes + l]);
             if (j->cosine)
                 for (size_t cell = 0; cell < cells; cell++)
-                    j->cosine[to + cell] = cosine[from + cell * (size_t)lanes];
+                    j->cosine[to + cell] = within_one(cosine[from + cell * (size_t)lanes]);
             if (j->attention)
                 for (size_t cell = 0; cell < cells; cell++)
                     j->attention[to + cell] = attention[from + cell * (size_t)lanes];

@@ -299,3 +299,23 @@ def test_the_shared_networks(shared):
     quantised = onnx.load(shared / "models" / "sface_2021dec_int8bq.onnx")
     weight = next(t for t in quantised.graph.initializer if t.name == "conv_1_conv2d_weight_quantized")
     assert numpy_helper.to_array(weight).dtype == np.int8
+
+
+def test_numbers_in_another_file(tmp_path, monkeypatch):
+    """Bytes of a graph lead to no file, the path of one does. Found by the fuzz target: no location at all."""
+    weight = numpy_helper.from_array(np.arange(12, dtype=np.float32).reshape(3, 4, 1, 1), "w")
+    node = helper.make_node("Conv", ["x", "w"], ["y"])
+    x, y = (helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, c, 2, 2]) for n, c in (("x", 4), ("y", 3)))
+    model = helper.make_model(helper.make_graph([node], "g", [x], [y], [weight]))
+    model.opset_import[0].version = 17
+    onnx.save_model(model, tmp_path / "net.onnx", save_as_external_data=True, location="net.data", size_threshold=0)
+    file = import_onnx(tmp_path / "net.onnx")
+    (tensor,) = (t for t in file.tensors.values() if t.ndim == 4)
+    np.testing.assert_array_equal(tensor.ravel(), np.arange(12))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelFileError, match="'w' lie in another file"):
+        import_onnx((tmp_path / "net.onnx").read_bytes())
+    held = onnx.load(tmp_path / "net.onnx", load_external_data=False)
+    del held.graph.initializer[0].external_data[:]
+    with pytest.raises(ModelFileError, match="lie in another file"):
+        import_onnx(held.SerializeToString())

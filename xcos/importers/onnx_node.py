@@ -56,5 +56,7 @@ class Node:
 
 def array_of(tensor: TensorProto) -> Array:
     """A tensor as an array; small types that NumPy lacks (bfloat16, int4, float8) become float32."""
+    if tensor.data_location == TensorProto.EXTERNAL:  # onnx.load has read those of a file given by its path
+        raise ValueError(f"the numbers of {tensor.name!r} lie in another file; expected the path of the ONNX file")
     array = numpy_helper.to_array(tensor)
     return array.astype(np.float32) if array.dtype.kind not in "biufO" else array
