@@ -241,6 +241,20 @@ def test_grad_cam_on_paper(twin, tiny, crops):
     np.testing.assert_allclose(positive.first[0], enlarge(np.maximum(want, 0)[None], 112)[0], rtol=1e-3, atol=1e-6)
 
 
+def test_grad_cam_of_xcos_against_differences_of_the_engine(twin, model, crops):
+    grids = model.features(crops[:2], aligned=True).grid
+    channels, cells = grids.shape[1], grids[0, 0].size
+    step = 0.02 * np.abs(grids).mean()
+    moved = np.eye(channels, dtype=np.float32)[:, :, None, None] * np.float32(step)
+    other = np.repeat(grids[1:], channels, axis=0)
+    up, down = (model._head.compare(grids[:1] + s * moved, other, maps=False)[0] for s in (1, -1))
+    weights = (up - down).astype(float) / (2 * step * cells)  # all cells moved at once: their mean slope
+    want = enlarge(np.tensordot(weights, grids[0], 1)[None], 112)[0]
+    pair = GradCAM(model, score="xcos")(crops[0], crops[1], aligned=True)
+    assert pair.target == "xcos" and pair.score[0] == score_of(model, crops[:1], crops[1:2])[0]
+    np.testing.assert_allclose(pair.first[0], want, atol=0.03 * np.abs(want).max())
+
+
 def test_xssab_on_paper(twin, tiny, crops):
     _, (e, f), steepness = tiny.run(crops[:2])
     by_input = tiny.by_input(steepness[0])
@@ -287,6 +301,23 @@ def test_every_method_on_a_stack(name, model, crops):
     assert pair.score[0] > pair.score[1]
     assert pair.method == explainer.name and pair.target == explainer.score and pair.seconds > 0
     assert json.loads(json.dumps(pair[1].to_dict()))["score"] == pytest.approx([float(pair.score[1])])
+
+
+@pytest.mark.parametrize("name", ["XCos", "CorrRISE", "xSSAB"])
+def test_one_side_alone_is_the_same(name, model, crops):
+    if name == "xSSAB":
+        pytest.importorskip("torch")
+    explainer = METHODS[name](model, **CHEAP.get(name, {}))
+    pair = explainer(crops[[0, 0]], crops[[1, 2]], aligned=True)
+    for which, maps in enumerate((pair.first, pair.second)):
+        alone = explainer.side(which, crops[[0, 0]], crops[[1, 2]])
+        np.testing.assert_allclose(alone, maps, atol=1e-5 * np.abs(maps).max())
+
+
+def test_names_hold_the_choices(model):
+    assert CorrRISE(model, masks=7, fill="black", score="cosine").name == "CorrRISE"
+    assert CorrRISE(model, shape="grid", fill="blur").name == "CorrRISE:fill=blur,shape=grid"
+    assert XCos(model, map="cosine").name == "XCos:map=cosine"
 
 
 def test_black_boxes_take_either_score_and_networks_without_head(model, tiny, crops):

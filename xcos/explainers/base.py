@@ -7,7 +7,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -140,7 +140,13 @@ class Explainer(ABC):
 
     @property
     def name(self) -> str:
-        return type(self).__name__
+        """The class, and those choices by name that are not its defaults: ``CorrRISE:fill=blur,shape=grid``."""
+        chosen = [
+            f"{one.name}={value}"
+            for one in fields(self)
+            if one.name != "score" and isinstance(value := getattr(self, one.name), str) and value != one.default
+        ]
+        return ":".join([type(self).__name__, *filter(None, [",".join(chosen)])])
 
     @property
     @abstractmethod
@@ -175,6 +181,13 @@ class Explainer(ABC):
             self.passes,
             seconds,
         )
+
+    def side(self, which: int, first: Crops, second: Crops) -> Floats:
+        """Maps (N, H, W) of N pairs of crops, of the first faces alone (`which` 0) or of the second (1).
+
+        What measures look at: half the price by methods that go through the faces one by one.
+        """
+        return np.ascontiguousarray(self._explain(first, second, None)[which], np.float32)
 
     @abstractmethod
     def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:

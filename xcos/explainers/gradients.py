@@ -1,6 +1,6 @@
-"""Methods that propagate the cosine back, through the PyTorch twin of the model file (``pip install xcos[train]``).
+"""Methods that propagate the score back, through the PyTorch twin of the model file (``pip install xcos[train]``).
 
-The twin's cosines are compared with the C engine's at each call: both run the same file.
+The twin's scores are compared with the C engine's at each call: both run the same file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .scoring import Scores, part
 if TYPE_CHECKING:
     from torch import Tensor
 
-AGREE = 1e-3  # largest difference of a cosine between twin and engine; both are float32, 1e-5 is usual
+AGREE = 1e-3  # largest difference of a score between twin and engine; both are float32, 1e-5 is usual
 
 
 @contextmanager
@@ -41,6 +41,18 @@ def _torch_threads(threads: int | None) -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
 
+
+def _fast(x: Tensor) -> Tensor:
+    """The same numbers, colours innermost: PyTorch's convolutions on a CPU run forward several times as fast."""
+    import torch
+
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _unit(features: Tensor) -> Tensor:
+    import torch
+
+    return torch.nn.functional.normalize(features.flatten(1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +69,7 @@ class _Gradient(Explainer):
 
     @property
     def _values(self) -> list[str]:
-        """Which values of the plan the method looks at, the embedding last."""
+        """Which values of the plan the method looks at, what the score is made of last."""
         return [self.scorer.output]
 
     @cached_property
@@ -69,62 +81,94 @@ class _Gradient(Explainer):
             parameter.requires_grad_(False)
         return net
 
+    @cached_property
+    def _head(self) -> Any:
+        from ..train.head import XCosHead
+
+        file, options = self.scorer.file, self.scorer.file.head or {}
+        shape = self.scorer.network.outputs[self.scorer.output]
+        assert shape is not None and shape[2] is not None and shape[3] is not None  # checked by Model
+        temperature, normalization = options.get("temperature", 1.0), options.get("normalization", "softmax")
+        head = XCosHead.from_tensors(file.tensors, (shape[2], shape[3]), temperature, normalization)
+        for parameter in head.parameters():
+            parameter.requires_grad_(False)
+        return head
+
     def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:
+        (one, other), score = self._sides((0, 1), first, second, progress)
+        return one, other, score
+
+    def side(self, which: int, first: Crops, second: Crops) -> Floats:
+        return self._sides((which,), first, second, None)[0][0]
+
+    def _sides(
+        self, sides: tuple[int, ...], first: Crops, second: Crops, progress: Progress
+    ) -> tuple[Floats, Floats]:
+        """Maps (len(sides), N, H, W), and the scores (N,)."""
         scorer = self.scorer
         if find_spec("torch") is None:
             raise ImportError(f"{self.name} needs PyTorch: pip install xcos[train]")
         inputs = [scorer.inputs(crops) for crops in (first, second)]
         score = scorer.compare(*(scorer.features(x) for x in inputs))
-        maps = np.empty((2, len(first), SIDE, SIDE), np.float32)
+        maps = np.empty((len(sides), len(first), SIDE, SIDE), np.float32)
         with _torch_threads(self.threads):
             for some in batches(range(len(first)), self.batch, progress, self.name):
                 place = slice(some[0], some[-1] + 1)
-                maps[:, place] = self._maps(inputs[0][place], inputs[1][place], score[place])
-        return maps[0], maps[1], score
+                maps[:, place] = self._maps(sides, inputs[0][place], inputs[1][place], score[place])
+        return maps, score
 
-    def _maps(self, a: Floats, b: Floats, score: Floats) -> NDArray[np.floating]:
-        """Maps (2, N, H, W) of normalised inputs a and b (N, 3, H, W)."""
+    def _maps(self, sides: tuple[int, ...], a: Floats, b: Floats, score: Floats) -> list[NDArray[np.floating]]:
+        """Maps (N, H, W) of normalised inputs (N, 3, H, W), for each side: 0 is `a` as it faces `b`, 1 the reverse."""
         import torch
 
-        x = [torch.from_numpy(one).requires_grad_() for one in (a, b)]
+        x = [_fast(torch.from_numpy(one)).requires_grad_() for one in (a, b)]
         net = self._twin
         values = [net(one) for one in x]
-        units = [torch.nn.functional.normalize(v[self.scorer.output].flatten(1)) for v in values]
-        difference = float(((units[0] * units[1]).sum(1).detach() - torch.from_numpy(score)).abs().max())
+        features = [v[self.scorer.output] for v in values]
+        similarity = self._similarity(*features)
+        difference = float((similarity.detach() - torch.from_numpy(score)).abs().max())
         if difference > AGREE:
-            raise RuntimeError(f"{self.name}: the PyTorch twin's cosines differ from the engine's by {difference:.2g}")
-        one = self._one
-        sides = [one(x[0], values[0], units[0], units[1].detach()), one(x[1], values[1], units[1], units[0].detach())]
-        return np.stack([np.asarray(side) for side in sides])
+            raise RuntimeError(f"{self.name}: the PyTorch twin's scores differ from the engine's by {difference:.2g}")
+        return [self._one(x[side], values[side], features[1 - side].detach(), similarity) for side in sides]
+
+    def _similarity(self, first: Tensor, second: Tensor) -> Tensor:
+        """Scores (N,) of what the score is made of, embeddings or grids."""
+        if self.score == "xcos":
+            score: Tensor = self._head(first, second).score
+            return score
+        return (_unit(first) * _unit(second)).sum(1)
 
     @abstractmethod
-    def _one(self, x: Tensor, values: dict[str, Tensor], unit: Tensor, other: Tensor) -> NDArray[np.floating]:
-        """Maps (N, H, W) of inputs `x`, whose run gave `values` and unit embeddings; `other`: those they face."""
+    def _one(self, x: Tensor, values: dict[str, Tensor], other: Tensor, score: Tensor) -> NDArray[np.floating]:
+        """Maps (N, H, W) of inputs `x`, whose run gave `values`; `other`: the features they face; `score` (N,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GradCAM(_Gradient):
-    """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2) of the cosine, at the last feature map:
+    """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2) of the score s, at the last feature map:
     the baseline that the xCos paper compares itself with.
 
-        w_k = mean over cells of d cos / d V_k      map = sum_k w_k V_k, enlarged from 7 x 7
+        w_k = mean over cells of d s / d V_k      map = sum_k w_k V_k, enlarged from 7 x 7
 
+    V is the map after which the network is linear for the cosine, and for xCos the grid that its head compares.
     `relu` keeps the positive part alone, as in the paper; without it (default) what speaks against stays negative.
     Cost: 2 forward and 2 short backward passes a pair. Raises ValueError where the network is not linear after
     some map (N, C, h, w).
     """
 
+    explains: ClassVar[tuple[str, ...]] = ("cosine", "xcos")
     relu: bool = False
 
     @cached_property
     def _values(self) -> list[str]:
-        return [last_map(self.scorer.file, self.scorer.output), self.scorer.output]
+        output = self.scorer.output
+        return [output] if self.score == "xcos" else [last_map(self.scorer.file, output), output]
 
-    def _one(self, x: Tensor, values: dict[str, Tensor], unit: Tensor, other: Tensor) -> NDArray[np.floating]:
+    def _one(self, x: Tensor, values: dict[str, Tensor], other: Tensor, score: Tensor) -> NDArray[np.floating]:
         import torch
 
         source = values[self._values[0]]
-        (gradient,) = torch.autograd.grad((unit * other).sum(), source)
+        (gradient,) = torch.autograd.grad(score.sum(), source, retain_graph=True)
         cells = (gradient.mean((2, 3), keepdim=True) * source).sum(1).detach()
         return enlarge((cells.clamp(min=0) if self.relu else cells).numpy(), SIDE)
 
@@ -159,11 +203,11 @@ class xSSAB(_Arguments):
     def passes(self) -> int:
         return 6
 
-    def _one(self, x: Tensor, values: dict[str, Tensor], unit: Tensor, other: Tensor) -> NDArray[np.floating]:
+    def _one(self, x: Tensor, values: dict[str, Tensor], other: Tensor, score: Tensor) -> NDArray[np.floating]:
         import torch
 
-        arguments = unit * other
-        support = (arguments >= self._limit / unit.shape[1]).to(unit.dtype)
+        arguments = _unit(values[self.scorer.output]) * _unit(other)
+        support = (arguments >= self._limit / arguments.shape[1]).to(arguments.dtype)
         strengths = [
             torch.autograd.grad((arguments * part).sum(), x, retain_graph=True)[0].abs().mean(1)
             for part in (support, 1 - support)
@@ -196,13 +240,14 @@ class FGGB(_Arguments):
         assert shape is not None
         return 2 + 2 * int(np.prod([size or 1 for size in shape[1:]]))
 
-    def _one(self, x: Tensor, values: dict[str, Tensor], unit: Tensor, other: Tensor) -> NDArray[np.floating]:
+    def _one(self, x: Tensor, values: dict[str, Tensor], other: Tensor, score: Tensor) -> NDArray[np.floating]:
         import torch
 
-        weights = (unit * other).detach() - self._limit / unit.shape[1]
+        unit = _unit(values[self.scorer.output]).detach()
+        weights = unit * _unit(other) - self._limit / unit.shape[1]
         maps = torch.zeros((len(x), *x.shape[2:]))
         for i in range(len(x)):
-            copies = x[i : i + 1].detach().repeat(self.chunk, 1, 1, 1).requires_grad_()
+            copies = _fast(x[i : i + 1].detach().repeat(self.chunk, 1, 1, 1)).requires_grad_()
             numbers = self._twin(copies)[self.scorer.output].flatten(1)
             for start in range(0, unit.shape[1], self.chunk):
                 k = torch.arange(start, min(start + self.chunk, unit.shape[1]))

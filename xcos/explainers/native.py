@@ -38,10 +38,6 @@ class XCos(Explainer):
             raise ValueError("XCos: expected an xcos.Model, which has an xCos head")
 
     @property
-    def name(self) -> str:
-        return "XCos" if self.map == "contribution" else f"XCos:map={self.map}"
-
-    @property
     def passes(self) -> int:
         return 2
 

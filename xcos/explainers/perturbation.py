@@ -36,27 +36,31 @@ class _Perturbation(Explainer):
         """The map of one image of one pair: `probe` gives scores through masks, `clean` is the score without."""
 
     def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:
+        (one, other), score = self._sides((0, 1), first, second, progress)
+        return one, other, score
+
+    def side(self, which: int, first: Crops, second: Crops) -> Floats:
+        return self._sides((which,), first, second, None)[0][0]
+
+    def _sides(
+        self, sides: tuple[int, ...], first: Crops, second: Crops, progress: Progress
+    ) -> tuple[Floats, Floats]:
+        """Maps (len(sides), N, H, W), and the scores (N,)."""
         scorer, stacks = self.scorer, (first, second)
         inputs = [scorer.inputs(crops) for crops in stacks]
         fills = [scorer.fills(crops, self.fill) for crops in stacks]
         features = [scorer.features(x) for x in inputs]
         clean = scorer.compare(*features)
-        maps = np.empty((2, len(first), SIDE, SIDE), np.float32)
+        maps = np.empty((len(sides), len(first), SIDE, SIDE), np.float32)
 
         def prober(side: int, i: int) -> Probe:
-            other = features[1 - side][i : i + 1]
-
-            def probe(masks: Floats) -> NDArray[np.float64]:
-                place = np.full(len(masks), i, np.int64)
-                seen = scorer.masked(inputs[side], fills[side], masks, place)
-                return scorer.compare(*((seen, other) if side == 0 else (other, seen))).astype(np.float64)
-
-            return probe
+            image, fill, other = inputs[side][i : i + 1], fills[side][i : i + 1], features[1 - side][i : i + 1]
+            return lambda masks: scorer.through(masks, image, fill, other, side).astype(np.float64)
 
         for (i,) in batches(range(len(first)), 1, progress, self.name):
-            for side in (0, 1):
-                maps[side, i] = self._map(prober(side, i), float(clean[i]))
-        return maps[0], maps[1], clean
+            for place, side in enumerate(sides):
+                maps[place, i] = self._map(prober(side, i), float(clean[i]))
+        return maps, clean
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,6 +98,14 @@ class Scorer:
             parts.append(self._run(x))
         return np.concatenate(parts)
 
+    def through(self, masks: NDArray[Any], image: Floats, fill: Floats, other: Floats, side: int) -> Floats:
+        """Scores (M,) of one image (1, 3, H, W) seen through masks (M, H, W) with the features `other` (1, ...).
+
+        `side`: 0 where the image is the first of its pair, 1 where it is the second.
+        """
+        seen = self.masked(image, fill, masks, np.zeros(len(masks), np.int64))
+        return self.compare(*((seen, other) if side == 0 else (other, seen)))
+
     def compare(self, first: Floats, second: Floats) -> Floats:
         """Scores (N,) of features first[i] and second[i]; a stack of one stands for all."""
         n = max(len(first), len(second))

@@ -16,7 +16,7 @@ from ..progress import Progress, batches
 from ..results import save
 from . import curves, patches, sanity
 from .measure import Measure
-from .pairs import LabelledCrops, prepare, saliency
+from .pairs import LabelledCrops, beginning, prepare
 
 # Name of a column: (what computes it, better when high or low, digits)
 MEASURES: Mapping[str, tuple[Callable[..., Any], str, int]] = {
@@ -167,20 +167,15 @@ def compare(
     runs : at most about so many runs of the network for one set of maps; a method that needs more gets the first
         pairs alone (10 at least), and the table says how many. None: all pairs.
     sanity_pairs : the first so many pairs for randomisation and symmetry.
-    examples : pairs whose maps are kept for :meth:`Comparison.html`.
+    examples : the first so many pairs, at least 1, are explained whole, for :meth:`Comparison.html` and the time.
 
     Raises ValueError for a measure not in MEASURES, and what explainers and measures raise.
     """
     unknown = set(measures) - set(MEASURES)
     if unknown:
         raise ValueError(f"measures: got {', '.join(sorted(unknown))}; expected some of {', '.join(MEASURES)}")
-    sets: dict[int, LabelledCrops] = {}
-
-    def beginning(n: int) -> LabelledCrops:  # one object for each length, so that what is prepared is found again
-        return sets.setdefault(n, pairs if n == len(pairs) else pairs[:n])
-
     threads = explainers[0].threads if explainers else None
-    threshold = prepare(model, beginning(len(pairs)), score, threads).threshold
+    threshold = prepare(model, pairs, score, threads).threshold
     rows = []
     for (explainer,) in batches(explainers, 1, progress, "methods"):
         n = len(pairs) if runs is None else max(min(len(pairs), runs // explainer.passes), min(10, len(pairs)))
@@ -189,7 +184,7 @@ def compare(
             if name in found:
                 continue
             function = MEASURES[name][0]
-            used = beginning(min(n, sanity_pairs)) if name in _SANITY else beginning(n)
+            used = beginning(pairs, min(n, sanity_pairs) if name in _SANITY else n)
             more: dict[str, Any] = {}
             if name not in _BLIND:
                 more["threshold"] = threshold  # of all pairs, also where a method gets the first alone
@@ -197,10 +192,10 @@ def compare(
                 more["fill"] = fill
             result = function(model, explainer, used, score=score, **more)
             found.update({one.name: one for one in (result if isinstance(result, tuple) else (result,))})
-        maps = saliency(explainer, beginning(n))
+        whole = beginning(pairs, min(max(examples, 1), n))
+        few = explainer(whole.first, whole.second, aligned=True)
         chosen = {name: found[name] for name in MEASURES if name in measures}
-        few = maps[: min(examples, n)]
-        rows.append(Row(explainer.name, explainer.score, n, chosen, explainer.passes, maps.seconds, few))
+        rows.append(Row(explainer.name, explainer.score, n, chosen, explainer.passes, few.seconds, few))
     return Comparison(model.file.name, pairs.name, score, fill, threshold, rows)
 
 

@@ -58,7 +58,7 @@ def _measure(
     threshold: float | None,
 ) -> Measure:
     setting = prepare(model, pairs, score or explainer.score, explainer.threads, threshold)
-    order = ranks(saliency(explainer, pairs).first)
+    order = ranks(saliency(explainer, pairs))
     pixels = order[0].size
     counts = np.round(PERCENT / 100 * pixels)[:, None, None]
     correct = np.empty((len(pairs), len(PERCENT)), bool)
@@ -75,5 +75,5 @@ def _accepted(setting: Setting, i: int, masks: NDArray[np.bool_], fill: str) -> 
     crop = setting.pairs.first[i : i + 1]
     if fill == "road":
         filled = np.stack([impute(crop[0], mask, seed) for seed, mask in enumerate(masks)])
-        return setting.decide(i, setting.probes(filled))
+        return setting.decide(np.s_[i : i + 1], setting.probes(filled))
     return setting.accepted(i, scorer.inputs(crop), scorer.fills(crop, fill), masks)

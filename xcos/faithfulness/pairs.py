@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets import Pairs
-from ..explainers.base import Crops, Explainer, SaliencyPair
+from ..explainers.base import Crops, Explainer
 from ..explainers.scoring import Scorer, Scores
 from ..faces import crop
 from ..features import Floats
@@ -90,11 +90,11 @@ class Setting:
     def accepted(self, i: int, image: Floats, fill: Floats, masks: NDArray[Any]) -> NDArray[np.bool_]:
         """Decisions (K,) on pair i, its first image (1, 3, H, W) seen through masks (K, H, W) before `fill`."""
         seen = self.scorer.masked(image, fill, masks, np.zeros(len(masks), np.int64))
-        return self.decide(i, seen)
+        return self.decide(np.s_[i : i + 1], seen)
 
-    def decide(self, i: int, probes: Floats) -> NDArray[np.bool_]:
-        """Decisions (K,) on pair i with the features `probes` in place of its first image's."""
-        return self.scorer.compare(probes, self.gallery[i : i + 1]) > self.threshold
+    def decide(self, which: slice, probes: Floats) -> NDArray[np.bool_]:
+        """Decisions (K,) on these pairs (or on this one) with the features `probes` in place of the first images'."""
+        return self.scorer.compare(probes, self.gallery[which]) > self.threshold
 
 
 def equal_error_threshold(scores: NDArray[Any], same: NDArray[np.bool_]) -> float:
@@ -120,9 +120,15 @@ def prepare(
 
 
 @lru_cache(maxsize=4)
-def saliency(explainer: Explainer, pairs: LabelledCrops) -> SaliencyPair:
-    """The maps of these very pairs, made once."""
-    return explainer(pairs.first, pairs.second, aligned=True)
+def saliency(explainer: Explainer, pairs: LabelledCrops) -> Floats:
+    """The maps (N, H, W) of the first images of these very pairs, made once."""
+    return explainer.side(0, pairs.first, pairs.second)
+
+
+@lru_cache(maxsize=8)
+def beginning(pairs: LabelledCrops, n: int) -> LabelledCrops:
+    """The first n pairs: one object for each length, so that what was made of them is found again."""
+    return pairs if n == len(pairs) else pairs[:n]
 
 
 def ranks(maps: NDArray[Any]) -> NDArray[np.intp]:

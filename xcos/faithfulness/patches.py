@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..explainers import Explainer
 from ..explainers.scoring import Scores
 from .measure import Measure, area, bootstrap
-from .pairs import LabelledCrops, prepare, ranks, saliency
+from .pairs import LabelledCrops, Setting, prepare, ranks, saliency
 
 PATCHES, SIDE, SEED = 27, 16, 3  # of Patch-LFW: how many, pixels, NumPy's seed for each class
 RESTORED = np.arange(5, 100, 5)  # percent of the pixels
@@ -62,7 +62,7 @@ def localisation(
     """
     _ = model, score
     changed, where = patched(pairs, patches, side)
-    rank = ranks(saliency(explainer, changed).first).reshape(len(pairs), -1)
+    rank = ranks(saliency(explainer, changed)).reshape(len(pairs), -1)
     inside = where.reshape(len(pairs), -1)
     n = inside.sum(1)
     auc = ((rank * inside).sum(1) - n * (n - 1) / 2) / (n * (inside.shape[1] - n))
@@ -88,22 +88,11 @@ def patch_lfw(
     """
     setting = prepare(model, pairs, score or explainer.score, explainer.threads, threshold)
     changed, _ = patched(pairs)
-    scorer = setting.scorer
-    inputs, originals = scorer.inputs(changed.first), scorer.inputs(pairs.first)
-    accepted = scorer.compare(scorer.features(inputs), setting.gallery) > setting.threshold
-    order = ranks(saliency(explainer, changed).first)
-    pixels = order[0].size
+    order = ranks(saliency(explainer, changed))
+    accepted = setting.decide(np.s_[:], setting.probes(changed.first))
     # Counted from the end that is restored first.
-    order = np.where(accepted[:, None, None], pixels - 1 - order, order)
-    noise = np.random.RandomState(SEED)
-    chance = np.stack([noise.permutation(pixels) for _ in range(len(pairs))]).reshape(order.shape)
-    counts = np.round(RESTORED / 100 * pixels)[:, None, None]
-    errors = []
-    for places in (order, chance):
-        decided = np.empty((len(pairs), len(RESTORED)), bool)
-        for i in range(len(pairs)):
-            decided[i] = setting.accepted(i, inputs[i : i + 1], originals[i : i + 1], places[i] >= counts)
-        errors.append(decided != pairs.same[:, None])
+    order = np.where(accepted[:, None, None], order[0].size - 1 - order, order)
+    errors = [_errors(setting, order), _chance(setting)]
     gain = 100 * area(RESTORED, errors[1].astype(float) - errors[0])
     results = []
     for name, label in (("FNMR gain", True), ("FMR gain", False)):
@@ -111,3 +100,23 @@ def patch_lfw(
         curves = {"method": errors[0][chosen].mean(0), "random": errors[1][chosen].mean(0)}
         results.append(bootstrap(name, gain[chosen], x=RESTORED, **curves))
     return results[0], results[1]
+
+
+def _errors(setting: Setting, order: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    """(N, len(RESTORED)): is the decision wrong after the first p % of the pixels in `order` (N, H, W) came back?"""
+    pairs, scorer = setting.pairs, setting.scorer
+    inputs, originals = scorer.inputs(patched(pairs)[0].first), scorer.inputs(pairs.first)
+    counts = np.round(RESTORED / 100 * order[0].size)[:, None, None]
+    decided = np.empty((len(pairs), len(RESTORED)), bool)
+    for i in range(len(pairs)):
+        decided[i] = setting.accepted(i, inputs[i : i + 1], originals[i : i + 1], order[i] >= counts)
+    return decided != pairs.same[:, None]
+
+
+@lru_cache(maxsize=4)
+def _chance(setting: Setting) -> NDArray[np.bool_]:
+    """The same with pixels in random order: the control of all methods, made once."""
+    noise = np.random.RandomState(SEED)
+    shape = setting.pairs.first.shape[:3]
+    order = np.stack([noise.permutation(shape[1] * shape[2]) for _ in range(shape[0])])
+    return _errors(setting, order.reshape(shape))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from .measure import Measure, bootstrap
 from .pairs import LabelledCrops, ranks, saliency
 
 
+@lru_cache(maxsize=1)
 def randomised(model: Any, seed: int = 0) -> Any:
     """The model with the numbers of each tensor shuffled: same architecture, same values, nothing learnt."""
     rng = np.random.default_rng(seed)
@@ -29,7 +31,7 @@ def randomisation(model: Any, explainer: Explainer, pairs: LabelledCrops, *, sco
     """
     _ = score
     other = replace(explainer, model=randomised(model))
-    return bootstrap("randomisation", np.abs(_spearman(saliency(explainer, pairs).first, saliency(other, pairs).first)))
+    return bootstrap("randomisation", np.abs(_spearman(saliency(explainer, pairs), saliency(other, pairs))))
 
 
 def symmetry(model: Any, explainer: Explainer, pairs: LabelledCrops, *, score: Scores | None = None) -> Measure:
@@ -38,8 +40,8 @@ def symmetry(model: Any, explainer: Explainer, pairs: LabelledCrops, *, score: S
     Higher is better: who comes first should not matter. Cost: the explanations, twice.
     """
     _ = model, score
-    swapped = explainer(pairs.second, pairs.first, aligned=True)
-    return bootstrap("symmetry", _spearman(saliency(explainer, pairs).first, swapped.second))
+    swapped = explainer.side(1, pairs.second, pairs.first)
+    return bootstrap("symmetry", _spearman(saliency(explainer, pairs), swapped))
 
 
 def _spearman(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
