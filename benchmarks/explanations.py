@@ -9,9 +9,9 @@ writes, with all curves in a .json beside each,
     benchmarks/results/explanations_fills.md     deletion and insertion with other fillings than black,
     benchmarks/results/explanations_patches.md   localisation of fewer and larger patches,
 
-method by method: a run that was stopped goes on with what is missing there, another default model begins anew. Methods
-that cost minutes a pair get the first pairs alone; the tables say how many. One thread by default, since such runs
-share a machine.
+method by method: a run that was stopped goes on with what is missing there, another default model begins anew, and
+two runs with different --methods may go side by side. Dear methods get the first pairs alone where all would take too
+long; the tables say how many. One thread by default, since such runs share a machine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ SCORES = ("xcos", "cosine")
 CHEAP = ["XCos", "XCos:map=cosine", "HeadDecomposition", "CellCosine", "GradCAM", "xSSAB", "CentreMap", "RandomMap"]
 RISE = "CorrRISE:fill=blur,shape=grid"
 # Pairs and, for randomisation and symmetry, pairs: a thousand runs a pair, two thousand, a thousand slow ones.
-DEAR = {"CorrRISE": (120, 10), "MinPlus": (120, 10), "FGGB": (20, 4), "OcclusionMap": (60, 10)}
+DEAR = {"CorrRISE": (120, 10), "MinPlus": (120, 10), "FGGB": (20, 4), "OcclusionMap": (60, 6)}
+METHODS = [*CHEAP, *DEAR, RISE]
 FILLED = ["XCos", "XCos:map=cosine", "CellCosine", "GradCAM", "CentreMap", "RandomMap", "CorrRISE", RISE]
 FILLS = ("black", "mean", "blur", "road")
 PATCHED = ["XCos:map=cosine", "XCos", "CellCosine", "HeadDecomposition", "CentreMap"]
@@ -83,26 +84,29 @@ class BothScores(Scorer):
 
 
 class Table:
-    """Rows in a .json, and the text made of them in the .md beside it, written after each row."""
+    """Rows in a .json, and the text made of them in the .md beside it, read before and written after each row."""
 
     def __init__(self, name: str, model: str) -> None:
+        self.model = model
         self.paths = [RESULTS / f"explanations_{name}.{kind}" for kind in ("md", "json")]
-        self.facts = json.loads(self.paths[1].read_text()) if self.paths[1].exists() else {}
-        if self.facts.get("model") != model:
-            self.facts = {"model": model, "rows": []}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        found = json.loads(self.paths[1].read_text()) if self.paths[1].exists() else {}
+        return found if found.get("model") == self.model else {"model": self.model, "rows": []}
 
     def __contains__(self, method: str) -> bool:
         return any(row["method"] == method for row in self.facts["rows"])
 
     def add(self, row: dict[str, Any], caption: str, titles: list[str], **facts: Any) -> None:
         """`row` holds its line of the table under "line"."""
-        rows = [*self.facts["rows"], row]
-        self.facts = {**self.facts, **facts, "rows": rows}
+        rows = sorted([*self.facts["rows"], row], key=lambda one: METHODS.index(one["method"]))
+        whole = {**self.facts, **facts, "rows": rows}
         lines = [titles, ["---"] * len(titles), *(one["line"] for one in rows)]
         RESULTS.mkdir(exist_ok=True)
         text = [caption, "", *("| " + " | ".join(line) + " |" for line in lines)]
         self.paths[0].write_text("\n".join(text) + "\n")
-        self.paths[1].write_text(json.dumps(self.facts) + "\n")
+        self.paths[1].write_text(json.dumps(whole) + "\n")
 
 
 def figure(measure: faithfulness.Measure, digits: int = 1) -> str:
@@ -159,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("-n", type=int, default=120)
-    parser.add_argument("--methods", nargs="+", default=[*CHEAP, *DEAR, RISE])
+    parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     model = xcos.load()

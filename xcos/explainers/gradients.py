@@ -99,7 +99,8 @@ class _Gradient(Explainer):
         return one, other, score
 
     def side(self, which: int, first: Crops, second: Crops) -> Floats:
-        return self._sides((which,), first, second, None)[0][0]
+        maps, _ = self._sides((which,), first, second, None)
+        return np.ascontiguousarray(maps[0])
 
     def _sides(
         self, sides: tuple[int, ...], first: Crops, second: Crops, progress: Progress

@@ -110,7 +110,8 @@ def _errors(setting: Setting, order: NDArray[np.integer[Any]]) -> NDArray[np.boo
     decided = np.empty((len(pairs), len(RESTORED)), bool)
     for i in range(len(pairs)):
         decided[i] = setting.accepted(i, inputs[i : i + 1], originals[i : i + 1], order[i] >= counts)
-    return decided != pairs.same[:, None]
+    wrong: NDArray[np.bool_] = decided != pairs.same[:, None]
+    return wrong
 
 
 @lru_cache(maxsize=4)
