@@ -36,7 +36,7 @@ SCORES = ("xcos", "cosine")
 CHEAP = ["XCos", "XCos:map=cosine", "HeadDecomposition", "CellCosine", "GradCAM", "xSSAB", "CentreMap", "RandomMap"]
 RISE = "CorrRISE:fill=blur,shape=grid"
 # Pairs and, for randomisation and symmetry, pairs: a thousand runs a pair, two thousand, a thousand slow ones.
-DEAR = {"CorrRISE": (120, 10), "MinPlus": (60, 6), "FGGB": (10, 3), "OcclusionMap": (20, 4)}
+DEAR = {"CorrRISE": (120, 10), "MinPlus": (20, 3), "FGGB": (10, 2), "OcclusionMap": (10, 3)}
 METHODS = [*CHEAP, *DEAR, RISE]
 FILLED = ["XCos", "XCos:map=cosine", "CellCosine", "GradCAM", "CentreMap", "RandomMap", "CorrRISE", RISE]
 FILLS = ("black", "mean", "blur", "road")
