@@ -8,6 +8,7 @@ import secrets
 import shutil
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -94,7 +95,8 @@ class _Npz:
 
     def clean(self) -> None:
         for spool in self._spools.values():
-            spool.close()
+            with suppress(OSError):  # a full disk, of which the caller is told already
+                spool.close()
 
 
 class _Zarr:
