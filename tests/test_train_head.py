@@ -197,4 +197,6 @@ def test_pair_losses_are_those_of_a_loop():
         cell += float(weights[i, j] * ((compared.cosine[i, j] - targets[i, j]) ** 2).mean())
         attention = compared.attention[i, j].double()
         short += max(0.0, 3.0 + float((attention * attention.log()).sum())) ** 2 / 6
+    even = balanced_weights(wanted, rows, power=0)
+    assert even[0, 0] == pytest.approx(1 / 6) and even[0, 2] == 0  # four pictures, two rows, not with themselves
     assert [float(x) for x in found] == pytest.approx([score / counted, cell, short], rel=1e-4)

@@ -64,6 +64,7 @@ class Config:
     identification: str = _option("arcface", "arcface, cosface or none")
     weight_identity: float = _option(1.0, "weight of the identification loss")
     weight_score: float = _option(1.0, "weight of L_cos")
+    balance: float = _option(0.75, "how far rare targets of pairs are made up for: weight = frequency to minus this")
     weight_cell: float = _option(0.0, "weight of the cells' own L_cos (locality, with pasted faces)")
     weight_change: float = _option(0.0, "weight of the order of changes: covered cells over free ones")
     weight_direction: float = _option(0.0, "weight of predicting the embedding from each cell")

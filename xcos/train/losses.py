@@ -75,13 +75,16 @@ class PairLosses(NamedTuple):
 _PASTED_SHARE = 0.2
 
 
-def pair_losses(compared: Compared, targets: Tensor, floor: float, rows: Tensor, pasted: Tensor) -> PairLosses:
+def pair_losses(
+    compared: Compared, targets: Tensor, floor: float, rows: Tensor, pasted: Tensor, power: float = 0.75
+) -> PairLosses:
     """Losses of the pairs of some pictures of a batch with all of it.
 
     compared : of `XCosHead.all_pairs`, (N, M) and (N, M, H, W).
     targets  : (N, M, H, W), of `cell_targets`.
     rows     : (N,) which of the M pictures the N are.
     pasted   : (M,) bool, is another face pasted on the picture? Such pairs count a fifth in L_cos.
+    power    : how far rare targets are made up for, see `balanced_weights`; 0: all pairs alike.
     floor    : least entropy of the attention in nats that costs nothing; ln(49) = 3.89 is uniform over 7 x 7.
 
     The score's target is the attention's mean of the cells' targets, the attention held fixed there: where
@@ -89,7 +92,7 @@ def pair_losses(compared: Compared, targets: Tensor, floor: float, rows: Tensor,
     have one target and this is the paper's L_cos.
     """
     target = (compared.attention.detach() * targets).sum((2, 3))
-    weights = balanced_weights(target, rows)
+    weights = balanced_weights(target, rows, power)
     clean = torch.where(pasted[rows][:, None] | pasted[None], _PASTED_SHARE, 1.0) * weights
     score = (clean * (compared.score - target) ** 2).sum() / clean.sum()
     cell = (weights * ((compared.cosine - targets) ** 2).mean((2, 3))).sum()

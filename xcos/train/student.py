@@ -60,7 +60,7 @@ class Student(nn.Module):
             self.head = XCosHead.from_tensors(plan.head, *options)
         else:
             self.head = XCosHead(depth, config.embed, config.attend, *options, config.symmetric)
-        self.floor = config.floor
+        self.floor, self.balance = config.floor, config.balance
         self.quads = config.quads
         self.precision = getattr(torch, config.precision)
         self.register_buffer("basis", torch.from_numpy(np.ascontiguousarray(basis)), persistent=False)
@@ -82,7 +82,7 @@ class Student(nn.Module):
         some = Owners(*(part[rows] for part in owners))
         compared = self.head.all_pairs(grid[rows], grid)
         pasted = owners.covered.flatten(1).amax(1) > 0
-        pairs = pair_losses(compared, cell_targets(some, owners), self.floor, rows, pasted)
+        pairs = pair_losses(compared, cell_targets(some, owners), self.floor, rows, pasted, self.balance)
         basis = self.basis
         assert isinstance(basis, Tensor)
         return grid, pairs, direction_loss(grid, owners, basis)
