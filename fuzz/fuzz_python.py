@@ -1,13 +1,16 @@
 """Fuzz targets for what reads files in Python: model files, pickles, ONNX, pictures, arguments of the core.
 
     python fuzz/fuzz_python.py TARGET SECONDS FOLDER [CRASHES]
+    python fuzz/fuzz_python.py TARGET 0 FILE        one input again
 
 FOLDER holds seeds (fuzz/seeds.py). With the PyPI package atheris the search is guided by coverage; without it, inputs
-are seeds changed at random. An input that raises something else than its target allows, takes more than ten seconds
-(a minute under sanitizers), or more than four gigabytes of memory, is written to CRASHES and ends the run with exit
-code 1; one that ends the process stays there as TARGET-last, where every input stands while it is tried.
+are seeds changed at random, as the number in FUZZ_SEED says (the clock's, where it is not set). An input that raises
+something else than its target allows, takes more than ten seconds (a minute under sanitizers), or more than four
+gigabytes of memory, is written to CRASHES and ends the run with exit code 1; one that ends the process stays there as
+TARGET-last, where every input stands while it is tried.
 """
 
+import faulthandler
 import io
 import os
 import pickle
@@ -141,7 +144,11 @@ def late(*_: object) -> None:
 def main() -> None:
     name, seconds, folder = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
     crashes = Path(sys.argv[4] if len(sys.argv) > 4 else "build/fuzz/crashes")
+    faulthandler.enable()
     warnings.simplefilter("ignore")
+    if folder.is_file():
+        TARGETS[name](folder.read_bytes())
+        return
     signal.signal(signal.SIGALRM, late)
     crashes.mkdir(parents=True, exist_ok=True)
     target = guarded(TARGETS[name], name, crashes)
@@ -155,7 +162,9 @@ def main() -> None:
     if not SANITIZED:  # whose shadow takes terabytes of addresses; fuzz/run limits its allocations
         resource.setrlimit(resource.RLIMIT_AS, (4 << 30, resource.RLIM_INFINITY))
     seeds = [path.read_bytes() for path in sorted(folder.iterdir())]
-    chance, end, runs = random.Random(time.time_ns()), time.monotonic() + seconds, 0
+    number = int(os.environ.get("FUZZ_SEED") or time.time_ns())
+    chance, end, runs = random.Random(number), time.monotonic() + seconds, 0
+    print(f"{name}: FUZZ_SEED={number}", flush=True)
     for seed in seeds:
         target(seed)
     while time.monotonic() < end:

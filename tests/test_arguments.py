@@ -163,6 +163,69 @@ def test_lists_that_change_while_they_are_read():
     assert len(_core.yunet_faces(*outputs, 32, 32, 0.5, 0.5)) == 0
 
 
+MASKS = RNG.random((3, 6, 5)).astype(np.float32)
+FILLS = RNG.normal(size=(1, 3, 6, 5)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda a: _core.normalize(PICTURE[None], a, np.ones(3)),
+        lambda a: _core.normalize(PICTURE[None], np.ones(3), [a, [], a]),
+        lambda a: _core.mask_blend(FILLS, FILLS, MASKS, a),
+        lambda a: _core.warp(PICTURE, a, 3, 3),
+        lambda a: _core.warp(PICTURE, [a, a], 3, 3),
+        lambda a: _core.nms(BOXES, a, 0.5),
+        lambda a: _core.Head(**{**HEAD, "embed_bias": a}),
+        lambda a: network().run([a]),
+    ],
+)
+@pytest.mark.parametrize("length", [3, 50])
+def test_lists_that_change_while_numpy_reads_them(call, length):
+    # NumPy 2.4.6 by itself reads freed memory here, now and then.
+    for answer in (np.zeros(3), np.zeros(0), 1, "x", ValueError("evil")):
+        given: list = []
+        given += [Evil(given, answer), *[7] * (length - 1)]
+        try:
+            call(given)
+        except ERRORS as error:
+            assert str(error)
+        assert not given, "nothing asked the item"
+
+
+def test_nests_of_lists():
+    boxes = [(0, 0, 10, 10), [1, 1, 10, 10], (20, 20, 30, 30.0)]
+    np.testing.assert_array_equal(_core.nms(boxes, [0.1, 0.9, 0.5], 0.5), [1, 2])
+    endless: list = []
+    endless.append(endless)
+    for bad in (endless, [endless, endless]):
+        with pytest.raises((RecursionError, ValueError)):
+            _core.nms(bad, [0.5], 0.5)
+
+
+def test_nothing_of_the_caller_runs_once_an_error_is_set():
+    ran = []
+
+    class Watching(np.ndarray):
+        def __array_finalize__(self, obj):
+            ran.append(obj)
+
+    matrix = np.asfortranarray(AFFINE).view(Watching)
+    ran.clear()
+    with pytest.raises(ValueError, match="image: expected an array of shape"):
+        _core.warp(PICTURE[..., :2], matrix, 12, 11)
+    assert not ran
+    _core.warp(PICTURE, matrix, 12, 11)
+    _core.normalize(PICTURE[None].view(Watching)[:, ::-1], np.ones(3), np.ones(3))
+    assert len(ran) == 2  # the two views of this test: copies are of the base class
+
+
+def test_tensors_that_are_no_mapping_of_names():
+    for tensors in (np.zeros((2, 3, 9, 9)), np.float32(1)):
+        with pytest.raises(ValueError, match="layer 'y': there is no tensor 'w'"):
+            _core.Network([{"name": "x", "shape": [3, 9, 9]}], LAYERS, ["y"], tensors)
+
+
 def test_inputs_may_overlap_and_repeat():
     base = RNG.normal(size=(9, 8, 7, 7)).astype(np.float32)
     head = _core.Head(**HEAD)

@@ -61,7 +61,7 @@ static PyArrayObject *pixels(PyObject *obj)
         PyErr_SetString(PyExc_ValueError, "image: expected an array of shape (H, W, 3), uint8");
         return NULL;
     }
-    return (PyArrayObject *)PyArray_FROM_OF(obj, NPY_ARRAY_C_CONTIGUOUS);
+    return (PyArrayObject *)PyArray_FROM_OF(obj, XPY_PLAIN);
 }
 
 static PyObject *new_picture(int height, int width)
@@ -83,12 +83,11 @@ static PyObject *warp(PyObject *module, PyObject *args, PyObject *kwargs)
                                      &height, &width, &border[0], &border[1], &border[2]))
         return NULL;
     PyArrayObject *src = pixels(image);
-    PyArrayObject *map = (PyArrayObject *)PyArray_FROMANY(matrix, NPY_FLOAT64, 2, 2,
-                                                          NPY_ARRAY_CARRAY_RO);
+    PyArrayObject *map = src ? xpy_array(matrix, NPY_FLOAT64, 2) : NULL;
     PyObject *dst = NULL;
     if (map && (PyArray_DIM(map, 0) != 2 || PyArray_DIM(map, 1) != 3))
         PyErr_SetString(PyExc_ValueError, "matrix: expected the shape (2, 3)");
-    else if (src && map)
+    else if (map)
         dst = new_picture(height, width);
     if (dst) {
         xcos_error err;
@@ -182,8 +181,8 @@ static PyObject *normalize(PyObject *module, PyObject *args, PyObject *kwargs)
     const npy_intp shape[4] = {d[0], d[3], d[1], d[2]}, area = d[1] * d[2];
     const int channels = (int)d[3];
     PyObject *dst = PyArray_SimpleNew(4, shape, NPY_FLOAT32);
-    src = (PyArrayObject *)PyArray_FROM_OF(images, NPY_ARRAY_C_CONTIGUOUS);
-    if (src && dst) {
+    src = dst ? (PyArrayObject *)PyArray_FROM_OF(images, XPY_PLAIN) : NULL;
+    if (src) {
         const uint8_t *from = PyArray_DATA(src);
         float *to = PyArray_DATA((PyArrayObject *)dst);
         Py_BEGIN_ALLOW_THREADS

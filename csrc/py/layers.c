@@ -108,7 +108,7 @@ static int find_tensor(xpy_build *b, PyObject *name, xcos_tensor *out)
 {
     PyObject *value = PyObject_GetItem(b->tensors, name);
     if (!value) {
-        if (PyErr_ExceptionMatches(PyExc_KeyError))
+        if (PyErr_ExceptionMatches(PyExc_LookupError))
             PyErr_Format(PyExc_ValueError, "layer '%s': there is no tensor %R", b->layer, name);
         return -1;
     }
@@ -292,7 +292,8 @@ int xpy_add_layer(xpy_build *b, PyObject *dict)
         PyErr_SetString(PyExc_TypeError, "each layer must be a dict");
         return -1;
     }
-    PyObject *output = get(dict, "output"), *name = get(dict, "name"), *inputs = NULL;
+    PyObject *output = get(dict, "output"), *inputs = NULL;
+    PyObject *name = PyErr_Occurred() ? NULL : get(dict, "name");
     int failed = -1, id;
     xcos_error err;
     if (PyErr_Occurred())
@@ -333,10 +334,11 @@ int xpy_add_input(xpy_build *b, PyObject *dict, int *rank)
         PyErr_SetString(PyExc_TypeError, "each input must be a dict with name and shape");
         return -1;
     }
-    PyObject *name = get(dict, "name"), *shape = get(dict, "shape"), *items = NULL;
+    PyObject *name = get(dict, "name"), *shape = NULL, *items = NULL;
     int failed = -1, id;
     xcos_error err;
-    items = shape ? PySequence_Tuple(shape) : NULL;
+    if (!PyErr_Occurred() && (shape = get(dict, "shape")))
+        items = PySequence_Tuple(shape);
     if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_MemoryError))
         goto done;
     if (!name || !PyUnicode_Check(name) || !items ||

@@ -33,9 +33,7 @@ static PyObject *mask_blend(PyObject *module, PyObject *args, PyObject *kwargs)
     PyArrayObject *images = xpy_floats(given[0], 4, "images");
     PyArrayObject *fills = images ? xpy_floats(given[1], 4, "fills") : NULL;
     PyArrayObject *masks = fills ? xpy_floats(given[2], 3, "masks") : NULL;
-    PyArrayObject *which = NULL;
-    if (masks)
-        which = (PyArrayObject *)PyArray_FROMANY(given[3], NPY_INT64, 1, 1, NPY_ARRAY_CARRAY_RO);
+    PyArrayObject *which = masks ? xpy_array(given[3], NPY_INT64, 1) : NULL;
     if (which && fit(images, fills, masks, which)) {
         const npy_intp *d = PyArray_DIMS(images), count = PyArray_DIM(masks, 0);
         const npy_intp shape[4] = {count, d[1], d[2], d[3]};
