@@ -200,11 +200,11 @@ class Explanation(Verification):
         file.write(explanation_page(self).encode())
 
     def _write_npz(self, file: IO[bytes]) -> None:
-        arrays = {name: np.asarray(value) for name, value in Verification.to_dict(self).items()}
+        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in Verification.to_dict(self).items()}
         names = ("cosine_map", "attention", "contribution", "evidence", "crops")
-        maps = {name: value for name in names if (value := getattr(self, name)) is not None}
+        maps: dict[str, Any] = {name: value for name in names if (value := getattr(self, name)) is not None}
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays, **maps, names=np.asarray(self.names))
+        np.savez_compressed(buffer, **arrays, **maps, names=np.asarray(self.names))
         file.write(buffer.getvalue())
 
     def _repr_png_(self) -> bytes | None:

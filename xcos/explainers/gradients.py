@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..features import Floats
 from ..model import SIDE
 from ..progress import Progress, batches
-from .base import Crops, Explainer, enlarge
+from .base import Crops, FaceByFace, enlarge
 from .decomposition import last_map
 from .scoring import Scores, part
 
@@ -56,7 +56,7 @@ def _unit(features: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Gradient(Explainer):
+class _Gradient(FaceByFace):
     """Raises ImportError without torch, RuntimeError where the twin disagrees with the engine."""
 
     score: Scores = "cosine"
@@ -94,18 +94,9 @@ class _Gradient(Explainer):
             parameter.requires_grad_(False)
         return head
 
-    def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:
-        (one, other), score = self._sides((0, 1), first, second, progress)
-        return one, other, score
-
-    def side(self, which: int, first: Crops, second: Crops) -> Floats:
-        maps, _ = self._sides((which,), first, second, None)
-        return np.ascontiguousarray(maps[0])
-
     def _sides(
         self, sides: tuple[int, ...], first: Crops, second: Crops, progress: Progress
     ) -> tuple[Floats, Floats]:
-        """Maps (len(sides), N, H, W), and the scores (N,)."""
         scorer = self.scorer
         if find_spec("torch") is None:
             raise ImportError(f"{self.name} needs PyTorch: pip install xcos[train]")

@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 from ..features import Floats
 from ..model import SIDE
 from ..progress import Progress, batches
-from .base import Crops, Explainer
+from .base import Crops, FaceByFace
 from .scoring import FILLS
 
 Probe = Callable[[Floats], NDArray[np.float64]]  # masks (M, H, W), 1 = seen -> scores (M,)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Perturbation(Explainer):
+class _Perturbation(FaceByFace):
     """fill : what stands where a mask hides: "black", "mean" (the picture's mean colour) or "blur" (Gaussian, 10
     pixels, as RISE-style methods use to stay closer to pictures that the network knows)."""
 
     fill: str = "black"
 
     def __post_init__(self) -> None:
-        Explainer.__post_init__(self)
+        FaceByFace.__post_init__(self)
         if self.fill not in FILLS:
             raise ValueError(f"{self.name}: fill is {self.fill!r}; expected one of {', '.join(FILLS)}")
 
@@ -35,18 +35,9 @@ class _Perturbation(Explainer):
     def _map(self, probe: Probe, clean: float) -> NDArray[np.floating]:
         """The map of one image of one pair: `probe` gives scores through masks, `clean` is the score without."""
 
-    def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:
-        (one, other), score = self._sides((0, 1), first, second, progress)
-        return one, other, score
-
-    def side(self, which: int, first: Crops, second: Crops) -> Floats:
-        maps, _ = self._sides((which,), first, second, None)
-        return np.ascontiguousarray(maps[0])
-
     def _sides(
         self, sides: tuple[int, ...], first: Crops, second: Crops, progress: Progress
     ) -> tuple[Floats, Floats]:
-        """Maps (len(sides), N, H, W), and the scores (N,)."""
         scorer, stacks = self.scorer, (first, second)
         inputs = [scorer.inputs(crops) for crops in stacks]
         fills = [scorer.fills(crops, self.fill) for crops in stacks]
