@@ -69,7 +69,7 @@ def kept_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
         if str(arrays.pop("sha256")) == _digest(arrays):
             return arrays
