@@ -21,7 +21,7 @@ from xcos.train import Config, MarginHead, measure_locality, train
 from xcos.train.cli import main
 from xcos.train.distributed import local_classes
 from xcos.train.locality import locality, patch
-from xcos.train.loop import with_centroids
+from xcos.train.loop import augmentation, with_centroids
 from xcos.train.store import normalized
 
 torch.set_num_threads(1)
@@ -265,6 +265,7 @@ def test_centroids():
         ({"branch": "cell"}, "branch is 'cell'; expected one of projection, embedding, context, cells"),
         ({"batch": 0}, "batch is 0; expected 1 or more"),
         ({"paste": 2.0}, "paste is 2.0; expected a share"),
+        ({"views": -1}, "views is -1; expected 0 or more"),
         ({"branch": "embedding"}, "since"),
         ({"branch": "cells"}, "copy"),
     ],
@@ -272,6 +273,45 @@ def test_centroids():
 def test_bad_settings(more, message):
     with pytest.raises(ValueError, match=message):
         Config(**more)
+
+
+@pytest.fixture
+def stickers(tmp_path):
+    """A folder of masks: one, which hides all but a frame."""
+    mask = np.zeros((112, 112, 4), np.uint8)
+    mask[8:104, 8:104] = (40, 200, 40, 255)
+    (tmp_path / "masks").mkdir()
+    cv2.imwrite(str(tmp_path / "masks" / "one.png"), mask)
+    return str(tmp_path / "masks")
+
+
+@pytest.mark.parametrize("changes", ["masks", "blur", "colour"])
+def test_changes_reach_training_from_a_cache(place, tmp_path, stickers, changes):
+    more = {"masks": {"masks": stickers}, "blur": {"blur": 0.5}, "colour": {"colour": 0.5}}[changes]
+    losses = []
+    for name, given in (("plain", {}), ("changed", more)):
+        (tmp_path / name).mkdir()
+        train(config(place, tmp_path / name, paste=0.0, identification="none", steps=8, every=8, **given))
+        losses.append((tmp_path / name / "out.work" / "log.csv").read_text().splitlines()[1].split(",")[1])
+    assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize(("cached", "views", "flip"), [(False, 0, 0.5), (True, 0, 0.5), (True, 4, 0.5), (True, 3, 0.0)])
+def test_share_of_masks_is_that_of_all_versions(stickers, cached, views, flip):
+    settings = Config(masks=stickers, views=views, flip=flip)
+    augment = augmentation(settings, cached)
+    pictures = [crop(0, k) for k in range(1000)]
+    random = np.random.default_rng(1)
+    hidden = np.mean([np.ptp(augment(p, random)[56, 20:90], 0).max() == 0 for p in pictures])
+    clean = 0 if not cached else 2 if flip else 1
+    assert hidden * (settings.versions - clean) / settings.versions == pytest.approx(0.25, abs=0.03)
+
+
+def test_too_few_versions_for_the_changes(stickers):
+    for more in ({"masks": stickers, "views": 2}, {"colour": 0.1, "views": 1, "flip": 0.0}, {"blur": 0.5, "views": 3}):
+        with pytest.raises(ValueError, match=f"views is {more['views']}: . of . versions .* expected more for"):
+            augmentation(Config(**more), cached=True)
+        augmentation(Config(**more), cached=False)
 
 
 def test_command_line(place, tmp_path, capsys):

@@ -57,7 +57,9 @@ class Config:
     masks: str = _option("", "folder of RGBA pictures to paste on faces")
     mask_share: float = _option(0.25, "share of faces with a mask")
     paste: float = _option(0.0, "share of the batch that shows another face pasted on one, with both and a third")
-    views: int = _option(2, "versions of each picture in the cache: itself, mirrored, changed ones")
+    views: int = _option(
+        0, "versions of each picture in the cache: itself, mirrored, changed ones (0: 2; 8 with colour, blur or masks)"
+    )
     pasted: int = _option(2, "versions of each picture with another face pasted on it in the cache")
 
     centroid: float = _option(0.0, "share of the mean of a person's embeddings in the target of each picture")
@@ -106,21 +108,32 @@ class Config:
         ):
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{key} is {getattr(self, key)!r}; expected one of {', '.join(allowed)}")
-        counts = ("batch", "rows", "steps", "accumulate", "per_person", "views", "pasted", "depth", "embed", "attend")
+        counts = ("batch", "rows", "steps", "accumulate", "per_person", "pasted", "depth", "embed", "attend")
         for key in (*counts, "folds"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected 1 or more")
         for key in ("grouped", "flip", "blur", "mask_share", "paste", "centroid"):
             if not 0 <= getattr(self, key) <= 1:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected a share, 0 to 1")
-        if self.blocks < 0:
-            raise ValueError(f"blocks is {self.blocks}; expected 0 or more")
+        for key in ("blocks", "views"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"{key} is {getattr(self, key)}; expected 0 or more")
         if self.branch in ("embedding", "context", "grid") and not self.since:
             raise ValueError(f"since: the branch `{self.branch}` needs the value from which layers are trained")
         if self.since and self.branch == "cells":
             raise ValueError("since: the branch `cells` trains its own layers only; choose `at` earlier instead")
         if self.branch == "cells" and not self.copy:
             raise ValueError("copy: the branch `cells` needs the value of the stride-2 unit to start from")
+
+    @property
+    def changes(self) -> bool:
+        """Are colour, blur or masks asked for?"""
+        return bool(self.colour or self.blur or self.masks)
+
+    @property
+    def versions(self) -> int:
+        """`views`, or what its 0 stands for."""
+        return self.views or (8 if self.changes else 2)
 
     @property
     def quads(self) -> int:

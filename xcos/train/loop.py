@@ -72,10 +72,10 @@ class _Run:
         self.work = Path(config.work) if config.work else output.with_suffix(".work")
         self.work.mkdir(parents=True, exist_ok=True)
         # Without views that are mirrored there is no clean picture beside a mirrored one with a pasted face.
-        self.pasting = Pasting(len(faces), config.seed, config.flip > 0 and config.views > 1)
+        self.pasting = Pasting(len(faces), config.seed, config.flip > 0 and config.versions > 1)
         self.plan, self.store, self.targets = self._prepare(network, faces)
         plan = self.plan
-        versions = 2**31 if plan.from_pixels else config.views
+        versions = 2**31 if plan.from_pixels else config.versions
         self.sampler = Sampler(faces, config, rank, versions, self.pasting)
         self.student = Student(plan, config, main_axes(self.targets, plan.grid[0])).to(device)
         self.step, self.best, self.since_best = 0, -1.0, 0
@@ -123,13 +123,12 @@ class _Run:
     def _prepare(self, network: ModelFile, faces: Faces) -> tuple[Plan, Store, NDArray[np.float32]]:
         """Plan, inputs, and the teacher's targets; process 0 fills the cache while the others wait."""
         config = self.config
-        masks = read_masks(config.masks) if config.masks else []
-        augment = Augment(config.flip, config.colour, config.blur, masks, config.mask_share)
-        if self.rank:
-            torch.distributed.barrier()
         name = embedding_output(network, config)
         cut = cut_value(network, name, config)
         kept = None if cut == network.inputs[0]["name"] else cut
+        augment = augmentation(config, kept is not None)
+        if self.rank:
+            torch.distributed.barrier()
         whole, sides = first_look(network, name, kept, faces, self.work, config.threads, self._bar())
         some = normalized(network, faces.crops(range(min(len(faces), _EXAMPLES)), config.threads))
         plan = make_plan(network, config, whole, some)
@@ -139,7 +138,7 @@ class _Run:
             store = Pixels(plan, versions)
         else:
             pasted = config.pasted if config.quads else 0
-            arguments = (sides, config.views, pasted, self.work, config.threads, self._bar())
+            arguments = (sides, config.versions, pasted, self.work, config.threads, self._bar())
             store = Activations(plan, versions, *arguments)
         if self.rank == 0 and self.world > 1:
             torch.distributed.barrier()
@@ -290,6 +289,26 @@ class _Run:
 
     def _bar(self) -> bool:
         return self.config.progress and self.rank == 0
+
+
+def augmentation(config: Config, cached: bool) -> Augment:
+    """The changes that are asked for, so that `blur` and `mask_share` hold over all versions of a picture that are
+    shown: in a cache some of them are the picture as it is, which the changed ones make up for.
+
+    Raises ValueError where the versions in a cache are too few for that.
+    """
+    masks = read_masks(config.masks) if config.masks else []
+    blur, share = config.blur, config.mask_share
+    if cached and config.changes:
+        changed = config.versions - (2 if config.flip else 1)
+        for name, wanted in (("colour", 0.0), ("blur", blur), ("mask_share", share if masks else 0.0)):
+            if changed < 1 or wanted > changed / config.versions:
+                raise ValueError(
+                    f"views is {config.views}: {max(changed, 0)} of {config.versions} versions of a picture are "
+                    f"changed, expected more for {name} {getattr(config, name)}"
+                )
+        blur, share = (wanted * config.versions / changed for wanted in (blur, share))
+    return Augment(config.flip, config.colour, min(blur, 1.0), masks, min(share, 1.0))
 
 
 def with_centroids(embeddings: NDArray[np.float32], labels: NDArray[np.int64], share: float) -> NDArray[np.float32]:
