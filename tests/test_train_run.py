@@ -308,8 +308,12 @@ def test_share_of_masks_is_that_of_all_versions(stickers, cached, views, flip):
 
 
 def test_too_few_versions_for_the_changes(stickers):
-    for more in ({"masks": stickers, "views": 2}, {"colour": 0.1, "views": 1, "flip": 0.0}, {"blur": 0.5, "views": 3}):
-        with pytest.raises(ValueError, match=f"views is {more['views']}: . of . versions .* expected more for"):
+    for more, wish in (
+        ({"masks": stickers, "views": 2}, "mask_share 0.25"),
+        ({"colour": 0.1, "views": 1, "flip": 0.0}, "colour 0.1"),
+        ({"blur": 0.5, "views": 3}, "blur 0.5"),
+    ):
+        with pytest.raises(ValueError, match=f"views is {more['views']}: . of . versions .* expected more for {wish}"):
             augmentation(Config(**more), cached=True)
         augmentation(Config(**more), cached=False)
 

@@ -301,13 +301,15 @@ def augmentation(config: Config, cached: bool) -> Augment:
     blur, share = config.blur, config.mask_share
     if cached and config.changes:
         changed = config.versions - (2 if config.flip else 1)
-        for name, wanted in (("colour", 0.0), ("blur", blur), ("mask_share", share if masks else 0.0)):
-            if changed < 1 or wanted > changed / config.versions:
+        asked = {"colour": config.colour, "blur": blur, "mask_share": share if masks else 0.0}
+        for name, value in asked.items():
+            least = 0.0 if name == "colour" else value * config.versions
+            if value and (changed < 1 or least > changed):
                 raise ValueError(
                     f"views is {config.views}: {max(changed, 0)} of {config.versions} versions of a picture are "
-                    f"changed, expected more for {name} {getattr(config, name)}"
+                    f"changed, expected more for {name} {value}"
                 )
-        blur, share = (wanted * config.versions / changed for wanted in (blur, share))
+        blur, share = (wanted * config.versions / max(changed, 1) for wanted in (blur, share))
     return Augment(config.flip, config.colour, min(blur, 1.0), masks, min(share, 1.0))
 
 
