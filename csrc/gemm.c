@@ -2,21 +2,36 @@
  *
  * Convolutions by explicit columns and one sgemm: the algorithm where none of our vector
  * kernels runs (OpenBLAS chooses kernels for such machines too) and the oracle of the
- * others (XCOS_CONV=im2col). OpenBLAS runs on the calling thread: our own pool spreads
- * the rows, since its threads serialise concurrent callers.
+ * others (XCOS_CONV=im2col). And the products of all embeddings with all others.
+ * OpenBLAS runs on the calling thread: our own pool spreads the rows, since its threads
+ * serialise concurrent callers.
  */
 #include <cblas.h>
 #include <pthread.h>
 #include <string.h>
 
+#include "head.h"
 #include "net.h"
 #include "pool.h"
 
 enum { ROWS = 128 }; /* output pixels whose columns are laid out at a time */
 
-static void one_thread(void)
+static void set_one_thread(void)
 {
     scipy_openblas_set_num_threads(1);
+}
+
+static void one_thread(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_one_thread);
+}
+
+void xh_products(const float *a, int n, const float *b, int m, int size, float *products, int ld)
+{
+    one_thread();
+    scipy_cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, m, size, 1, a, size, b, size, 0,
+                      products, ld);
 }
 
 /* A 1x1 convolution without stride or padding reads its input as columns already. */
@@ -102,8 +117,7 @@ static void multiply_rows(void *context, int64_t index, int worker)
 
 void xn_run_im2col(const xn_task *original)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, one_thread);
+    one_thread();
     xn_task task = *original;
     const xn_conv *g = &task.step->conv;
     if (task.step->node->pre_scale)

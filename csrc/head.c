@@ -182,6 +182,8 @@ static xcos_status check(const xcos_head_weights *w, xcos_error *err)
     if (!(w->temperature > 0) || !isfinite(1 / w->temperature) || !isfinite(w->temperature))
         return xcos_fail(err, XCOS_E_ARG, "head: temperature is %g, expected a positive number",
                          w->temperature);
+    if (!(w->whole >= 0 && w->whole <= 1))
+        return xcos_fail(err, XCOS_E_ARG, "head: whole is %g, expected 0 to 1", w->whole);
     return XCOS_OK;
 }
 
@@ -214,6 +216,7 @@ xcos_status xcos_head_new(const xcos_head_weights *w, xcos_head **head, xcos_err
     h->values = (size_t)h->cells * (size_t)(h->depth + channels + 1);
     h->first_slope = w->attend1_slope;
     h->bias = w->attend2_bias[0];
+    h->whole = w->whole;
     h->near = calloc((size_t)(TAPS * h->cells), sizeof *h->near);
     float *weight = xh_alloc((size_t)(channels * TAPS));
     h->pairs = (xk_pair_head){.depth = h->depth,

@@ -29,6 +29,7 @@ struct xcos_head {
     xh_conv first, second;     /* halves of attend1; second negated, see head_kernels.h */
     xh_conv taps;              /* per cell the products with each tap of attend2 */
     float first_slope, bias;   /* slope of attend1, bias of attend2 */
+    float whole;
     xk_pair_head pairs;
 };
 
@@ -41,5 +42,9 @@ size_t xh_scratch_size(const xcos_head *h);
 /* Writes the record of one face (depth, height, width), head->values floats.
  * false: a value of the face is not finite. */
 bool xh_prepare(const xcos_head *h, const float *face, bool second, float *scratch, float *record);
+
+/* products [n][ld] of each of n vectors a with each of m vectors b, of `size` floats, side by side
+ * (gemm.c). */
+void xh_products(const float *a, int n, const float *b, int m, int size, float *products, int ld);
 
 #endif

@@ -223,14 +223,16 @@ xcos_status xcos_net_run(xcos_net *net, const int64_t (*in_dims)[XCOS_MAX_RANK],
  *   attend1 (F, 2E, 3, 3), bias (F), one PReLU slope
  *   attend2 (1, F, 3, 3), bias (1), one PReLU slope
  * minmax != 0 takes the reference's other normalisation (a - min)/sum instead of
- * softmax(a / temperature). */
+ * softmax(a / temperature).
+ * whole, 0 to 1, is what the faces as a whole count beside their cells:
+ *   score = (1 - whole) * sum(attention * cosine) + whole * cosine of the two embeddings */
 typedef struct {
     int depth, embed_channels, attend_channels; /* D, E, F */
     int height, width;                          /* cells */
     const float *embed_weight, *embed_bias, *attend1_weight, *attend1_bias, *attend2_weight,
         *attend2_bias;
     float embed_slope, attend1_slope, attend2_slope;
-    float temperature;
+    float temperature, whole;
     int minmax;
 } xcos_head_weights;
 
@@ -240,19 +242,30 @@ typedef struct xcos_head xcos_head;
 xcos_status xcos_head_new(const xcos_head_weights *weights, xcos_head **head, xcos_error *err);
 void xcos_head_free(xcos_head *head);
 
+/* One vector of `size` numbers per face: a (n, size), b (m, size).  Their cosine is 0 where one
+ * of the two is all zero. */
+typedef struct {
+    const float *a, *b;
+    int size;
+} xcos_embeddings;
+
 /* Compares n pairs of grids a[i], b[i], each (D, H, W).  scores (n); cosine and
  * attention (n, H, W) may be NULL.  Norms are floored at 1e-6 as in the reference.
+ * `whole` is needed by a head whose whole is above 0, otherwise not looked at; it may be NULL.
  * A pair's result is the same to the last bit for every n, thread count and place.
  * XCOS_E_ARG names the first feature that is not finite, or pair that overflows. */
 xcos_status xcos_head_compare(const xcos_head *head, const float *a, const float *b, int64_t n,
-                              float *scores, float *cosine, float *attention, int threads,
-                              xcos_error *err);
+                              const xcos_embeddings *whole, float *scores, float *cosine,
+                              float *attention, int threads, xcos_error *err);
 
 /* Compares every a[i] with every b[j]: scores (n, m), cosine and attention
- * (n, m, H, W) or NULL.  What depends on one face alone is computed once per face. */
+ * (n, m, H, W) or NULL.  What depends on one face alone is computed once per face.
+ * The maps, and the scores where whole is 0, are those of xcos_head_compare to the last bit;
+ * the embeddings' cosines are OpenBLAS's, summed in single precision in an order of its own
+ * (about 1e-7 off).  No result depends on the number of threads. */
 xcos_status xcos_head_compare_all(const xcos_head *head, const float *a, int64_t n, const float *b,
-                                  int64_t m, float *scores, float *cosine, float *attention,
-                                  int threads, xcos_error *err);
+                                  int64_t m, const xcos_embeddings *whole, float *scores,
+                                  float *cosine, float *attention, int threads, xcos_error *err);
 
 #ifdef __cplusplus
 }

@@ -19,6 +19,7 @@ def normal(*shape: int) -> np.ndarray:
 
 WEIGHTS = [normal(4, 8, 3, 3), normal(4), 0.2, normal(4, 8, 3, 3), normal(4), 0.2, normal(1, 4, 3, 3), normal(1), 0.2]
 GRIDS = normal(5, 8, 7, 7)
+EMBEDDINGS = normal(5, 12)
 PICTURE = RNG.integers(0, 256, (20, 30, 3), np.uint8)
 X = normal(2, 3, 9, 8)
 INPUTS = [{"name": "x", "shape": [3, None, None]}]
@@ -42,6 +43,7 @@ YUNET = [[normal(count * width) for count in (16, 4, 1)] for width in (1, 1, 4, 
 BOXES = np.array([[0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]], np.float32)
 NET = _core.Network(INPUTS, LAYERS, ["y", "j"], TENSORS)
 HEAD = _core.Head(*WEIGHTS)
+WHOLE = _core.Head(*WEIGHTS, whole=0.5)
 
 
 def network(*arguments: Any) -> Any:
@@ -60,9 +62,11 @@ CALLS: list[tuple[Callable[..., Any], list[Any]]] = [
     (network, [INPUTS, LAYERS, ["y", "j"], TENSORS]),
     (NET.run, [[X], 2]),
     (NET.output_shapes, [[[2, 3, 9, 8]]]),
-    (head, [*WEIGHTS, 7, 7, 1.0, False]),
+    (head, [*WEIGHTS, 7, 7, 1.0, False, 0.0]),
     (HEAD.compare, [GRIDS, GRIDS[::-1], True, 2]),
     (HEAD.compare_all, [GRIDS, GRIDS[:3], True, 2]),
+    (WHOLE.compare, [GRIDS, GRIDS[::-1], True, 2, EMBEDDINGS, EMBEDDINGS]),
+    (WHOLE.compare_all, [GRIDS, GRIDS[:3], True, 2, EMBEDDINGS, EMBEDDINGS[:3]]),
     (_core.decode, [b"P6 2 1 255\nabcdef", 10**6]),
     (_core.warp, [PICTURE, np.array([[1.0, 0.1, 2.0], [-0.1, 1.0, 3.0]]), 12, 11, (1, 2, 3)]),
     (_core.resize, [PICTURE, 7, 50]),

@@ -2,7 +2,8 @@
 
 Formulas: Lin et al., arXiv 2003.05383, section 3; f(g) = PReLU(conv3x3(g; embed)),
 z = PReLU(conv3x3(concat[f(ga), f(gb)]; attend1)), logits = PReLU(conv3x3(z; attend2)),
-attention = softmax(logits / temperature) over the cells, score = sum(attention * cosine).
+attention = softmax(logits / temperature) over the cells, score = sum(attention * cosine); with whole = w,
+score = (1 - w) * sum(attention * cosine) + w * cosine of the embeddings.
 """
 
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Weights:
     width: int = 7
     temperature: float = 1.0
     minmax: bool = False
+    whole: float = 0.0
 
     @property
     def grid(self) -> tuple[int, int, int]:
@@ -67,6 +69,11 @@ def random_grids(weights: Weights, count: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((count, *weights.grid)).astype(np.float32)
 
 
+def random_embeddings(count: int, seed: int, size: int = 65) -> np.ndarray:
+    """(count, size) float32, standard normal with a mean, so that cosines are of all sizes."""
+    return (np.random.default_rng(seed).standard_normal((count, size)) + 0.7).astype(np.float32)
+
+
 def _conv3x3(x, weight, bias):
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
@@ -77,8 +84,9 @@ def _prelu(x, slope):
     return np.where(x > 0, x, np.float64(np.float32(slope)) * x)
 
 
-def numpy_head(w: Weights, a, b):
-    """Grids (N, D, H, W) twice -> scores (N,), cosine (N, H, W), attention (N, H, W), float64."""
+def numpy_head(w: Weights, a, b, a_whole=None, b_whole=None):
+    """Grids (N, D, H, W) twice, embeddings (N, E) twice for whole > 0 -> scores (N,), cosine (N, H, W),
+    attention (N, H, W), float64."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     unit = [g / np.maximum(np.sqrt((g * g).sum(1, keepdims=True)), 1e-6) for g in (a, b)]
     cosine = (unit[0] * unit[1]).sum(1)
@@ -94,7 +102,13 @@ def numpy_head(w: Weights, a, b):
         logits = logits / w.temperature
         attention = np.exp(logits - logits.max((1, 2), keepdims=True))
         attention /= attention.sum((1, 2), keepdims=True)
-    return (attention * cosine).sum((1, 2)), cosine, attention
+    score = (attention * cosine).sum((1, 2))
+    if w.whole:
+        x, y = np.asarray(a_whole, np.float64), np.asarray(b_whole, np.float64)
+        norms = np.sqrt((x * x).sum(1) * (y * y).sum(1))
+        plain = (x * y).sum(1) / np.where(norms == 0, 1, norms)
+        score = (1 - w.whole) * score + w.whole * plain
+    return score, cosine, attention
 
 
 class TorchHead(torch.nn.Module):

@@ -31,6 +31,7 @@ WEIGHTS = [
     *(RNG.normal(size=(1, 4, 3, 3)).astype(np.float32), np.zeros(1, np.float32), 0.2),
 ]
 GRIDS = RNG.normal(size=(3, 8, 7, 7)).astype(np.float32)
+EMBEDDINGS = RNG.normal(size=(3, 12)).astype(np.float32)
 TENSORS = {
     "c": RNG.normal(size=(16, 3, 3, 3)).astype(np.float32),
     "d": RNG.normal(size=(16, 1, 3, 3)).astype(np.float32),
@@ -66,6 +67,10 @@ def head():
     return _core.Head(*WEIGHTS)
 
 
+def whole_head():
+    return _core.Head(*WEIGHTS, whole=0.5)
+
+
 def sizes_of_all_kinds():
     net = _core.Network([{"name": "x", "shape": [3, None, None]}], [FIRST], ["x3"], TENSORS)
     return [net.output_shapes([(2, 3, n, n)]) for n in range(1, 14)]
@@ -86,6 +91,8 @@ CALLS = {
     "shapes": sizes_of_all_kinds,
     "head": lambda: head().compare(GRIDS, GRIDS),
     "head, all": lambda: head().compare_all(GRIDS, GRIDS, maps=True, threads=2),
+    "head, whole": lambda: whole_head().compare(GRIDS, GRIDS, a_whole=EMBEDDINGS, b_whole=EMBEDDINGS),
+    "head, whole, all": lambda: whole_head().compare_all(GRIDS, GRIDS, a_whole=EMBEDDINGS, b_whole=EMBEDDINGS),
 }
 WRONG = {
     "decode": lambda: [_core.decode(data[: len(data) // 2], 10**6) for data in PICTURES],
@@ -98,6 +105,7 @@ WRONG = {
     "network, input": lambda: network().run([X[:, :2]]),
     "head": lambda: _core.Head(*WEIGHTS[:3], *WEIGHTS[:6]),
     "head, NaN": lambda: head().compare(GRIDS, GRIDS * np.nan),
+    "head, embeddings": lambda: whole_head().compare(GRIDS, GRIDS, a_whole=EMBEDDINGS, b_whole=EMBEDDINGS * np.nan),
 }
 
 

@@ -47,6 +47,7 @@ CALLS = {
     "run": (lambda a: network().run([a]), RNG.normal(size=(2, 3, 9, 8)).astype(np.float32)),
     "compare": (lambda a: _core.Head(**HEAD).compare(a, GRIDS), GRIDS),
     "compare_all": (lambda a: _core.Head(**HEAD).compare_all(GRIDS, a, maps=True), GRIDS),
+    "embeddings": (lambda a: _core.Head(**HEAD, whole=0.5).compare(GRIDS, GRIDS, a_whole=a, b_whole=a), GRIDS[:, :, 0, 0]),
     "head weight": (lambda a: _core.Head(**{**HEAD, "embed_weight": a}).compare(GRIDS, GRIDS), HEAD["embed_weight"]),
     "net weight": (
         lambda a: _core.Network([{"name": "x", "shape": [3, 9, 9]}], LAYERS, ["y"], {"w": a}).run(
@@ -250,6 +251,7 @@ NUMBERS = [0, -1, 1, 31, 33, 2**31 - 1, 2**31, -(2**31), 2**63, 2**64, 1.5, floa
         lambda n: _core.yunet_faces([], [], [], [], n, n, 0.5, 0.5),
         lambda n: _core.Head(**HEAD, height=n),
         lambda n: _core.Head(**HEAD, temperature=n),
+        lambda n: _core.Head(**HEAD, whole=n),
         lambda n: _core.Head(**{**HEAD, "embed_slope": n}),
         lambda n: _core.Head(**HEAD).compare(GRIDS, GRIDS, threads=n),
         lambda n: network().run([np.zeros((1, 3, 9, 9), np.float32)], threads=n),

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
-from head_oracle import TorchHead, load_weights, numpy_head, random_grids, random_weights
+from head_oracle import TorchHead, load_weights, numpy_head, random_embeddings, random_grids, random_weights
 
 from xcos import _core
 
@@ -286,6 +286,8 @@ def test_wrong_arguments():
         ({"attend2_bias": np.full(1, np.inf, np.float32)}, "attend2 bias has a value that is not finite"),
         ({"temperature": 0.0}, "temperature is 0, expected a positive number"),
         ({"temperature": np.nan}, "temperature is nan"),
+        ({"whole": -0.1}, "whole is -0.1, expected 0 to 1"),
+        ({"whole": np.nan}, "whole is nan"),
         ({"height": 0}, "height is 0, expected 1 to"),
         ({"width": -3}, "width is -3"),
         ({"height": 60000, "width": 60000}, "more than it can do"),
@@ -294,6 +296,70 @@ def test_wrong_arguments():
 def test_wrong_weights(change, message):
     with pytest.raises(ValueError, match=message):
         head_of(replace(random_weights(), **change))
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+@pytest.mark.parametrize("shape", SHAPES[:4])
+def test_the_whole_face_counts_its_share(isa, shape, share):
+    w = shaped(shape, whole=share)
+    a, b = random_grids(w, 150, 1), random_grids(w, 37, 2)
+    whole = {"a_whole": random_embeddings(150, 3), "b_whole": random_embeddings(37, 4)}
+    whole["a_whole"][5] = 0
+    whole["b_whole"][7] *= np.float32(1e-30)
+    head = head_of(w)
+    i, j = np.divmod(np.arange(150 * 37), 37)
+    expected = numpy_head(w, a[i], b[j], whole["a_whole"][i], whole["b_whole"][j])
+    everything = head.compare_all(a, b, maps=True, **whole)
+    assert_close([x.reshape(len(i), *x.shape[2:]) for x in everything], expected)
+    paired = {"a_whole": whole["a_whole"][:37], "b_whole": whole["b_whole"]}
+    assert_close(head.compare(a[:37], b, **paired), [x[i == j] for x in expected])
+    if share == 1:
+        np.testing.assert_allclose(everything[0][5], 0, atol=CLOSE)
+    # Only the score knows of it, and neither threads nor, for pairs, the rest of the stack matter.
+    assert_same_bits(everything[1:], head_of(replace(w, whole=0.0)).compare_all(a, b, maps=True)[1:])
+    for threads in (1, 2, 3):
+        assert_same_bits(head.compare_all(a, b, maps=True, threads=threads, **whole), everything)
+    one = head.compare(a[9:10], b[9:10], a_whole=whole["a_whole"][9:10], b_whole=whole["b_whole"][9:10])
+    assert_same_bits(one, [x[9:10] for x in head.compare(a[:37], b, **paired)])
+
+
+def test_embeddings_change_nothing_where_whole_is_none(isa):
+    w = random_weights()
+    a, b = random_grids(w, 9, 1), random_grids(w, 9, 2)
+    whole = {"a_whole": random_embeddings(9, 3), "b_whole": random_embeddings(9, 4)}
+    assert_same_bits(head_of(w).compare(a, b, **whole), head_of(w).compare(a, b))
+    assert_same_bits([head_of(w).compare_all(a, b, **whole)[0]], [head_of(w).compare_all(a, b)[0]])
+
+
+def test_more_embeddings_than_a_chunk(isa):
+    # 50,372 floats of a record and 6,000 of an embedding: 74 faces make a chunk.
+    w = shaped((14, 14, 240, 2, 16), whole=0.5)
+    a, b = random_grids(w, 81, 1), random_grids(w, 93, 2)
+    whole = {"a_whole": random_embeddings(81, 3, 6000), "b_whole": random_embeddings(93, 4, 6000)}
+    scores = head_of(w).compare_all(a, b, **whole)[0]
+    for i, j in [(0, 0), (72, 72), (80, 80), (80, 92), (0, 92), (80, 0)]:
+        expected = numpy_head(w, a[[i]], b[[j]], whole["a_whole"][[i]], whole["b_whole"][[j]])[0]
+        np.testing.assert_allclose(scores[i, j], expected[0], atol=CLOSE)
+
+
+def test_wrong_embeddings():
+    w = random_weights(whole=0.3)
+    a, e = random_grids(w, 3, 1), random_embeddings(3, 2)
+    for compare in (head_of(w).compare, head_of(w).compare_all):
+        with pytest.raises(ValueError, match=r"whole is 0\.3, expected embeddings with the grids"):
+            compare(a, a)
+        with pytest.raises(ValueError, match=r"b_whole: expected shape \(3, 65\), got \(3, 64\)"):
+            compare(a, a, a_whole=e, b_whole=e[:, :64])
+        with pytest.raises(ValueError, match=r"a_whole: expected shape \(3, 65\), got \(2, 65\)"):
+            compare(a, a, a_whole=e[:2], b_whole=e)
+        with pytest.raises(ValueError, match="embeddings of 0 numbers"):
+            compare(a, a, a_whole=e[:, :0], b_whole=e[:, :0])
+        bad = e.copy()
+        bad[1, 64] = np.inf
+        with pytest.raises(ValueError, match=r"embedding a\[1, 64\] is inf, expected finite features"):
+            compare(a, a, a_whole=bad, b_whole=e)
+        with pytest.raises(ValueError, match=r"embedding b\[1, 64\] is inf"):
+            compare(a, a, a_whole=e, b_whole=bad)
 
 
 def test_many_python_threads_at_once():

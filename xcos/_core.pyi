@@ -103,13 +103,27 @@ class Head:
         width: int = 7,
         temperature: float = 1.0,
         minmax: bool = False,
+        whole: float = 0.0,
     ) -> None: ...
     def compare(
-        self, a: ArrayLike, b: ArrayLike, maps: bool = True, threads: int = 0
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        maps: bool = True,
+        threads: int = 0,
+        a_whole: ArrayLike | None = None,
+        b_whole: ArrayLike | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]:
-        """Grids (N, D, H, W) twice -> scores (N,), cosine (N, H, W), attention (N, H, W); maps=False: None, None."""
+        """Grids (N, D, H, W) twice -> scores (N,), cosine (N, H, W), attention (N, H, W); maps=False: None, None.
+        a_whole, b_whole: embeddings (N, E), which a head with whole > 0 needs."""
 
     def compare_all(
-        self, a: ArrayLike, b: ArrayLike, maps: bool = False, threads: int = 0
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        maps: bool = False,
+        threads: int = 0,
+        a_whole: ArrayLike | None = None,
+        b_whole: ArrayLike | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]:
-        """Grids (N, D, H, W) and (M, D, H, W) -> scores (N, M), maps (N, M, H, W) or None."""
+        """Grids (N, D, H, W) and (M, D, H, W) -> scores (N, M), maps (N, M, H, W) or None; embeddings as above."""
