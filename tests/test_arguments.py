@@ -47,7 +47,10 @@ CALLS = {
     "run": (lambda a: network().run([a]), RNG.normal(size=(2, 3, 9, 8)).astype(np.float32)),
     "compare": (lambda a: _core.Head(**HEAD).compare(a, GRIDS), GRIDS),
     "compare_all": (lambda a: _core.Head(**HEAD).compare_all(GRIDS, a, maps=True), GRIDS),
-    "embeddings": (lambda a: _core.Head(**HEAD, whole=0.5).compare(GRIDS, GRIDS, a_whole=a, b_whole=a), GRIDS[:, :, 0, 0]),
+    "embeddings": (
+        lambda a: _core.Head(**HEAD, whole=0.5).compare(GRIDS, GRIDS, a_whole=a, b_whole=a),
+        GRIDS[:, :, 0, 0],
+    ),
     "head weight": (lambda a: _core.Head(**{**HEAD, "embed_weight": a}).compare(GRIDS, GRIDS), HEAD["embed_weight"]),
     "net weight": (
         lambda a: _core.Network([{"name": "x", "shape": [3, 9, 9]}], LAYERS, ["y"], {"w": a}).run(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import xcos
 from xcos.errors import ModelFileError
 from xcos.model_file import ModelFile
+from xcos.truth import Truth
 
 RNG = np.random.default_rng(5)
 
@@ -197,7 +198,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-PLACES = ["kind", "inputs", "layers", "outputs", "preprocess", "head", "thresholds", "name", "format"]
+PLACES = [
+    "kind", "inputs", "layers", "outputs", "preprocess", "head", "thresholds", "name", "format", "whole_curve", "truth",
+]  # fmt: skip
 
 
 @settings(max_examples=200, deadline=None)
@@ -271,6 +274,21 @@ def test_bad_plans_are_named(layers, message):
         ModelFile(**small(layers=layers, outputs=["t"]))
 
 
+def truth(**changes):
+    maps = {"own": [[0.5, None], [1, 1]], "leak": [[0, 0], [0, 0]], "alone": [[0.6, 0.9], [0.8, 0.7]]}
+    return {"window": 48, **maps, **changes}
+
+
+def test_truth_is_kept():
+    file = ModelFile.read(ModelFile(**small(truth=truth())).to_bytes())
+    found = Truth.from_dict(file.truth)
+    assert found.to_dict() == truth() and np.isnan(found.own[0, 1])
+    np.testing.assert_array_equal(found.little, [[True, False], [False, False]])
+    # Cells of 56 pixels, centred 28 and 84: 24 pixels to each side, within the crop of 112.
+    assert found.box(0, 1, 112) == (60, 4, 108, 52)
+    assert Truth.from_dict(truth(window=80)).box(0, 1, 112) == (44, 0, 112, 68)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -293,6 +311,15 @@ def test_bad_plans_are_named(layers, message):
         ({"head": {"kind": "xcos", "grid": "y", "embedding": "e"}}, "embedding 'e' is not among"),
         ({"head": {"kind": "xcos", "grid": "y", "temperature": 0}}, "temperature"),
         ({"head": {"kind": "xcos", "grid": "y", "normalization": "max"}}, "normalization"),
+        ({"head": {"kind": "xcos", "grid": "y", "whole": 1.1}}, "head: whole is 1.1; expected a number from 0 to 1"),
+        ({"head": {"kind": "xcos", "grid": "y", "whole": True}}, "head: whole is True"),
+        ({"whole_curve": []}, "whole_curve must be an object"),
+        ({"truth": {"window": 48}}, "truth must be an object with window, own, leak and alone"),
+        ({"truth": truth(window=0)}, "truth: window is 0"),
+        ({"truth": truth(own=[[0.5]])}, "maps .* of one shape"),
+        ({"truth": truth(alone=[[0.5, None], [1, 1]])}, "alone must be known for every cell"),
+        ({"truth": truth(leak=[[0, 3], [0, 0]])}, "leak must hold numbers from -1 to 2"),
+        ({"truth": truth(leak=[[0], [0, 0]])}, "leak must be a list of rows"),
         ({"head": {"kind": "xcos", "grid": "y"}}, "'head.embed.weight' is missing"),
     ],
 )

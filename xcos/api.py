@@ -34,13 +34,17 @@ def model_path(name_or_path: str | os.PathLike[str] | None = None) -> Path:
     raise ModelFileError(f"no model named {path.name!r}: expected a path or one of {names or 'none'}")
 
 
-def load(name_or_path: str | os.PathLike[str] | None = None) -> Model:
+def load(name_or_path: str | os.PathLike[str] | None = None, *, whole: float | None = None) -> Model:
     """The default model, a model of the package by its name, or one from a file.
+
+    whole : what the face as a whole counts in the score, 0 to 1, as ``Model.with_whole``; None: as in the file.
 
     Models of the package are loaded once and shared; other files are read anew each time. Safe from any
     number of threads. Raises OSError when the file can't be read, ModelFileError when it is damaged, holds
-    no recognizer with an xCos head, or there is no model of that name.
+    no recognizer with an xCos head, there is no model of that name, or no threshold for this `whole`.
     """
+    if whole is not None:
+        return load(name_or_path).with_whole(whole)
     path = model_path(name_or_path)
     if path.parent != _MODELS:
         return Model.load(path)

@@ -69,11 +69,13 @@ class Features:
 class Comparison:
     """N pairs of faces compared.
 
-    score      (N,) float32 in -1..1: sum over cells of attention x patch cosine (xCos, arXiv 2003.05383)
-    cosine     (N,) float32 in -1..1: plain cosine of the two embeddings, for reference
+    score      (N,) float32 in -1..1: explained x sum over cells of attention x patch cosine (xCos, arXiv 2003.05383)
+               + (1 - explained) x cosine
+    cosine     (N,) float32 in -1..1: plain cosine of the two embeddings
     threshold  a pair is the same person where score > threshold
     cosine_map (N, H, W) float32 in -1..1: cosine of the two faces in each cell; None without maps
     attention  (N, H, W) float32, sums to 1: how much each cell counts; None without maps
+    explained  1 - w, what the cells count in the score; the face as a whole counts w (see ``Model.with_whole``)
     """
 
     score: Floats
@@ -81,6 +83,7 @@ class Comparison:
     threshold: float
     cosine_map: Floats | None = field(default=None, repr=False)
     attention: Floats | None = field(default=None, repr=False)
+    explained: float = 1.0
 
     def __len__(self) -> int:
         return len(self.score)
@@ -91,14 +94,25 @@ class Comparison:
         return self.score > self.threshold
 
     @property
+    def whole(self) -> Floats:
+        """(N,) float32: what the face as a whole adds to the score, (1 - explained) x cosine."""
+        return (1 - self.explained) * self.cosine
+
+    @property
+    def local(self) -> Floats:
+        """(N,) float32: what the cells add to the score, all together; local + whole is the score."""
+        return self.score - self.whole
+
+    @property
     def contribution(self) -> Floats | None:
-        """(N, H, W) float32: attention x cosine_map, whose sum over the cells is the score."""
+        """(N, H, W) float32: explained x attention x cosine_map, whose sum over the cells is `local`."""
         if self.cosine_map is None or self.attention is None:
             return None
-        return self.attention * self.cosine_map
+        return self.explained * self.attention * self.cosine_map
 
     def __repr__(self) -> str:
-        return f"Comparison({len(self)} pairs, {int(self.same.sum())} over the threshold {self.threshold:.4f})"
+        cells = "" if self.explained == 1 else f", {self.explained:.0%} of the score from the cells"
+        return f"Comparison({len(self)} pairs, {int(self.same.sum())} over the threshold {self.threshold:.4f}{cells})"
 
 
 def plain_cosine(a: Floats, b: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from .network import Network
 from .progress import Progress, batches
 from .results import Explanation, Verification
 from .streaming import Batch, stream
+from .truth import Truth
+from .whole import WholeCurve
 
 SIDE = 112  # pixels of an aligned crop; the ArcFace template is made for it
 _NO_CROPS = np.empty((0, SIDE, SIDE, 3), np.uint8)
@@ -42,8 +45,11 @@ class Model:
     of 112 x 112 with ``aligned``), ``NoFaceError`` where no face is found; all name the image.
     """
 
-    def __init__(self, file: ModelFile) -> None:
-        """Raises ModelFileError unless `file` is a recognizer with an xCos head and (3, 112, 112) input."""
+    def __init__(self, file: ModelFile, *, network: Network | None = None) -> None:
+        """network: that of `file`, where there is one already.
+
+        Raises ModelFileError unless `file` is a recognizer with an xCos head and (3, 112, 112) input.
+        """
         if file.kind != "recognizer" or not file.head:
             found = f"a {file.kind}" if file.head else f"a {file.kind} without head"
             raise ModelFileError(
@@ -57,9 +63,15 @@ class Model:
             absent = "threshold 'xcos'" if file.preprocess else "preprocess"
             raise ModelFileError(f"model {file.name!r}: its header gives no {absent}")
         self._file = file
-        self._network = Network.load(file)
-        self._head = _head(file, self._network)
+        self._network = network or Network.load(file)
+        cells = _cells(file, self._network)
+        self._head = core_head(file.tensors, file.head, cells)
         self._calibration = Calibration.from_dict(file.calibration) if file.calibration else None
+        self._truth = Truth.from_dict(file.truth) if file.truth else None
+        if self._truth and self._truth.alone.shape != cells:
+            raise ModelFileError(
+                f"model {file.name!r}: truth has maps of {self._truth.alone.shape}, expected those of the grid, {cells}"
+            )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | bytes) -> Model:
@@ -77,7 +89,8 @@ class Model:
         return type(self), (self._file,)
 
     def __repr__(self) -> str:
-        return f"Model({self.name!r}, threshold {self.threshold:.4f})"
+        whole = f", whole {self.whole:g}" if self.whole else ""
+        return f"Model({self.name!r}, threshold {self.threshold:.4f}{whole})"
 
     @property
     def name(self) -> str:
@@ -97,6 +110,67 @@ class Model:
     def calibration(self) -> Calibration | None:
         """What the scores are worth, measured by ``xcos.calibrate``; None without."""
         return self._calibration
+
+    @property
+    def whole(self) -> float:
+        """w in 0..1, what the face as a whole counts: score = (1 - w) x sum of the cells + w x plain cosine."""
+        assert self._file.head is not None
+        return float(self._file.head.get("whole", 0.0))
+
+    @property
+    def whole_curve(self) -> WholeCurve | None:
+        """Thresholds and accuracies by w, measured by ``xcos.evaluation.whole_curve``; None without."""
+        curve = self._file.whole_curve
+        return WholeCurve.from_dict(curve) if curve else None
+
+    @property
+    def truth(self) -> Truth | None:
+        """What was measured of its cells: does each say something about its own place? None without."""
+        return self._truth
+
+    def with_whole(self, whole: float, *, threshold: float | None = None) -> Model:
+        """This model with another w: what the face as a whole counts in the score.
+
+            score = (1 - w) x sum over cells of attention x cosine + w x plain cosine of the embeddings
+
+        w = 0 is the paper's metric, all of whose score is explained cell by cell; w = 1 is the plain network's.
+        The threshold is the one that the model file has for this w (`whole_curve`, between two that were measured
+        on a straight line; without a curve for the model's own w and for 1 alone), or `threshold`. A calibration
+        of the score is left behind, since it holds for one w; that of the plain cosine serves for w = 1.
+
+        Raises ValueError unless 0 <= w <= 1, ModelFileError where no threshold for this w is known or given.
+        """
+        whole = float(whole)
+        if not 0 <= whole <= 1:
+            raise ValueError(f"whole: expected a number from 0 to 1, got {whole}")
+        if whole == self.whole and threshold is None:
+            return self
+        file, curve = self._file, self.whole_curve
+        source = file.thresholds_from
+        if threshold is not None:
+            value, source = float(threshold), "given by the caller"
+        elif curve is not None:
+            value = curve.threshold_at(whole)
+            source = f"highest accuracy on {curve.pairs:,} pairs of {curve.data}, whole {whole:g}"
+        elif whole == 1 and "cosine" in file.thresholds:
+            value = float(file.thresholds["cosine"])
+        else:
+            raise ModelFileError(
+                f"model {self.name!r}: no threshold is known for whole = {whole:g} (its file has no whole_curve); "
+                "give threshold=, or measure one: xcos.evaluation.whole_curve"
+            )
+        calibration = file.calibration
+        if calibration and whole != self.whole:
+            scores = {key: entry for key, entry in calibration["scores"].items() if key != "xcos"}
+            calibration = {**calibration, "scores": scores | ({"xcos": scores["cosine"]} if whole == 1 else {})}
+        changed = dataclasses.replace(
+            file,
+            head={**(file.head or {}), "whole": whole},
+            thresholds={**file.thresholds, "xcos": value},
+            thresholds_from=source,
+            calibration=calibration,
+        )
+        return type(self)(changed, network=self._network)
 
     def crops(
         self,
@@ -187,9 +261,11 @@ class Model:
         if len(first) != len(second) and n != len(first) * len(second):
             raise ValueError(f"compare: expected two stacks of one length, got {len(first)} and {len(second)}")
         first, second = (f if len(f) == n else f[[0] * n] for f in (first, second))
-        score, cosine_map, attention = self._head.compare(first.grid, second.grid, maps=maps, threads=threads or 0)
+        score, cosine_map, attention = self._head.compare(
+            first.grid, second.grid, maps, threads or 0, first.embedding, second.embedding
+        )
         cosine = plain_cosine(first.embedding, second.embedding)
-        return Comparison(score, cosine, self.threshold, cosine_map, attention)
+        return Comparison(score, cosine, self.threshold, cosine_map, attention, 1 - self.whole)
 
     def compare_all(
         self, first: Features, second: Features, *, maps: bool = False, threads: int | None = None
@@ -198,7 +274,9 @@ class Model:
 
         With ``maps=True``: (scores, cosine maps (N, M, H, W), attention (N, M, H, W)).
         """
-        result = self._head.compare_all(first.grid, second.grid, maps=maps, threads=threads or 0)
+        result = self._head.compare_all(
+            first.grid, second.grid, maps, threads or 0, first.embedding, second.embedding
+        )
         return result if maps else result[0]
 
     def verify(
@@ -258,6 +336,7 @@ class Model:
                     cosine_map=compared.cosine_map[i],
                     attention=compared.attention[i],
                     evidence=evidence[i],
+                    truth=self._truth,
                     crops=crops[[left, n + right]],
                     names=(_title(first[left], "first"), _title(second[right], "second")),
                 )
@@ -307,6 +386,7 @@ class Model:
             "threshold_from": self._file.thresholds_from if threshold is None else "given by the caller",
             "model": self.name,
             "llr": float(calibrated(compared.score[i])) if calibrated else None,
+            "explained": compared.explained,
         }
 
 
@@ -334,13 +414,14 @@ def _title(image: Any, otherwise: str) -> str:
     return Path(image).name if isinstance(image, (str, os.PathLike)) else otherwise
 
 
-def _head(file: ModelFile, network: Network) -> _core.Head:
+def _cells(file: ModelFile, network: Network) -> tuple[int, int]:
+    """Rows and columns of the grid."""
     assert file.head is not None
     shape = network.outputs[file.head["grid"]]
     if shape is None or len(shape) != 4:
         raise ModelFileError(f"model {file.name!r}: expected a grid of shape (N, D, H, W), got {shape}")
     assert shape[2] is not None and shape[3] is not None
-    return core_head(file.tensors, file.head, (shape[2], shape[3]))
+    return shape[2], shape[3]
 
 
 def core_head(
@@ -352,6 +433,7 @@ def core_head(
         "width": cells[1],
         "temperature": float(head.get("temperature", 1.0)),
         "minmax": head.get("normalization") == "minmax",
+        "whole": float(head.get("whole", 0.0)),
     }
     for layer in ("embed", "attend1", "attend2"):
         for part in ("weight", "bias"):

@@ -14,6 +14,8 @@ from ._files import replacing
 from ._plan_check import check_plan, is_number
 from .calibration import check_calibration
 from .errors import ModelFileError
+from .truth import Truth
+from .whole import WholeCurve
 
 FORMAT = 1
 KINDS = ("recognizer", "detector", "landmarks")
@@ -36,10 +38,12 @@ class ModelFile:
     outputs : names of the values that a run returns.
     tensors : float32 arrays by name: weights, constants, and ``head.*`` of an xCos head.
     preprocess : ``{"color", "mean", "scale"}``, or None for a raw network. input = (pixel - mean) * scale.
-    head : ``{"kind": "xcos", "grid", "embedding", "temperature", "normalization"}``, or None.
+    head : ``{"kind": "xcos", "grid", "embedding", "temperature", "normalization", "whole"}``, or None.
     thresholds : decision thresholds by name of the score, in the score's own unit (-1 to 1).
     thresholds_from, license, origin, training : prose.
     calibration : what scores mean on a named data set, made by `xcos.calibrate`; None without.
+    whole_curve : thresholds by what the face as a whole counts, made by `xcos.evaluation.whole_curve`; None without.
+    truth : what was measured of each cell, `xcos.truth.Truth.to_dict`; None without.
     """
 
     kind: str
@@ -56,6 +60,8 @@ class ModelFile:
     origin: str = ""
     training: str = ""
     calibration: Mapping[str, Any] | None = None
+    whole_curve: Mapping[str, Any] | None = None
+    truth: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -72,6 +78,10 @@ class ModelFile:
         if not isinstance(self.thresholds, Mapping) or not all(map(is_number, self.thresholds.values())):
             raise ModelFileError("thresholds must be an object of numbers")
         check_calibration(self.calibration)
+        if self.whole_curve is not None:
+            WholeCurve.from_dict(self.whole_curve)
+        if self.truth is not None:
+            Truth.from_dict(self.truth)
 
     def __repr__(self) -> str:
         sizes = f"{len(self.layers)} layers, {len(self.tensors)} tensors"
@@ -175,7 +185,7 @@ def _check_head(head: Any, outputs: Sequence[str], tensors: Mapping[str, NDArray
         return
     if not isinstance(head, Mapping) or head.get("kind") != "xcos":
         raise ModelFileError("head must be an object of kind 'xcos', or null")
-    unknown = set(head) - {"kind", "grid", "embedding", "temperature", "normalization"}
+    unknown = set(head) - {"kind", "grid", "embedding", "temperature", "normalization", "whole"}
     if unknown:
         raise ModelFileError(f"head has the unknown key {min(map(str, unknown))[:80]!r}")
     for key, allowed in (("grid", [*outputs]), ("embedding", [None, *outputs])):
@@ -184,6 +194,9 @@ def _check_head(head: Any, outputs: Sequence[str], tensors: Mapping[str, NDArray
     temperature = head.get("temperature", 1.0)
     if not is_number(temperature) or temperature <= 0:
         raise ModelFileError(f"head: temperature is {str(temperature)[:80]}; expected a number above 0")
+    whole = head.get("whole", 0.0)
+    if not is_number(whole) or not 0 <= whole <= 1:
+        raise ModelFileError(f"head: whole is {str(whole)[:80]}; expected a number from 0 to 1")
     if head.get("normalization", "softmax") not in ("softmax", "minmax"):
         raise ModelFileError(f"head: normalization is {str(head['normalization'])[:80]!r}; expected softmax or minmax")
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ._files import replacing
 from .calibration import probability
+from .truth import Truth
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,11 +29,12 @@ PICTURES = (".png", ".pdf", ".svg")
 class Verification:
     """A decision about two faces.
 
-    score           in -1..1, higher is more alike: the xCos score (arXiv 2003.05383)
+    score           in -1..1, higher is more alike: the xCos score (arXiv 2003.05383), `local` + `whole`
     threshold       the two are called the same person when score > threshold
-    cosine          in -1..1: plain cosine of the two embeddings, for reference; it decides nothing
+    cosine          in -1..1: plain cosine of the two embeddings, of the face as a whole
     threshold_from  how the threshold was set
     model           name of the model
+    explained       0..1: what the cells count in the score, 1 - w; the cosine counts w (see ``Model.with_whole``)
     llr             natural logarithm of how much more probable this score is for one person than for two, as
                     ``xcos.calibrate`` measured it on the data that the model file names; None: never measured
 
@@ -45,6 +47,17 @@ class Verification:
     threshold_from: str
     model: str
     llr: float | None = field(default=None, kw_only=True)
+    explained: float = field(default=1.0, kw_only=True)
+
+    @property
+    def whole(self) -> float:
+        """What the face as a whole adds to the score: (1 - explained) x cosine."""
+        return (1 - self.explained) * self.cosine
+
+    @property
+    def local(self) -> float:
+        """What the cells add to the score, all together; local + whole is the score."""
+        return self.score - self.whole
 
     @property
     def same(self) -> bool:
@@ -70,6 +83,11 @@ class Verification:
         verdict, sign = ("same person", ">") if self.same else ("different people", "<=")
         return f"{verdict}: score {self.score:.4f} {sign} threshold {self.threshold:.4f}"
 
+    def sum_in_words(self) -> str:
+        """The score as the sum that it is: ``0.3810 (cells) + 0.1711 (the face as a whole)``."""
+        sign = "-" if self.whole < 0 else "+"
+        return f"{self.local:.4f} (cells) {sign} {abs(self.whole):.4f} (the face as a whole)"
+
     def to_dict(self) -> dict[str, Any]:
         """Numbers, strings and lists only, ready for json.dumps."""
         return {
@@ -77,6 +95,9 @@ class Verification:
             "score": self.score,
             "threshold": self.threshold,
             "threshold_from": self.threshold_from,
+            "local": self.local,
+            "whole": self.whole,
+            "explained": self.explained,
             "cosine": self.cosine,
             "model": self.model,
             **({} if self.llr is None else {"llr": self.llr}),
@@ -118,6 +139,7 @@ class Verification:
             "score": f"{self.score:.4f}",
             "threshold": f"{self.threshold:.4f}",
             "how it was set": self.threshold_from,
+            **({} if self.explained == 1 else {"of it the cells, the face as a whole": self.sum_in_words()}),
             "plain cosine": f"{self.cosine:.4f}",
             "model": self.model,
         }
@@ -133,12 +155,13 @@ class Explanation(Verification):
 
     cosine_map    (H, W) float32 in -1..1: how alike the two faces are in each cell
     attention     (H, W) float32, sums to 1: how much each cell counts
-    contribution  (H, W) float32: attention x cosine_map; its sum is the score
+    contribution  (H, W) float32: explained x attention x cosine_map; its sum is `local`, and with `whole` the score
     crops         (2, 112, 112, 3) uint8 RGB: the two aligned faces that were compared
     names         what the two photographs are called
     evidence      (H, W) float32 log-likelihood ratios (natural) of a calibrated model, else None: whether each
                   cell's cosine is usual for one person (> 0) or for two (< 0). It is judged by other people's
                   pairs, cell by cell; unlike the contributions it is no part of the score and has no sum.
+    truth         what was measured of the model's cells, or None: does each say something about its own place?
 
     Row 0 is the top of the face, column 0 its left side in the picture.
     """
@@ -148,11 +171,12 @@ class Explanation(Verification):
     crops: NDArray[np.uint8]
     names: tuple[str, str] = ("first", "second")
     evidence: NDArray[np.float32] | None = field(default=None, kw_only=True)
+    truth: Truth | None = field(default=None, kw_only=True)
 
     @property
     def contribution(self) -> NDArray[np.float32]:
-        """(H, W) float32: attention x cosine_map; its sum is the score."""
-        return self.attention * self.cosine_map
+        """(H, W) float32: explained x attention x cosine_map; its sum is `local`."""
+        return self.explained * self.attention * self.cosine_map
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers, strings and lists only (the maps as lists of rows, without the crops)."""
@@ -163,6 +187,7 @@ class Explanation(Verification):
             "attention": self.attention.tolist(),
             "contribution": self.contribution.tolist(),
             **({} if self.evidence is None else {"evidence": self.evidence.tolist()}),
+            **({} if self.truth is None else {"truth": self.truth.to_dict()}),
         }
 
     def plot(self, ax: Axes | None = None) -> tuple[Figure, Any]:

@@ -6,6 +6,7 @@ from .protocol import Folds, Roc, cllr, min_cllr
 from .report import Mistake, Report
 from .run import compare_models, evaluate
 from .table import Table
+from .whole import whole_curve
 
 __all__ = [
     "Folds",
@@ -19,4 +20,5 @@ __all__ = [
     "compare_models",
     "evaluate",
     "min_cllr",
+    "whole_curve",
 ]

@@ -48,7 +48,8 @@ class Seen:
 
 def network_digest(file: ModelFile) -> str:
     """SHA-256, in hex, of what features depend on: plan, weights, preprocessing, and the version of xcos."""
-    parts = (file.inputs, file.layers, file.outputs, file.preprocess, file.head, _core.__version__)
+    head = {key: value for key, value in (file.head or {}).items() if key != "whole"} or None
+    parts = (file.inputs, file.layers, file.outputs, file.preprocess, head, _core.__version__)
     total = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     for name in sorted(file.tensors):
         total.update(name.encode())
