@@ -8,10 +8,21 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
 
 from xcos import ImageError
 from xcos.train import Config
-from xcos.train.augment import Augment, Pasting, covered, jitter, paste_rectangles, put_mask, read_masks
+from xcos.train.augment import (
+    Augment,
+    Pasting,
+    blend,
+    covered,
+    jitter,
+    paste_large,
+    paste_rectangles,
+    put_mask,
+    read_masks,
+)
 from xcos.train.data import join, read_faces
 from xcos.train.store import Versions, _kept
 from xcos.train.student import Sampler, make_batch
@@ -136,6 +147,44 @@ def test_paste_rectangles_and_cover():
     assert share[0, :3].tolist() == [1, 0.5, 0] and share.sum() == 1.5
     with pytest.raises(ValueError, match="does not divide"):
         covered(mask, (5, 7))
+
+
+def test_large_pastes_are_windows_their_complements_and_half_planes():
+    random, kinds = np.random.default_rng(0), {"window": 0, "all but a window": 0, "half plane": 0}
+    for _ in range(300):
+        mask = paste_large(random, 112, 112)
+        for kind, inner in (("window", mask), ("all but a window", ~mask)):
+            rows, columns = np.flatnonzero(inner.any(1)), np.flatnonzero(inner.any(0))
+            sides = len(rows), len(columns)
+            if max(sides) <= 80 and inner.sum() == sides[0] * sides[1]:
+                assert min(sides) >= 40
+                kinds[kind] += 1
+                break
+        else:
+            # A straight line parts them: a linear model with the two coordinates finds all of it.
+            y, x = np.mgrid[:112, :112].reshape(2, -1)
+            some = random.permutation(112 * 112)[:800]
+            line = LogisticRegression(C=1e6).fit(np.c_[y, x][some] / 112, mask.ravel()[some])
+            assert np.mean(line.predict(np.c_[y, x] / 112) == mask.ravel()) > 0.98 and 0.1 < mask.mean() < 0.9
+            kinds["half plane"] += 1
+    assert min(kinds.values()) > 70
+
+
+def test_a_blended_paste_has_the_colours_of_its_place():
+    random = np.random.default_rng(0)
+    image = np.clip(random.normal(160, 20, (112, 112, 3)), 0, 255).astype(np.uint8)
+    source = np.clip(random.normal(60, 40, (112, 112, 3)), 0, 255).astype(np.uint8)
+    mask = np.zeros((112, 112), bool)
+    mask[30:90, 30:90] = True
+    found = blend(image, source, mask)
+    soft = cv2.GaussianBlur(mask.astype(np.float32), (17, 17), 2)[..., None]
+    inside, outside = source[mask].astype(float), image[mask].astype(float)
+    moved = (source - inside.mean(0)) * np.clip(outside.std(0) / inside.std(0), 0.5, 2) + outside.mean(0)
+    expected = np.clip(image * (1 - soft) + moved * soft, 0, 255)
+    assert np.abs(found - expected).max() <= 1
+    assert np.abs(found[40:80, 40:80].mean() - 160) < 2 and np.abs(found[40:80, 40:80].std() - 20) < 2
+    np.testing.assert_array_equal(found[:20], image[:20])
+    np.testing.assert_array_equal(blend(image, source, np.zeros_like(mask)), image)
 
 
 def test_versions_are_what_pasting_says(folder, pictures):

@@ -8,7 +8,7 @@ from torch import nn
 
 from xcos import _core
 from xcos.train import MarginHead, XCosHead, cell_targets, cosine_loss, flat_grid
-from xcos.train.losses import Owners, balanced_weights, change_loss, direction_loss, pair_losses
+from xcos.train.losses import Owners, balanced_weights, change_loss, direction_loss, own_loss, pair_losses
 
 torch.set_num_threads(1)
 
@@ -170,6 +170,35 @@ def test_change_loss_is_that_of_a_loop():
     found = change_loss(torch.from_numpy(grid), torch.from_numpy(covered), width)
     assert float(found) == pytest.approx(expected, rel=1e-5)
     assert float(change_loss(torch.from_numpy(grid), torch.zeros(4 * quads, 2, 3))) == 0
+
+
+def test_own_loss_is_that_of_a_loop():
+    """Cells whose 3 x 3 window is free of the paste or wholly covered by it, one by one, in float64."""
+    random = np.random.default_rng(8)
+    quads, size = 3, 5
+    grid = random.standard_normal((4 * quads, 8, size, size)).astype(np.float32)
+    covered = np.zeros((4 * quads, size, size), np.float32)
+    covered[quads, :3] = 1
+    covered[quads + 1, :, 1:] = 0.8
+    covered[quads + 2, 0, 0] = 0.5
+    unit = grid.astype(np.float64) / np.linalg.norm(grid.astype(np.float64), axis=1, keepdims=True)
+    clean, pasted, again, other = unit.reshape(4, quads, 8, size, size)
+    evidence = np.maximum(np.einsum("qdhw,qdhw->qhw", clean - other, again).mean(0), 0.1)
+    parts = {"free": [], "covered": []}
+    for q, row, column in np.ndindex(quads, size, size):
+        window = covered[quads + q, max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
+        for owner, name, fits in ((clean, "free", (window < 0.02).all()), (other, "covered", (window > 0.75).all())):
+            if fits:
+                should, is_ = owner[q, :, row, column], pasted[q, :, row, column]
+                strayed = (is_ - should) @ again[q, :, row, column] / evidence[row, column]
+                parts[name].append(1 - should @ is_ + strayed**2)
+    assert len(parts["free"]) > 10 and len(parts["covered"]) > 10
+    expected = np.mean(parts["free"]) + np.mean(parts["covered"])
+    found = float(own_loss(torch.from_numpy(grid), torch.from_numpy(covered)))
+    assert found == pytest.approx(expected, rel=1e-5)
+    local = torch.from_numpy(grid).clone()
+    local[quads : 2 * quads] = local[:quads]  # nothing pasted anywhere: cells are what they were
+    assert float(own_loss(local, torch.zeros(4 * quads, size, size))) == pytest.approx(0, abs=1e-6)
 
 
 def test_pair_losses_are_those_of_a_loop():

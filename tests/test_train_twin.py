@@ -10,8 +10,8 @@ from plans import plan
 from xcos import ModelFile, Network
 from xcos.api import DEFAULT, model_path
 from xcos.train import back, cell_branch, front, last_map, own_copy, projection, twin
-from xcos.train.branch import embedding_branch, linear_end, value_shape
-from xcos.train.context import context_branch
+from xcos.train.branch import embedding_branch, value_shape
+from xcos.train.local import local_branch
 from xcos.train.plan import main_axes
 
 torch.set_num_threads(1)
@@ -129,40 +129,33 @@ def test_embedding_branch_sums_to_the_embedding(default, pictures):
         embedding_branch(default, "grid", since, basis, mean)
 
 
-def test_context_branch_is_what_its_equations_say(default, pictures):
+def test_cells_of_the_local_branch_do_not_look_at_each_other(default, pictures):
+    """Changing one place of the 14 x 14 map changes the cells whose stride-2 window (2i - 1 to 2i + 1) holds it, and
+    with spread their neighbours; the embedding branch's change far around."""
     plain = front(default, ["embedding"])
-    since, at = plain.layers[73]["output"], last_map(plain, "embedding")
+    since = plain.layers[73]["output"]
     basis = main_axes(np.random.default_rng(2).standard_normal((600, 512)).astype(np.float32), 24)
-    file, fresh = context_branch(plain, "embedding", since, basis, pictures, blocks=0)
-    found = Network(front(file, [at, "grid", "embedding"])).run(pictures)
+    mean = np.zeros(512, np.float32)
+    x = np.random.default_rng(4).standard_normal((1, 128, 14, 14)).astype(np.float32)
+    y = x.copy()
+    y[0, :, 6, 7] += 1
+    for spread, rows, columns in ((0, (3, 4), (3, 5)), (1, (2, 5), (2, 6)), (2, (1, 6), (1, 7))):
+        whole, fresh = local_branch(plain, "embedding", since, basis, mean, blocks=1, spread=spread)
+        assert len(fresh) == 5 and fresh <= set(whole.tensors) - set(plain.tensors)
+        file = back(whole, [since], ["grid"])
+        before, after = (Network(file).run(value)["grid"] for value in (x, y))
+        expected = np.zeros((7, 7), bool)
+        expected[slice(*rows), slice(*columns)] = True
+        np.testing.assert_array_equal(np.abs(after - before).max((0, 1)) > 0, expected)
+        np.testing.assert_allclose(run_twin(file, x)["grid"], before, rtol=1e-4, atol=1e-4)
+    found = Network(whole).run(pictures)
     np.testing.assert_array_equal(found["embedding"], Network(default).run(pictures)["embedding"])
-    name, gains, matrix, offset = linear_end(plain, "embedding")
-    assert name == at
-    u = found[at].astype(np.float64)
-    heads = [file.tensors[layer["weight"]] for layer in file.layers if layer.get("weight") in fresh]
-    w, v, w2, v2 = (head.astype(np.float64).reshape(-1) for head in heads)
-
-    def linear(x):
-        return np.einsum("ed,ec,nchw->ndhw", basis, matrix, x) + (basis.T @ offset / 49)[:, None, None]
-
-    def gate(w, v, context):
-        logits = np.einsum("d,ndhw->nhw", w, local * context) + np.einsum("c,nchw->nhw", v, u)
-        return 1 / (1 + np.exp(-logits[:, None]))
-
-    def context(a):
-        return 12 * linear((a * gains * u).mean((2, 3), keepdims=True))
-
-    local = linear(gains * u)
-    agreed = context(gate(w, v, context(1)))
-    np.testing.assert_allclose(found["grid"], local + gate(w2, v2, agreed) * agreed, rtol=1e-4, atol=1e-4)
-    # Before training the product with w varies by 1 over cells; blocks change little at first.
-    assert np.einsum("d,ndhw->nhw", w, local * context(1)).std() == pytest.approx(1, rel=1e-3)
-    deeper, more = context_branch(plain, "embedding", since, basis, pictures, blocks=2)
-    assert len(more) == len(fresh) + 2 * 8
-    grid = Network(deeper).run(pictures)["grid"]
-    assert np.corrcoef(grid.ravel(), found["grid"].ravel())[0, 1] > 0.95
+    # With all copied convolutions and no blocks it is the embedding branch.
+    same = local_branch(plain, "embedding", since, basis, mean, blocks=0, spread=2).file
+    other = embedding_branch(plain, "embedding", since, basis, mean).file
+    np.testing.assert_array_equal(Network(same).run(pictures)["grid"], Network(other).run(pictures)["grid"])
     with pytest.raises(ValueError, match="no residual block"):
-        context_branch(plain, "embedding", plain.layers[90]["output"], basis, pictures)
+        local_branch(plain, "embedding", plain.layers[90]["output"], basis, mean)
 
 
 def test_cells_of_the_local_branch_start_at_the_cell(default):

@@ -15,9 +15,9 @@ except ImportError:
 
 from .branch import back, cell_branch, front, last_map, own_copy, projection
 from .config import Config
-from .context import context_branch
 from .data import Faces, join, read_faces
 from .head import Compared, XCosHead
+from .local import local_branch
 from .locality import Locality, measure_locality
 from .loop import train
 from .losses import MarginHead, cell_targets, cosine_loss, flat_grid
@@ -34,12 +34,12 @@ __all__ = [
     "back",
     "cell_branch",
     "cell_targets",
-    "context_branch",
     "cosine_loss",
     "flat_grid",
     "front",
     "join",
     "last_map",
+    "local_branch",
     "measure_locality",
     "own_copy",
     "projection",

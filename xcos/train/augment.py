@@ -18,6 +18,7 @@ Picture = NDArray[np.uint8]
 # Rectangles of `paste_rectangles`: how many, and their sides as shares of the picture's (12 to 51 of 112 pixels).
 RECTANGLES = (1, 6)
 SIDES = (12 / 112, 51 / 112)
+WINDOWS = (40 / 112, 80 / 112)  # sides of the windows of `paste_large`
 COVERED, FREE = 0.75, 0.02  # shares of a cell: covered above the one, free below the other, between them neither
 
 
@@ -35,6 +36,41 @@ def paste_rectangles(
     return mask
 
 
+def paste_large(random: np.random.Generator, rows: int, columns: int) -> NDArray[np.bool_]:
+    """(rows, columns) bool: a window of 40 to 80 of 112 pixels, all but such a window, or a half plane of any angle up
+    to a quarter off the centre; each as likely. True where another face is pasted.
+
+    With small pastes the greater part of the face still tells whose a cell is; with these it does not.
+    """
+    kind = random.integers(3)
+    if kind < 2:
+        mask = np.zeros((rows, columns), bool)
+        low, high = WINDOWS
+        height, width = (int(random.integers(round(low * n), round(high * n) + 1)) for n in (rows, columns))
+        top, left = random.integers(0, rows - height + 1), random.integers(0, columns - width + 1)
+        mask[top : top + height, left : left + width] = True
+        return mask if kind == 0 else ~mask
+    angle, off = random.uniform(0, 2 * np.pi), random.uniform(-0.25, 0.25)
+    y, x = (np.arange(n)[:, None] / n - 0.5 for n in (rows, columns))
+    plane: NDArray[np.bool_] = np.sin(angle) * y + np.cos(angle) * x.T > off
+    return plane
+
+
+def blend(image: Picture, source: Picture, mask: NDArray[np.bool_]) -> Picture:
+    """`source` blended into `image` under a mask (H, W) whose edge is blurred by a Gaussian of 2 pixels, its colours
+    there moved to the image's mean and, within a factor of 2, standard deviation: no seam tells where it lies."""
+    from scipy.ndimage import gaussian_filter
+
+    if not mask.any():
+        return image
+    inside, outside = source[mask].astype(np.float32), image[mask].astype(np.float32)
+    gain = np.clip(outside.std(0) / np.maximum(inside.std(0), 1), 0.5, 2)
+    moved = (source - inside.mean(0)) * gain + outside.mean(0)
+    share = gaussian_filter(mask.astype(np.float32), 2)[..., None]
+    result: Picture = np.clip(np.rint(image * (1 - share) + moved * share), 0, 255).astype(np.uint8)
+    return result
+
+
 def covered(mask: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.float32]:
     """Share of each cell of `grid` that a mask (..., H, W) covers: (..., rows, columns) float32.
 
@@ -50,12 +86,14 @@ def covered(mask: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.float3
 
 
 class Pasted(NamedTuple):
-    """What is seen: a picture, mirrored or not, and in `mask` (H, W) the picture number `source`, mirrored or not."""
+    """What is seen: a picture, mirrored or not, and in `mask` (H, W) the picture number `source`, mirrored or not, with
+    a sharp edge and its own colours or blended (`blend`)."""
 
     mirrored: bool
     source: int
     source_mirrored: bool
     mask: NDArray[np.bool_]
+    blended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +102,15 @@ class Pasting:
 
     count  : how many pictures there are to take faces from
     mirror : are half of the pictures, and half of the faces, mirrored?
+    large  : share of pastes of `paste_large`; the others are of `paste_rectangles`
+    blended: share of pastes that are blended
     """
 
     count: int
     seed: int
     mirror: bool
+    large: float = 0.0
+    blended: float = 0.0
     side: int = 112
 
     def __call__(self, picture: int, number: int) -> Pasted:
@@ -76,7 +118,9 @@ class Pasting:
         random = np.random.default_rng([self.seed, picture, number])
         mirrored, source_mirrored = (bool(self.mirror and random.random() < 0.5) for _ in range(2))
         source = int(picture + random.integers(1, max(self.count, 2))) % self.count
-        return Pasted(mirrored, source, source_mirrored, paste_rectangles(random, self.side, self.side))
+        paste = paste_large if random.random() < self.large else paste_rectangles
+        blended = bool(random.random() < self.blended)
+        return Pasted(mirrored, source, source_mirrored, paste(random, self.side, self.side), blended)
 
 
 @dataclass(frozen=True, slots=True)

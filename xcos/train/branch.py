@@ -252,13 +252,24 @@ def embedding_branch(
         raise ValueError(f"the basis is of {len(basis)} numbers; {embedding!r} has {len(matrix)}")
     copied, value = own_copy(file, since, at)
     writer = PlanWriter("grid", 0)
-    last = writer.scaled(value, gains)
+    cell_shares(writer, value, gains, matrix, offset - mean, basis)
+    return grown(copied, writer)
+
+
+def cell_shares(
+    writer: PlanWriter,
+    value: str,
+    gains: NDArray[np.float32],
+    matrix: NDArray[np.float32],
+    offset: NDArray[np.float32],
+    basis: NDArray[np.float32],
+) -> str:
+    """Layers from the last map to each cell's share of the embedding on `basis`; arguments as `linear_end` gives."""
     tensors = {
         "weight": (basis.T @ matrix)[:, :, None, None].astype(np.float32),
-        "bias": (basis.T @ (offset - mean) / gains[0, 0].size).astype(np.float32),
+        "bias": (basis.T @ offset / gains[0, 0].size).astype(np.float32),
     }
-    writer.add("conv", [last], tensors)
-    return grown(copied, writer)
+    return writer.add("conv", [writer.scaled(value, gains)], tensors)
 
 
 def linear_end(

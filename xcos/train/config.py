@@ -34,10 +34,11 @@ class Config:
     since: str = _option("", "copy and train the layers from this value to `at` (default: none; input: the whole)")
     branch: str = _option(
         "projection",
-        "projection (as in the reference), embedding, context, cells, or grid (a model's own, to go on with)",
+        "projection (as in the reference), embedding, local, cells, or grid (a model's own, to go on with)",
     )
     copy: str = _option("", "for cells: the value made by the stride-2 unit whose weights are the start")
-    blocks: int = _option(2, "for context: residual blocks more than the network has")
+    blocks: int = _option(2, "for local: residual blocks more than the network has")
+    spread: int = _option(0, "for local: how many of the copied convolutions of the grid's cells may see neighbours")
     depth: int = _option(32, "numbers in a cell (D)")
     embed: int = _option(16, "channels of the attention's embedding (E)")
     attend: int = _option(16, "channels of the attention (F)")
@@ -57,6 +58,8 @@ class Config:
     masks: str = _option("", "folder of RGBA pictures to paste on faces")
     mask_share: float = _option(0.25, "share of faces with a mask")
     paste: float = _option(0.0, "share of the batch that shows another face pasted on one, with both and a third")
+    large: float = _option(0.6, "share of the pastes that are large: windows, all but a window, half planes")
+    blended: float = _option(0.5, "share of the pastes that are blended: soft edges, colours of the picture")
     views: int = _option(
         0, "versions of each picture in the cache: itself, mirrored, changed ones (0: 2; 8 with colour, blur or masks)"
     )
@@ -69,6 +72,7 @@ class Config:
     balance: float = _option(0.75, "how far rare targets of pairs are made up for: weight = frequency to minus this")
     weight_cell: float = _option(0.0, "weight of the cells' own L_cos (locality, with pasted faces)")
     weight_change: float = _option(0.0, "weight of the order of changes: covered cells over free ones")
+    weight_own: float = _option(0.0, "weight of cells being functions of their windows (locality, with pasted faces)")
     weight_direction: float = _option(0.0, "weight of predicting the embedding from each cell")
     weight_entropy: float = _option(0.0, "weight of the entropy floor")
     floor: float = _option(3.4, "least entropy of the attention that costs nothing, nats")
@@ -99,7 +103,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for key, allowed in (
-            ("branch", ("projection", "embedding", "context", "cells", "grid")),
+            ("branch", ("projection", "embedding", "local", "cells", "grid")),
             ("normalization", ("softmax", "minmax")),
             ("identification", ("arcface", "cosface", "none")),
             ("optimizer", ("adamw", "reference")),
@@ -112,13 +116,13 @@ class Config:
         for key in (*counts, "folds"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected 1 or more")
-        for key in ("grouped", "flip", "blur", "mask_share", "paste", "centroid"):
+        for key in ("grouped", "flip", "blur", "mask_share", "paste", "large", "blended", "centroid"):
             if not 0 <= getattr(self, key) <= 1:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected a share, 0 to 1")
-        for key in ("blocks", "views"):
+        for key in ("blocks", "spread", "views"):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected 0 or more")
-        if self.branch in ("embedding", "context", "grid") and not self.since:
+        if self.branch in ("embedding", "local", "grid") and not self.since:
             raise ValueError(f"since: the branch `{self.branch}` needs the value from which layers are trained")
         if self.since and self.branch == "cells":
             raise ValueError("since: the branch `cells` trains its own layers only; choose `at` earlier instead")

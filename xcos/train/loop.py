@@ -25,12 +25,11 @@ from .data import Faces, join, read_faces
 from .losses import MarginHead, Owners
 from .optim import Optimizer
 from .plan import Plan, cut_value, embedding_output, main_axes, make_plan, read_network
-from .store import Activations, Pixels, Store, Versions, first_look, normalized
+from .store import Activations, Pixels, Store, Versions, first_look
 from .student import Batch, Losses, Sampler, Student, make_batch
 from .validate import Accuracy, Validation
 
 _log = logging.getLogger("xcos")
-_EXAMPLES = 64  # pictures that say how large the numbers in a new branch are
 
 
 def train(config: Config, network: ModelFile | None = None, faces: Faces | None = None) -> ModelFile:
@@ -72,7 +71,8 @@ class _Run:
         self.work = Path(config.work) if config.work else output.with_suffix(".work")
         self.work.mkdir(parents=True, exist_ok=True)
         # Without views that are mirrored there is no clean picture beside a mirrored one with a pasted face.
-        self.pasting = Pasting(len(faces), config.seed, config.flip > 0 and config.versions > 1)
+        mirror = config.flip > 0 and config.versions > 1
+        self.pasting = Pasting(len(faces), config.seed, mirror, config.large, config.blended)
         self.plan, self.store, self.targets = self._prepare(network, faces)
         plan = self.plan
         versions = 2**31 if plan.from_pixels else config.versions
@@ -130,8 +130,7 @@ class _Run:
         if self.rank:
             torch.distributed.barrier()
         whole, sides = first_look(network, name, kept, faces, self.work, config.threads, self._bar())
-        some = normalized(network, faces.crops(range(min(len(faces), _EXAMPLES)), config.threads))
-        plan = make_plan(network, config, whole, some)
+        plan = make_plan(network, config, whole)
         versions = Versions(faces, augment, self.pasting, config.threads)
         store: Store
         if plan.from_pixels:
@@ -186,6 +185,7 @@ class _Run:
                 + config.weight_cell * losses.cell
                 + config.weight_direction * losses.direction
                 + config.weight_change * losses.change
+                + config.weight_own * losses.own
                 + config.weight_entropy * losses.entropy
                 + config.weight_identity * identity
             )

@@ -123,6 +123,32 @@ def change_loss(grid: Tensor, covered: Tensor, width: float = 0.1) -> Tensor:
     return F.softplus((free[None] - over[:, None]) / width).mean()
 
 
+_LEAST_EVIDENCE = 0.1  # of a cell: below it, at the start of a training, shares of it mean nothing
+
+
+def own_loss(grid: Tensor, covered: Tensor) -> Tensor:
+    """Is a cell a function of its own window, the cell and its neighbours (3 x 3 cells)? 0 when it is.
+
+    grid, covered : as in `change_loss`.
+
+    Where the window is free of the paste the pasted picture's vector should be the clean one's, where it is wholly
+    covered that of the pasted face's own picture: 1 - cosine of the two, and the square of the share of the cell's
+    evidence (of the cosine with the other picture of the person, over that of two people) by which they differ, since
+    in weak cells, as those of hair and background, evidence is a small part of the vector. Each a mean over such
+    cells, the four added.
+    """
+    clean, pasted, again, other = unit(grid).chunk(4)
+    share = covered.chunk(4)[1][:, None]
+    evidence = ((clean - other) * again).sum(1).mean(0).detach().clamp(min=_LEAST_EVIDENCE)
+    free = F.max_pool2d(share, 3, 1, 1)[:, 0] < FREE
+    over = -F.max_pool2d(-share, 3, 1, 1)[:, 0] > COVERED
+    total = grid.new_zeros(())
+    for owner, where in ((clean, free), (other, over)):
+        differ = 1 - (owner * pasted).sum(1) + (((pasted - owner) * again).sum(1) / evidence) ** 2
+        total = total + (differ * where).sum() / where.sum().clamp(min=1)
+    return total
+
+
 def direction_loss(grid: Tensor, owners: Owners, basis: Tensor) -> Tensor:
     """1 - cosine of each cell's vector and the owner's embedding in the basis (E, D): mean over cells.
 

@@ -13,7 +13,7 @@ from ..errors import ModelFileError
 from ..model_file import ModelFile
 from .branch import back, cell_branch, embedding_branch, front, last_map, own_copy, projection, value_shape
 from .config import Config
-from .context import context_branch
+from .local import local_branch
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,8 @@ def cut_value(network: ModelFile, embedding: str, config: Config) -> str:
     return config.since or config.at or last_map(plain, embedding)
 
 
-def make_plan(network: ModelFile, config: Config, embeddings: NDArray[np.float32], faces: NDArray[np.float32]) -> Plan:
-    """Grows the grid on `network` as the settings say; `embeddings` (N, E) of faces say what matters in them, and
-    the network's inputs for some of these, `faces` (n, 3, H, W), how large numbers are.
+def make_plan(network: ModelFile, config: Config, embeddings: NDArray[np.float32]) -> Plan:
+    """Grows the grid on `network` as the settings say; `embeddings` (N, E) of faces say what matters in them.
 
     Raises ValueError, naming the value, where the network lacks one that the settings name; ModelFileError for
     a network that takes no pictures.
@@ -89,14 +88,15 @@ def make_plan(network: ModelFile, config: Config, embeddings: NDArray[np.float32
     if config.branch == "grid":
         return _own_grid(network, embedding, cut)
     plain = front(network, [embedding])
-    if config.branch in ("embedding", "context"):
+    if config.branch in ("embedding", "local"):
         basis = main_axes(embeddings, config.depth)
         if basis.shape[1] < config.depth:
             raise ValueError(f"depth is {config.depth}; the embedding has only {len(basis)} numbers")
-        if config.branch == "context":
-            grown = context_branch(plain, embedding, cut, basis, faces, config.blocks, config.seed)
+        mean = embeddings.mean(0)
+        if config.branch == "local":
+            grown = local_branch(plain, embedding, cut, basis, mean, config.blocks, config.spread, config.seed)
         else:
-            grown = embedding_branch(plain, embedding, cut, basis, embeddings.mean(0))
+            grown = embedding_branch(plain, embedding, cut, basis, mean)
     elif config.branch == "cells":
         grown = cell_branch(plain, cut, config.copy, config.depth, seed=config.seed)
     else:

@@ -19,7 +19,7 @@ from ..evaluation.cache import network_digest
 from ..model_file import ModelFile
 from ..network import Network
 from ..progress import Progress, batches
-from .augment import Augment, Pasting, Picture
+from .augment import Augment, Pasting, Picture, blend
 from .branch import front, value_shape
 from .data import Faces
 from .plan import Plan
@@ -94,7 +94,12 @@ class Versions:
         for (k, one), source in zip(pasted.items(), sources, strict=True):
             if one.mirrored:
                 crops[k] = crops[k, :, ::-1].copy()
-            crops[k][one.mask] = (source[:, ::-1] if one.source_mirrored else source)[one.mask]
+            if one.source_mirrored:
+                source = source[:, ::-1]
+            if one.blended:
+                crops[k] = blend(crops[k], source, one.mask)
+            else:
+                crops[k][one.mask] = source[one.mask]
         for k in map(int, np.flatnonzero(versions > 0)):
             if versions[k] == 1 and self.augment.flip:
                 crops[k] = crops[k, :, ::-1].copy()
@@ -144,7 +149,7 @@ class Activations:
                     changed = versions(np.array(part, np.intp), np.full(len(part), version, np.intp))
                     yield (network.run(normalized(plan.whole, changed), threads or None)[plan.cut],)
 
-        settings = [pasting.seed, pasting.mirror, *_settings(versions.augment)]
+        settings = [pasting.seed, pasting.mirror, pasting.large, pasting.blended, *_settings(versions.augment)]
         digest = _digest(plan.frozen, faces, plan.cut, kept, settings)
         sizes = (len(kept) * len(faces), *sides.shape[2:])
         (more,) = _kept((folder / f"activations-{digest}.npy",), (sizes,), (np.float16,), compute)

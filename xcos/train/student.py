@@ -13,7 +13,7 @@ from .augment import Pasting, covered
 from .config import Config
 from .data import Faces
 from .head import XCosHead
-from .losses import Owners, PairLosses, cell_targets, change_loss, direction_loss, flat_grid, pair_losses
+from .losses import Owners, PairLosses, cell_targets, change_loss, direction_loss, flat_grid, own_loss, pair_losses
 from .plan import Plan
 from .twin import Twin
 
@@ -43,6 +43,7 @@ class Losses(NamedTuple):
     entropy: Tensor
     direction: Tensor
     change: Tensor
+    own: Tensor
     features: Tensor
 
 
@@ -69,8 +70,8 @@ class Student(nn.Module):
     def forward(self, batch: Batch) -> Losses:
         """Losses of a batch."""
         grid, pairs, direction = self._most(batch.inputs, batch.owners, batch.rows)
-        change = change_loss(grid[: 4 * self.quads], batch.owners.covered[: 4 * self.quads])
-        return Losses(*pairs, direction, change, flat_grid(grid))
+        quads = grid[: 4 * self.quads], batch.owners.covered[: 4 * self.quads]
+        return Losses(*pairs, direction, change_loss(*quads), own_loss(*quads), flat_grid(grid))
 
     def _measured(self, inputs: Tensor, owners: Owners, rows: Tensor) -> tuple[Tensor, PairLosses, Tensor]:
         """The grid, and the losses whose sizes do not hang on what is pasted where."""
