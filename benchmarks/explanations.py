@@ -54,12 +54,13 @@ class BothScores(Scorer):
     def __init__(self, scorer: Scorer, kept: dict[bytes, dict[str, Any]]) -> None:
         super().__init__(scorer.model, scorer.score, scorer.batch, scorer.threads)
         self.each = {score: Scorer(scorer.model, score, scorer.batch, scorer.threads) for score in SCORES}
-        self.network = Network(part(self.file, [one.output for one in self.each.values()]))
+        outputs = dict.fromkeys(name for one in self.each.values() for name in one.outputs)
+        self.network = Network(part(self.file, list(outputs)))
         self.kept = kept
 
     def _run(self, x):
         found = self.network.run(x, threads=self.threads)
-        return np.concatenate([found[one.output].reshape(len(x), -1) for one in self.each.values()], axis=1)
+        return np.concatenate([one.gather(found).reshape(len(x), -1) for one in self.each.values()], axis=1)
 
     def through(self, masks, image, fill, other, side):
         key = hashlib.blake2b(bytes([side]))
@@ -76,10 +77,10 @@ class BothScores(Scorer):
     def _both(self, first, second):
         scores, start = {}, 0
         for name, scorer in self.each.items():
-            shape = self.network.outputs[scorer.output][1:]
-            columns = slice(start, start + int(np.prod(shape)))
+            size = sum(int(np.prod(self.network.outputs[output][1:])) for output in scorer.outputs)
+            columns = slice(start, start + size)
             start = columns.stop
-            scores[name] = scorer.compare(*(x[:, columns].reshape(len(x), *shape) for x in (first, second)))
+            scores[name] = scorer.compare(*(x[:, columns] for x in (first, second)))
         return scores
 
 

@@ -123,6 +123,33 @@ def test_native_maps_are_those_of_the_explanation(model, crops):
     np.testing.assert_allclose(cosine.first[0], enlarge(want.cosine_map[None], 112)[0], atol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def mixed(model):
+    """The model with a score three tenths of which is the whole face's."""
+    return model.with_whole(0.3, threshold=0.25)
+
+
+def test_the_whole_face_is_in_the_score_and_in_no_map(model, mixed, crops):
+    want = mixed.explain(crops[0], crops[1], aligned=True)
+    pair = XCos(mixed)(crops[0], crops[1], aligned=True)
+    assert pair.score[0] == pytest.approx(want.score, abs=1e-6)
+    np.testing.assert_allclose(pair.first[0], enlarge(want.contribution[None], 112)[0], atol=1e-6)
+    np.testing.assert_allclose(pair.first, 0.7 * XCos(model)(crops[0], crops[1], aligned=True).first, atol=1e-6)
+
+
+def test_black_boxes_see_the_whole_score(mixed, crops):
+    pair = CorrRISE(mixed, masks=4)(crops[[0, 0]], crops[[1, 2]], aligned=True)
+    np.testing.assert_allclose(pair.score, score_of(mixed, crops[[0, 0]], crops[[1, 2]]), atol=1e-5)
+    scorer = Scorer(mixed, "xcos")
+    inputs = scorer.inputs(crops[:2])
+    seen, (a, b) = scorer.features(inputs), (mixed.features(crops[i], aligned=True) for i in range(2))
+    grid, whole = scorer.split(seen)
+    np.testing.assert_allclose(grid, np.concatenate([a.grid, b.grid]), atol=1e-5)
+    np.testing.assert_allclose(whole, np.concatenate([a.embedding, b.embedding]), atol=1e-5)
+    hidden = scorer.through(np.zeros((1, 112, 112)), inputs[:1], inputs[:1], seen[1:], 0)  # hidden behind itself
+    assert hidden[0] == pytest.approx(mixed.compare(a, b).score[0], abs=1e-5)
+
+
 def test_decomposition_is_exact(model, crops):
     a, b = crops[[0, 0]], crops[[1, 2]]
     got = HeadDecomposition(model).split(a, b)
@@ -253,6 +280,13 @@ def test_grad_cam_of_xcos_against_differences_of_the_engine(twin, model, crops):
     pair = GradCAM(model, score="xcos")(crops[0], crops[1], aligned=True)
     assert pair.target == "xcos" and pair.score[0] == score_of(model, crops[:1], crops[1:2])[0]
     np.testing.assert_allclose(pair.first[0], want, atol=0.03 * np.abs(want).max())
+
+
+def test_grad_cam_knows_of_the_whole(twin, model, mixed, crops):
+    pair = GradCAM(mixed, score="xcos")(crops[0], crops[1], aligned=True)
+    assert pair.score[0] == pytest.approx(score_of(mixed, crops[:1], crops[1:2])[0], abs=1e-5)
+    plain = GradCAM(model, score="xcos")(crops[0], crops[1], aligned=True)
+    np.testing.assert_allclose(pair.first, 0.7 * plain.first, atol=1e-3 * np.abs(plain.first).max())
 
 
 def test_xssab_on_paper(twin, tiny, crops):

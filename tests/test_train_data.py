@@ -257,8 +257,10 @@ def test_batches_of_quadruples(folder):
         np.testing.assert_array_equal(versions[clean], [p.mirrored for p in made])
         np.testing.assert_array_equal(pictures[source], [p.source for p in made])
         np.testing.assert_array_equal(versions[source], [p.source_mirrored for p in made])
-        batch = make_batch(np.zeros((22, 1), np.float32), chosen, targets, faces.labels, (7, 7), pasting, np.arange(3))
+        parts = (chosen, targets, -targets, faces.labels, (7, 7), pasting, np.arange(3))
+        batch = make_batch(np.zeros((22, 1), np.float32), *parts)
         np.testing.assert_array_equal(batch.owners.base.numpy().argmax(1), pictures)
+        np.testing.assert_array_equal(batch.plain.numpy().argmin(1), pictures)
         np.testing.assert_array_equal(batch.owners.pasted[4:8].numpy().argmax(1), [p.source for p in made])
         np.testing.assert_array_equal(batch.owners.covered[4:8].numpy(), [covered(p.mask, (7, 7)) for p in made])
         assert (batch.labels[4:8] == -1).all() and float(batch.owners.covered[:4].sum()) == 0

@@ -1,5 +1,7 @@
 """The trainable head against the NumPy twin of the head, and the losses against slow transcriptions."""
 
+from dataclasses import replace
+
 import head_oracle
 import numpy as np
 import pytest
@@ -58,6 +60,30 @@ def test_head_and_its_folded_tensors(options):
         np.testing.assert_allclose(one.numpy(), wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("learned", [False, True])
+def test_the_whole_face_counts_its_share(learned):
+    head = random_head(whole=0.3, learned=learned)
+    oracle = replace(as_oracle(head), whole=0.3)
+    a, b = (head_oracle.random_grids(oracle, 3, seed) for seed in (2, 3))
+    e, f = (head_oracle.random_embeddings(3, seed) for seed in (4, 5))
+    i, j = np.divmod(np.arange(9), 3)
+    expected = head_oracle.numpy_head(oracle, a[i], b[j], e[i], f[j])[0].reshape(3, 3)
+    unit_e, unit_f = (torch.nn.functional.normalize(torch.from_numpy(x)) for x in (e, f))
+    plain = unit_e @ unit_f.T
+    a, b = torch.from_numpy(a), torch.from_numpy(b)
+    found = head.all_pairs(a, b, plain).score
+    np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(head(a, b, plain.diagonal()).score.detach().numpy(), np.diag(expected), atol=1e-5)
+    with pytest.raises(ValueError, match="whole above 0 expects the cosines"):
+        head(a, b)
+    found.sum().backward()
+    assert (head.whole_logit is not None) == learned
+    if learned:  # d score / d w = plain - local, d w / d logit = w (1 - w)
+        local = (expected - 0.3 * plain.numpy()) / 0.7
+        slope = (plain.numpy() - local).sum() * 0.3 * 0.7
+        assert float(head.whole_logit.grad) == pytest.approx(slope, abs=1e-4)
+
+
 def test_symmetric_head_ignores_the_order():
     head = random_head(symmetric=True)
     a, b = (torch.randn(3, 12, 5, 4, generator=torch.Generator().manual_seed(seed)) for seed in (4, 5))
@@ -79,6 +105,8 @@ def test_head_from_tensors():
         ({"normalization": "max"}, "normalization is 'max'; expected one of softmax, minmax"),
         ({"temperature": 0}, "temperature is 0; expected a number above 0"),
         ({"grid": (0, 7)}, "expected 1 or more"),
+        ({"whole": 1.5}, "whole is 1.5; expected a number from 0 to 1"),
+        ({"whole": 0.0, "learned": True}, "between them where it is learned"),
     ],
 )
 def test_bad_heads(options, message):
@@ -226,6 +254,18 @@ def test_pair_losses_are_those_of_a_loop():
         cell += float(weights[i, j] * ((compared.cosine[i, j] - targets[i, j]) ** 2).mean())
         attention = compared.attention[i, j].double()
         short += max(0.0, 3.0 + float((attention * attention.log()).sum())) ** 2 / 6
+    # With the whole face in the score, pairs of clean pictures fit the sum, others the cells as much as they count.
+    plain = torch.rand(2, 4)
+    mixed = compared._replace(score=0.7 * compared.score + 0.3 * plain)
+    sum_of_squares = 0.0
+    for i, j in np.ndindex(2, 4):
+        pasted_pair = bool(pasted[int(rows[i])] or pasted[j])
+        miss = mixed.score[i, j] - wanted[i, j]
+        if pasted_pair:
+            miss = 0.7 * (compared.score[i, j] - wanted[i, j])
+        sum_of_squares += float(weights[i, j]) * (0.2 if pasted_pair else 1.0) * float(miss) ** 2
+    sums = pair_losses(mixed, targets, 3.0, rows, pasted, whole=0.3, plain=plain)
+    assert [float(x) for x in sums] == pytest.approx([sum_of_squares / counted, cell, short], rel=1e-4)
     even = balanced_weights(wanted, rows, power=0)
     assert even[0, 0] == pytest.approx(1 / 6) and even[0, 2] == 0  # four pictures, two rows, not with themselves
     assert [float(x) for x in found] == pytest.approx([score / counted, cell, short], rel=1e-4)

@@ -92,6 +92,8 @@ VARIANTS = {
     "pixels": {"since": "input", "colour": 0.2, "blur": 0.2, "identification": "none"},
     "embedding": {"branch": "embedding", "since": "early", "symmetric": True, "centroid": 0.3},
     "quadruples": {"branch": "embedding", "since": "early", "paste": 1.0, "pasted": 3, "weight_change": 0.5},
+    "whole": {"whole": 0.3, "centroid": 0.3},
+    "learned": {"whole": "learned", "rate": 0.1},
     "bfloat16": {"precision": "bfloat16", "accumulate": 2, "normalization": "minmax"},
 }
 
@@ -110,7 +112,15 @@ def test_run(place, tmp_path, name):
     rows = (tmp_path / "out.work" / "log.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["step", "2", "4"]
     result = Model(written).explain(crop(20, 0), crop(20, 1), aligned=True)
-    assert result.score == pytest.approx(float((result.attention * result.cosine_map).sum()), abs=1e-5)
+    assert result.score == pytest.approx(float(result.contribution.sum()) + result.whole, abs=1e-5)
+    w = written.head["whole"]
+    asked = VARIANTS[name].get("whole", 0.0)
+    assert (0 < w < 1 and w != pytest.approx(0.3)) if asked == "learned" else w == asked
+    assert result.explained == pytest.approx(1 - w)
+    curve = Model(written).whole_curve
+    assert curve.threshold[-1] == written.thresholds["cosine"] and curve.pairs == 12 * 2
+    if w == 0:
+        assert curve.threshold[0] == written.thresholds["xcos"]
 
 
 def test_going_on_with_a_model(place, tmp_path):

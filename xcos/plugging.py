@@ -96,14 +96,19 @@ def plug(
     pairs : an InsightFace .bin of pairs for choosing the threshold and the best step. By default a tenth of the
         people with several pictures is held out from training for it.
     threads : at most so many; None: the default. progress : draw bars with tqdm.
-    settings : any other setting of ``xcos.train.Config``, such as steps, depth, since, name, license, seed.
+    settings : any other setting of ``xcos.train.Config``, such as steps, depth, since, name, license, seed; `whole`,
+        what the network's own cosine counts in the score beside the cells, 0 unless given (``Model.with_whole``
+        changes it later: the file has the thresholds for every w).
 
     Raises OSError, ModelFileError or ValueError for what can't be read, run or trained; ImportError where torch
     or scikit-learn is missing.
     """
     from .datasets import read_bin
-    from .evaluation import compare_models
+    from .evaluation import Table
+    from .evaluation.cache import see
     from .evaluation.protocol import best_threshold
+    from .evaluation.run import METRICS, report
+    from .evaluation.whole import curve_from
     from .plugging_data import hold_out, whole_faces
     from .train import Config, train
 
@@ -117,9 +122,9 @@ def plug(
     work.mkdir(parents=True, exist_ok=True)
     sources = [data] if isinstance(data, str | os.PathLike) else list(data)
     faces = whole_faces(sources, work, threads, progress)
-    whose = "of people held out from training"
+    whose = "people held out from training"
     if pairs is not None:
-        whose = f"of {Path(pairs).name}"
+        whose = Path(pairs).name
     else:
         faces, pairs = hold_out(faces, work, settings.get("seed", 0))
     config = Config(
@@ -129,12 +134,16 @@ def plug(
     )  # fmt: skip
     trained = train(config, network, faces)
     benchmark = dataclasses.replace(read_bin(pairs), folds=config.folds)
-    table = compare_models(Model(trained), benchmark, threads=threads, progress=progress)
+    mine = Model(trained)
+    seen = see(mine, benchmark, flip=False, cache=None, threads=threads, progress=progress)
+    table = Table([report(mine, benchmark, seen, metric, threads=threads) for metric in METRICS])
+    curve = curve_from(mine, benchmark, seen, threads)
     # Training measures on activations in half precision; the thresholds are those of the file as it runs.
     made = dataclasses.replace(
         trained,
         thresholds={report.metric: best_threshold(report.scores.astype(np.float64), report.same) for report in table},
-        thresholds_from=f"highest accuracy on {len(benchmark):,} pairs {whose}",
+        thresholds_from=f"highest accuracy on {len(benchmark):,} pairs of {whose}",
+        whole_curve=dataclasses.replace(curve, data=whose).to_dict(),
     )
     made.write(target)
     return Plugged(Model(made), at, way, table)

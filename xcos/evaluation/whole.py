@@ -7,10 +7,13 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
+from ..datasets import Pairs
+from ..model import Model
 from ..progress import Progress
 from ..whole import WholeCurve
 from . import cache as feature_cache
 from . import protocol
+from .cache import Seen
 from .run import DataLike, ModelLike, as_model, as_pairs, compare
 
 GRID = np.arange(21) / 20  # 0, 0.05 ... 1
@@ -32,6 +35,11 @@ def whole_curve(
     """
     model, pairs = as_model(model), as_pairs(dataset, folds)
     seen = feature_cache.see(model, pairs, flip=False, cache=cache, threads=threads, progress=progress)
+    return curve_from(model, pairs, seen, threads)
+
+
+def curve_from(model: Model, pairs: Pairs, seen: Seen, threads: int | None = None) -> WholeCurve:
+    """The curve of pairs whose features are there already."""
     first, second = seen.position[pairs.first], seen.position[pairs.second]
     kept = (first >= 0) & (second >= 0)
     first, second, same = first[kept], second[kept], pairs.same[kept]

@@ -70,7 +70,7 @@ class _Gradient(FaceByFace):
     @property
     def _values(self) -> list[str]:
         """Which values of the plan the method looks at, what the score is made of last."""
-        return [self.scorer.output]
+        return self.scorer.outputs
 
     @cached_property
     def _twin(self) -> Any:
@@ -83,13 +83,13 @@ class _Gradient(FaceByFace):
 
     @cached_property
     def _head(self) -> Any:
-        from ..train.head import XCosHead
+        from ..train.head import OPTIONS, XCosHead
 
         file, options = self.scorer.file, self.scorer.file.head or {}
         shape = self.scorer.network.outputs[self.scorer.output]
         assert shape is not None and shape[2] is not None and shape[3] is not None  # checked by Model
-        temperature, normalization = options.get("temperature", 1.0), options.get("normalization", "softmax")
-        head = XCosHead.from_tensors(file.tensors, (shape[2], shape[3]), temperature, normalization)
+        cells = (shape[2], shape[3])
+        head = XCosHead.from_tensors(file.tensors, cells, **{key: options[key] for key in OPTIONS if key in options})
         for parameter in head.parameters():
             parameter.requires_grad_(False)
         return head
@@ -117,18 +117,21 @@ class _Gradient(FaceByFace):
         net = self._twin
         values = [net(one) for one in x]
         features = [v[self.scorer.output] for v in values]
-        similarity = self._similarity(*features)
+        similarity = self._similarity(*values)
         difference = float((similarity.detach() - torch.from_numpy(score)).abs().max())
         if difference > AGREE:
             raise RuntimeError(f"{self.name}: the PyTorch twin's scores differ from the engine's by {difference:.2g}")
         return [self._one(x[side], values[side], features[1 - side].detach(), similarity) for side in sides]
 
-    def _similarity(self, first: Tensor, second: Tensor) -> Tensor:
-        """Scores (N,) of what the score is made of, embeddings or grids."""
+    def _similarity(self, first: dict[str, Tensor], second: dict[str, Tensor]) -> Tensor:
+        """Scores (N,) of the values that the score is made of: grids, embeddings, or both."""
+        whole = self.scorer.outputs[-1]
+        cosine = (_unit(first[whole]) * _unit(second[whole])).sum(1)
         if self.score == "xcos":
-            score: Tensor = self._head(first, second).score
+            output = self.scorer.output
+            score: Tensor = self._head(first[output], second[output], cosine).score
             return score
-        return (_unit(first) * _unit(second)).sum(1)
+        return cosine
 
     @abstractmethod
     def _one(self, x: Tensor, values: dict[str, Tensor], other: Tensor, score: Tensor) -> NDArray[np.floating]:
@@ -142,7 +145,8 @@ class GradCAM(_Gradient):
 
         w_k = mean over cells of d s / d V_k      map = sum_k w_k V_k, enlarged from 7 x 7
 
-    V is the map after which the network is linear for the cosine, and for xCos the grid that its head compares.
+    V is the map after which the network is linear for the cosine, and for xCos the grid that its head compares (the
+    part of a score that the face as a whole adds does not hang on the grid, and is not in the map).
     `relu` keeps the positive part alone, as in the paper; without it (default) what speaks against stays negative.
     Cost: 2 forward and 2 short backward passes a pair. Raises ValueError where the network is not linear after
     some map (N, C, h, w).
@@ -153,8 +157,9 @@ class GradCAM(_Gradient):
 
     @cached_property
     def _values(self) -> list[str]:
-        output = self.scorer.output
-        return [output] if self.score == "xcos" else [last_map(self.scorer.file, output), output]
+        if self.score == "xcos":
+            return self.scorer.outputs
+        return [last_map(self.scorer.file, self.scorer.output), self.scorer.output]
 
     def _one(self, x: Tensor, values: dict[str, Tensor], other: Tensor, score: Tensor) -> NDArray[np.floating]:
         import torch

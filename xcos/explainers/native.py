@@ -19,9 +19,9 @@ MAPS = ("contribution", "cosine")
 class XCos(Explainer):
     """The maps of xCos (Lin et al., arXiv 2003.05383, section 3), enlarged from 7 x 7 to the crop.
 
-    map : "contribution", attention x patch cosine, whose 49 values sum to the score; or "cosine", the patch
-        cosines alone. Both faces have the same map, since the cells of one are compared with those of the
-        other at the same place.
+    map : "contribution", what each of the 49 cells adds to the score; or "cosine", the patch cosines alone. Both
+        faces have the same map, since the cells of one are compared with those of the other at the same place.
+        What the face as a whole adds (see ``Model.with_whole``) has no place and is in neither map.
 
     Zero lies where a cell adds nothing to the score, not at the threshold. Cost: 2 forward passes a pair, and
     the head. Raises ValueError for another map or a model without an xCos head.
@@ -44,7 +44,7 @@ class XCos(Explainer):
     def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:
         scorer = self.scorer
         a, b = (scorer.features(scorer.inputs(crops)) for crops in (first, second))
-        score, cosine, attention = self.model._head.compare(a, b, threads=self.threads or 0)
+        score, cosine, attention = scorer.compare_cells(a, b)
         assert cosine is not None and attention is not None
-        maps = enlarge(cosine if self.map == "cosine" else attention * cosine, SIDE)
+        maps = enlarge(cosine if self.map == "cosine" else (1 - self.model.whole) * attention * cosine, SIDE)
         return maps, np.copy(maps), score

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -43,15 +44,22 @@ class Scorer:
 
     @cached_property
     def output(self) -> str:
-        """Name of the value that the score is made of."""
+        """Name of the value that the score is made of: the grid for "xcos", else the embedding."""
         head = self.file.head
         if head and (self.score == "xcos" or not head.get("embedding")):
             return str(head["grid"])
         return str(head["embedding"]) if head else embedding_name(self.file)
 
     @cached_property
+    def outputs(self) -> list[str]:
+        """`output`, and the embedding where the face as a whole counts in the score "xcos"."""
+        head = self.file.head or {}
+        whole = self.score == "xcos" and head.get("whole") and head.get("embedding")
+        return [self.output, str(head["embedding"])] if whole else [self.output]
+
+    @cached_property
     def network(self) -> Network:
-        return Network(part(self.file, [self.output]))
+        return Network(part(self.file, self.outputs))
 
     def crops(self, images: Any, *, face: Any = None, aligned: bool = False, bgr: bool = False) -> NDArray[np.uint8]:
         """Aligned faces, (N, 112, 112, 3) uint8 RGB."""
@@ -85,7 +93,8 @@ class Scorer:
         raise ValueError(f"fill is {kind!r}; expected one of {', '.join(FILLS)}")
 
     def features(self, x: Floats) -> Floats:
-        """Normalised inputs (N, 3, 112, 112) -> what the score is made of: grids (N, D, h, w) or embeddings (N, E)."""
+        """Normalised inputs (N, 3, 112, 112) -> what the score is made of: grids (N, D, h, w) or embeddings (N, E);
+        both side by side, (N, D * h * w + E), where both count (see :meth:`split`)."""
         parts = [self._run(x[i : i + self.batch]) for i in range(0, len(x), self.batch)]
         return np.concatenate(parts or [self._run(x)])
 
@@ -111,12 +120,34 @@ class Scorer:
         n = max(len(first), len(second))
         first, second = (np.repeat(f, n, axis=0) if len(f) == 1 else f for f in (first, second))
         if self.score == "xcos":
-            assert isinstance(self.model, Model)
-            return self.model._head.compare(first, second, maps=False, threads=self.threads or 0)[0]
+            return self.compare_cells(first, second, maps=False)[0]
         return plain_cosine(first.reshape(n, -1), second.reshape(n, -1))
 
+    def compare_cells(
+        self, first: Floats, second: Floats, maps: bool = True
+    ) -> tuple[Floats, Floats | None, Floats | None]:
+        """Scores "xcos" (N,), cosines and attention (N, h, w) of features first[i] and second[i]."""
+        assert isinstance(self.model, Model)
+        (a, a_whole), (b, b_whole) = self.split(first), self.split(second)
+        return self.model._head.compare(a, b, maps, self.threads or 0, a_whole, b_whole)
+
+    def split(self, features: Floats) -> tuple[Floats, Floats]:
+        """Features of the score "xcos" -> grids (N, D, h, w) and what counts as the whole face, (N, E)."""
+        shape = self.network.outputs[self.output]
+        assert shape is not None and None not in shape[1:]
+        flat = features.reshape(len(features), -1)
+        size = int(np.prod([side or 1 for side in shape[1:]]))
+        whole = flat[:, size:] if len(self.outputs) > 1 else flat
+        return flat[:, :size].reshape(len(flat), *(side or 1 for side in shape[1:])), whole
+
+    def gather(self, found: Mapping[str, Floats]) -> Floats:
+        """Features from the values of a run of the network."""
+        if len(self.outputs) == 1:
+            return found[self.output]
+        return np.concatenate([found[name].reshape(len(found[name]), -1) for name in self.outputs], 1)
+
     def _run(self, x: Floats) -> Floats:
-        return self.network.run(x, threads=self.threads)[self.output]
+        return self.gather(self.network.run(x, threads=self.threads))
 
 
 def part(file: ModelFile, outputs: list[str], source: str | None = None, shape: tuple[int, ...] = ()) -> ModelFile:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+LEARNED = "learned"
 
-def _option(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+
+def _option(default: Any, text: str, kind: Callable[[str], Any] | None = None) -> Any:
+    return field(default=default, metadata={"help": text, "kind": kind or type(default)})
+
+
+def _whole(text: str) -> float | str:
+    return text if text == LEARNED else float(text)
 
 
 @dataclass
@@ -45,6 +52,9 @@ class Config:
     temperature: float = _option(1.0, "temperature of the softmax")
     normalization: str = _option("softmax", "softmax or minmax")
     symmetric: bool = _option(False, "attention that does not depend on the order of the two faces")
+    whole: float | str = _option(
+        0.0, "what the plain cosine counts in the score beside the cells: 0 to 1, or `learned`, from 0.3 on", _whole
+    )
 
     batch: int = _option(128, "pictures of a step, per process")
     rows: int = _option(32, "of the batch, how many are compared with all others (attention costs most)")
@@ -75,6 +85,7 @@ class Config:
     weight_own: float = _option(0.0, "weight of cells being functions of their windows (locality, with pasted faces)")
     weight_direction: float = _option(0.0, "weight of predicting the embedding from each cell")
     weight_entropy: float = _option(0.0, "weight of the entropy floor")
+    weight_whole: float = _option(0.1, "what a learned `whole` costs: L_cos alone would make it 1, its own target")
     floor: float = _option(3.4, "least entropy of the attention that costs nothing, nats")
 
     optimizer: str = _option("adamw", "adamw (warm-up, cosine) or reference (SGD, Adam-amsgrad, StepLR)")
@@ -119,6 +130,8 @@ class Config:
         for key in ("grouped", "flip", "blur", "mask_share", "paste", "large", "blended", "centroid"):
             if not 0 <= getattr(self, key) <= 1:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected a share, 0 to 1")
+        if self.whole != LEARNED and not (isinstance(self.whole, int | float) and 0 <= self.whole <= 1):
+            raise ValueError(f"whole is {self.whole!r}; expected a number from 0 to 1, or {LEARNED!r}")
         for key in ("blocks", "spread", "views"):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected 0 or more")
@@ -138,6 +151,11 @@ class Config:
     def versions(self) -> int:
         """`views`, or what its 0 stands for."""
         return self.views or (8 if self.changes else 2)
+
+    @property
+    def start_whole(self) -> float:
+        """`whole`, or what a learned one starts from: about what the best cells so far need (docs/experiments.md)."""
+        return 0.3 if isinstance(self.whole, str) else float(self.whole)
 
     @property
     def quads(self) -> int:
@@ -161,7 +179,7 @@ class Config:
             elif isinstance(default, list):
                 keywords["nargs"] = "+"
             else:
-                keywords["type"] = type(default)
+                keywords["type"] = item.metadata["kind"]
             parser.add_argument(option, **keywords)
         given = vars(parser.parse_args(arguments))
         for key in ("model", "data", "output"):

@@ -15,6 +15,9 @@ EPSILON = 1e-6  # least norm of a cell's vector, as in the reference and in the 
 NORMALIZATIONS = ("softmax", "minmax")
 
 
+OPTIONS = ("temperature", "normalization", "whole")  # of a head, as the model file's header names them
+
+
 class Compared(NamedTuple):
     """score (...,), cosine (..., H, W) and attention (..., H, W), the last summing to 1."""
 
@@ -34,6 +37,8 @@ class XCosHead(nn.Module):
     symmetric : both halves of the attention's first convolution share their weights, so that the order of
         the two faces does not matter; the file holds them twice.
     norm : False leaves the batch norms out, as in a head read from a file, where they are folded.
+    whole : w, what the plain cosine counts: score = (1 - w) * sum(attention * cosine) + w * plain cosine.
+    learned : w starts at `whole` and is trained with the rest.
     """
 
     def __init__(
@@ -46,8 +51,11 @@ class XCosHead(nn.Module):
         normalization: str = "softmax",
         symmetric: bool = False,
         norm: bool = True,
+        whole: float = 0.0,
+        learned: bool = False,
     ) -> None:
-        """Raises ValueError for a normalization not in `NORMALIZATIONS`, a temperature or a size not above 0."""
+        """Raises ValueError for a normalization not in `NORMALIZATIONS`, a temperature or a size not above 0, a
+        whole not in 0 to 1."""
         super().__init__()
         if normalization not in NORMALIZATIONS:
             raise ValueError(f"normalization is {normalization!r}; expected one of {', '.join(NORMALIZATIONS)}")
@@ -55,7 +63,11 @@ class XCosHead(nn.Module):
             raise ValueError(f"temperature is {temperature}; expected a number above 0")
         if min(D, E, F, *grid) < 1:
             raise ValueError(f"sizes are D={D}, E={E}, F={F}, grid={grid}; expected 1 or more each")
+        if not 0 <= whole <= 1 or (learned and whole in (0, 1)):
+            raise ValueError(f"whole is {whole}; expected a number from 0 to 1, and between them where it is learned")
         self.grid, self.temperature, self.normalization, self.symmetric = grid, temperature, normalization, symmetric
+        self._whole = whole
+        self.whole_logit = nn.Parameter(torch.tensor(whole).logit()) if learned else None
         self.embed = nn.Conv2d(D, E, 3, padding=1)
         self.embed_norm = nn.BatchNorm2d(E) if norm else nn.Identity()
         self.embed_prelu = nn.PReLU()
@@ -74,10 +86,13 @@ class XCosHead(nn.Module):
         grid: tuple[int, int] = (7, 7),
         temperature: float = 1.0,
         normalization: str = "softmax",
+        whole: float = 0.0,
+        learned: bool = False,
     ) -> XCosHead:
         """A head from the tensors ``head.*`` of a model file, without batch norms (they are folded there)."""
         embed, attend = tensors["head.embed.weight"], tensors["head.attend1.weight"]
-        head = cls(embed.shape[1], len(embed), len(attend), grid, temperature, normalization, norm=False)
+        sizes = (embed.shape[1], len(embed), len(attend))
+        head = cls(*sizes, grid, temperature, normalization, norm=False, whole=whole, learned=learned)
         with torch.no_grad():
             for part in ("embed", "attend1", "attend2"):
                 conv, prelu = getattr(head, part), getattr(head, f"{part}_prelu")
@@ -104,22 +119,36 @@ class XCosHead(nn.Module):
             found[f"head.{part}.prelu"] = getattr(self, f"{part}_prelu").weight.detach().float().cpu().numpy().copy()
         return found
 
-    def forward(self, a: Tensor, b: Tensor) -> Compared:
-        """Grids (N, D, H, W) of N first and N second faces; a[i] is compared with b[i]."""
+    @property
+    def whole(self) -> Tensor | float:
+        """w as it is now."""
+        return self._whole if self.whole_logit is None else self.whole_logit.sigmoid()
+
+    def forward(self, a: Tensor, b: Tensor, plain: Tensor | None = None) -> Compared:
+        """Grids (N, D, H, W) of N first and N second faces; a[i] is compared with b[i]. plain (N,): cosines of the
+        embeddings, which a head with whole > 0 needs."""
         cosine = (unit(a) * unit(b)).sum(1)
         first, second = self.halves(a)[0], self.halves(b)[1]
         attention = self.attention(first + second)
-        return Compared((attention * cosine).sum((1, 2)), cosine, attention)
+        return Compared(self._sum((attention * cosine).sum((1, 2)), plain), cosine, attention)
 
-    def all_pairs(self, a: Tensor, b: Tensor) -> Compared:
+    def all_pairs(self, a: Tensor, b: Tensor, plain: Tensor | None = None) -> Compared:
         """Every a[i] with every b[j], (N, M, ...): the part of the attention that one face decides is computed
-        once for the face, only the rest for each pair."""
+        once for the face, only the rest for each pair. plain (N, M): as in forward."""
         n, m = len(a), len(b)
         cosine = torch.einsum("ndhw,mdhw->nmhw", unit(a), unit(b))
         first, second = self.halves(a)[0], self.halves(b)[1]
         attention = self.attention((first[:, None] + second[None]).flatten(0, 1))
         attention = attention.view(n, m, *self.grid)
-        return Compared((attention * cosine).sum((2, 3)), cosine, attention)
+        return Compared(self._sum((attention * cosine).sum((2, 3)), plain), cosine, attention)
+
+    def _sum(self, local: Tensor, plain: Tensor | None) -> Tensor:
+        """The score from what the cells and what the whole faces say."""
+        if self.whole_logit is None and not self._whole:
+            return local
+        if plain is None:
+            raise ValueError("a head with whole above 0 expects the cosines of the embeddings with the grids")
+        return (1 - self.whole) * local + self.whole * plain
 
     def halves(self, grid: Tensor) -> tuple[Tensor, Tensor]:
         """What a face adds to the attention's first convolution as the first and as the second of a pair."""

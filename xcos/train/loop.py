@@ -20,7 +20,7 @@ from ..model_file import ModelFile
 from ..progress import batches
 from . import checkpoint, distributed
 from .augment import Augment, Pasting, read_masks
-from .config import Config
+from .config import LEARNED, Config
 from .data import Faces, join, read_faces
 from .losses import MarginHead, Owners
 from .optim import Optimizer
@@ -73,7 +73,8 @@ class _Run:
         # Without views that are mirrored there is no clean picture beside a mirrored one with a pasted face.
         mirror = config.flip > 0 and config.versions > 1
         self.pasting = Pasting(len(faces), config.seed, mirror, config.large, config.blended)
-        self.plan, self.store, self.targets = self._prepare(network, faces)
+        self.plan, self.store, self.plain = self._prepare(network, faces)
+        self.targets = with_centroids(self.plain, faces.labels, config.centroid) if config.centroid else self.plain
         plan = self.plan
         versions = 2**31 if plan.from_pixels else config.versions
         self.sampler = Sampler(faces, config, rank, versions, self.pasting)
@@ -121,7 +122,8 @@ class _Run:
         return self._written()
 
     def _prepare(self, network: ModelFile, faces: Faces) -> tuple[Plan, Store, NDArray[np.float32]]:
-        """Plan, inputs, and the teacher's targets; process 0 fills the cache while the others wait."""
+        """Plan, inputs, and the network's own embeddings, of length 1; process 0 fills the cache while the others
+        wait."""
         config = self.config
         name = embedding_output(network, config)
         cut = cut_value(network, name, config)
@@ -141,7 +143,7 @@ class _Run:
             store = Activations(plan, versions, *arguments)
         if self.rank == 0 and self.world > 1:
             torch.distributed.barrier()
-        return plan, store, with_centroids(whole, faces.labels, config.centroid)
+        return plan, store, with_centroids(whole, faces.labels, 0.0)
 
     def _ahead(self) -> Iterator[Batch]:
         """The batches of all steps to come, each made while the one before it is computed with."""
@@ -163,7 +165,8 @@ class _Run:
         inputs = self.store.take(*chosen)
         rows = random.permutation(len(inputs))[: self.config.rows]
         cells = self.plan.grid[1], self.plan.grid[2]
-        return make_batch(inputs, chosen, self.targets, self.sampler.label, cells, self.pasting, rows)
+        label = self.sampler.label
+        return make_batch(inputs, chosen, self.targets, self.plain, label, cells, self.pasting, rows)
 
     def _one(self, step: int, coming: Iterator[Batch]) -> dict[str, float]:
         """Gradients of `accumulate` batches, one step of the optimisers; the numbers for the log."""
@@ -189,6 +192,8 @@ class _Run:
                 + config.weight_entropy * losses.entropy
                 + config.weight_identity * identity
             )
+            if config.whole == LEARNED:
+                total = total + config.weight_whole * losses.whole
             (total / config.accumulate).backward()  # type: ignore[no-untyped-call]
             named = {"loss": total, "identity": identity, **losses._asdict()}
             del named["features"]
@@ -250,13 +255,14 @@ class _Run:
         _log.info("going on from step %d", self.step)
 
     def _head(self) -> dict[str, Any]:
-        config = self.config
+        config, whole = self.config, self.student.head.whole
         return {
             "kind": "xcos",
             "grid": "grid",
             "embedding": self.plan.embedding,
             "temperature": config.temperature,
             "normalization": config.normalization,
+            "whole": whole if isinstance(whole, float) else round(whole.item(), 4),
         }
 
     def _written(self) -> ModelFile:
@@ -266,11 +272,12 @@ class _Run:
             self.student.load_state_dict(self.best_tensors)
         self.student.eval()
         trained = self.student.network.model_file()
-        thresholds, source = {}, ""
+        thresholds, source, curve = {}, "", None
         if self.validation is not None:
             found = self.validation.measure(trained, self.student.head.tensors(), self._head())
             thresholds = {"xcos": found.xcos_threshold, "cosine": found.cosine_threshold}
             source = f"highest accuracy on the pairs of {Path(config.validate).name}"
+            curve = found.curve.to_dict()
         file = dataclasses.replace(
             whole,
             name=config.name or Path(config.output).stem,
@@ -279,6 +286,9 @@ class _Run:
             head=self._head(),
             thresholds=thresholds,
             thresholds_from=source,
+            whole_curve=curve,
+            calibration=None,
+            truth=None,
             license=config.license or whole.license,
             origin=config.origin or whole.origin,
             training=config.training or f"{self.step} steps on {', '.join(Path(d).name for d in config.data)}",

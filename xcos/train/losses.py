@@ -76,7 +76,15 @@ _PASTED_SHARE = 0.2
 
 
 def pair_losses(
-    compared: Compared, targets: Tensor, floor: float, rows: Tensor, pasted: Tensor, power: float = 0.75
+    compared: Compared,
+    targets: Tensor,
+    floor: float,
+    rows: Tensor,
+    pasted: Tensor,
+    power: float = 0.75,
+    *,
+    whole: Tensor | float = 0.0,
+    plain: Tensor | None = None,
 ) -> PairLosses:
     """Losses of the pairs of some pictures of a batch with all of it.
 
@@ -86,14 +94,19 @@ def pair_losses(
     pasted   : (M,) bool, is another face pasted on the picture? Such pairs count a fifth in L_cos.
     power    : how far rare targets are made up for, see `balanced_weights`; 0: all pairs alike.
     floor    : least entropy of the attention in nats that costs nothing; ln(49) = 3.89 is uniform over 7 x 7.
+    whole, plain : w of the score in `compared`, and the plain cosines (N, M) in it, of the pictures without paste.
 
     The score's target is the attention's mean of the cells' targets, the attention held fixed there: where
     a picture shows two people, xCos should be what its own attention looks at. Without pasted faces all cells
-    have one target and this is the paper's L_cos.
+    have one target and this is the paper's L_cos. It is of the whole sum; but what the network's own embedding
+    would say of a pasted picture is not known, and there the cells alone are asked to fit, as much as they count.
     """
     target = (compared.attention.detach() * targets).sum((2, 3))
     weights = balanced_weights(target, rows, power)
-    clean = torch.where(pasted[rows][:, None] | pasted[None], _PASTED_SHARE, 1.0) * weights
+    mixed = pasted[rows][:, None] | pasted[None]
+    clean = torch.where(mixed, _PASTED_SHARE, 1.0) * weights
+    if plain is not None:
+        target = torch.where(mixed, (1 - whole) * target + whole * plain, target)
     score = (clean * (compared.score - target) ** 2).sum() / clean.sum()
     cell = (weights * ((compared.cosine - targets) ** 2).mean((2, 3))).sum()
     attention = compared.attention.flatten(2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .augment import Pasting, covered
-from .config import Config
+from .config import LEARNED, Config
 from .data import Faces
 from .head import XCosHead
 from .losses import Owners, PairLosses, cell_targets, change_loss, direction_loss, flat_grid, own_loss, pair_losses
@@ -27,16 +27,18 @@ class Chosen(NamedTuple):
 
 class Batch(NamedTuple):
     """inputs (N, ...) of the trained part; whose they are; labels (N,), -1 where a paste makes them untrue; which
-    `rows` are compared with all."""
+    `rows` are compared with all; the network's own embeddings of the pictures without paste, `plain` (N, E)."""
 
     inputs: Tensor
     owners: Owners
     labels: Tensor
     rows: Tensor
+    plain: Tensor
 
 
 class Losses(NamedTuple):
-    """Each a number; `features` (N, D*H*W) are for the identification loss, which may span processes."""
+    """Each a number, `whole` the head's w; `features` (N, D*H*W) are for the identification loss, which may span
+    processes."""
 
     score: Tensor
     cell: Tensor
@@ -44,6 +46,7 @@ class Losses(NamedTuple):
     direction: Tensor
     change: Tensor
     own: Tensor
+    whole: Tensor
     features: Tensor
 
 
@@ -57,10 +60,11 @@ class Student(nn.Module):
         self.network = Twin(plan.trained)
         shape = cells[0], cells[1]
         options = (shape, config.temperature, config.normalization)
+        whole: dict[str, Any] = {"whole": config.start_whole, "learned": config.whole == LEARNED}
         if plan.head is not None:
-            self.head = XCosHead.from_tensors(plan.head, *options)
+            self.head = XCosHead.from_tensors(plan.head, *options, **whole)
         else:
-            self.head = XCosHead(depth, config.embed, config.attend, *options, config.symmetric)
+            self.head = XCosHead(depth, config.embed, config.attend, *options, config.symmetric, **whole)
         self.floor, self.balance = config.floor, config.balance
         self.quads = config.quads
         self.precision = getattr(torch, config.precision)
@@ -69,11 +73,14 @@ class Student(nn.Module):
 
     def forward(self, batch: Batch) -> Losses:
         """Losses of a batch."""
-        grid, pairs, direction = self._most(batch.inputs, batch.owners, batch.rows)
+        grid, pairs, direction = self._most(batch.inputs, batch.owners, batch.rows, batch.plain)
         quads = grid[: 4 * self.quads], batch.owners.covered[: 4 * self.quads]
-        return Losses(*pairs, direction, change_loss(*quads), own_loss(*quads), flat_grid(grid))
+        whole = torch.as_tensor(self.head.whole)
+        return Losses(*pairs, direction, change_loss(*quads), own_loss(*quads), whole, flat_grid(grid))
 
-    def _measured(self, inputs: Tensor, owners: Owners, rows: Tensor) -> tuple[Tensor, PairLosses, Tensor]:
+    def _measured(
+        self, inputs: Tensor, owners: Owners, rows: Tensor, plain: Tensor
+    ) -> tuple[Tensor, PairLosses, Tensor]:
         """The grid, and the losses whose sizes do not hang on what is pasted where."""
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
@@ -81,9 +88,13 @@ class Student(nn.Module):
             grid = self.network(inputs)["grid"]
         grid = grid.float()
         some = Owners(*(part[rows] for part in owners))
-        compared = self.head.all_pairs(grid[rows], grid)
+        cosines = plain[rows] @ plain.T
+        compared = self.head.all_pairs(grid[rows], grid, cosines)
         pasted = owners.covered.flatten(1).amax(1) > 0
-        pairs = pair_losses(compared, cell_targets(some, owners), self.floor, rows, pasted, self.balance)
+        targets = cell_targets(some, owners)
+        pairs = pair_losses(
+            compared, targets, self.floor, rows, pasted, self.balance, whole=self.head.whole, plain=cosines
+        )
         basis = self.basis
         assert isinstance(basis, Tensor)
         return grid, pairs, direction_loss(grid, owners, basis)
@@ -165,6 +176,7 @@ def make_batch(
     inputs: NDArray[np.float32],
     chosen: Chosen,
     targets: NDArray[np.float32],
+    plain: NDArray[np.float32],
     labels: NDArray[np.integer],
     cells: tuple[int, int],
     pasting: Pasting,
@@ -179,4 +191,7 @@ def make_batch(
         share[k], source[k] = covered(pasted.mask, cells), pasted.source
     owners = Owners(torch.from_numpy(targets[pictures]), torch.from_numpy(targets[source]), torch.from_numpy(share))
     known = np.where(versions < 0, -1, labels[pictures])
-    return Batch(torch.from_numpy(inputs), owners, torch.from_numpy(known.astype(np.int64)), torch.from_numpy(rows))
+    return Batch(
+        torch.from_numpy(inputs), owners, torch.from_numpy(known.astype(np.int64)), torch.from_numpy(rows),
+        torch.from_numpy(plain[pictures]),
+    )  # fmt: skip

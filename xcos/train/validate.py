@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 from .. import _core
 from ..datasets import read_bin
 from ..evaluation.protocol import best_threshold, fold_numbers, reference_folds
+from ..evaluation.whole import curve_of
 from ..features import plain_cosine
 from ..model import core_head
 from ..model_file import ModelFile
 from ..network import Network
 from ..progress import Progress, batches
+from ..whole import WholeCurve
 from .data import SIDE
 from .plan import Plan
 from .store import normalized
@@ -28,12 +31,13 @@ _BATCH = 64
 @dataclass(frozen=True, slots=True)
 class Accuracy:
     """K-fold accuracies in percent of a set of pairs (thresholds -1, -0.995 ... 1 chosen on the other folds),
-    and the thresholds with the highest accuracy on all of them."""
+    the thresholds with the highest accuracy on all of them, and both by what the face as a whole may count."""
 
     xcos: float
     cosine: float
     xcos_threshold: float
     cosine_threshold: float
+    curve: WholeCurve
 
 
 def read_crops(path: str | os.PathLike[str]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -66,19 +70,23 @@ class Validation:
         self._cosine = plain_cosine(whole[::2], whole[1::2])
         self._folds = fold_numbers(len(self._same), folds)
         self._threads, self._cut = threads, plan.cut
+        self._name = Path(path).stem
 
     def measure(
         self, trained: ModelFile, tensors: Mapping[str, NDArray[np.float32]], head: Mapping[str, Any]
     ) -> Accuracy:
-        """Accuracy with the trained part as it is now and the head's tensors."""
+        """Accuracy with the trained part as it is now, the head's tensors, and `whole` of its header."""
         network = Network(trained)
         grids = [network.run(part.astype(np.float32), self._threads or None)["grid"] for part in self._inputs]
         grid = np.concatenate(grids)
-        compare = core_head(tensors, head, (grid.shape[2], grid.shape[3])).compare
-        scores = compare(grid[::2], grid[1::2], maps=False, threads=self._threads)[0]
+        compare = core_head(tensors, {**head, "whole": 0.0}, (grid.shape[2], grid.shape[3])).compare
+        local = compare(grid[::2], grid[1::2], maps=False, threads=self._threads)[0]
+        whole = head.get("whole", 0.0)
+        scores = (1 - whole) * local + whole * self._cosine
         return Accuracy(
             100 * reference_folds(scores, self._same, self._folds).accuracy,
             100 * reference_folds(self._cosine, self._same, self._folds).accuracy,
             best_threshold(scores.astype(np.float64), self._same),
             best_threshold(self._cosine.astype(np.float64), self._same),
+            curve_of(local, self._cosine, self._same, self._folds, self._name),
         )
