@@ -1,5 +1,6 @@
 """Figures: the numbers drawn are those of the result, on scales that are the same in every figure."""
 
+import dataclasses
 import io
 
 import matplotlib
@@ -11,6 +12,7 @@ from PIL import Image
 from test_results import make, verification
 
 from xcos import plot
+from xcos.truth import Truth
 
 matplotlib.use("Agg")
 
@@ -45,6 +47,36 @@ def test_title_has_score_decision_and_threshold():
         assert title.startswith("Same person" if e.same else "Different people")
         assert any(f"sum {e.contribution.sum():.3f}" in t for t in texts(axes["contribution"]))
         assert "%" not in title + "".join(t for ax in axes.values() for t in texts(ax))
+
+
+def test_the_whole_stands_apart():
+    e = make(explained=0.7)
+    _, axes = plot.explanation(e)
+    bars = sorted(axes["whole"].patches, key=lambda bar: bar.get_x())
+    assert [bar.get_height() for bar in bars] == pytest.approx([e.local, e.whole])
+    assert any(f"{e.local:.3f} + {e.whole:.3f}" in t and f"{e.score:.3f}" in t for t in texts(axes["whole"]))
+    assert axes["whole"].get_position().x0 > axes["contribution"].get_position().x1
+    drawn = [float(t) for t in texts(axes["contribution"])[:49]]
+    np.testing.assert_allclose(drawn, e.contribution.ravel(), atol=0.51e-3)
+    assert "whole" not in plot.explanation(make())[1]
+    low = dataclasses.replace(e, cosine=-0.2, score=e.local - 0.06)
+    assert any(f"{low.local:.3f} − 0.060" in t for t in texts(plot.explanation(low)[1]["whole"]))
+
+
+def test_cells_that_know_little_are_faded():
+    alone = np.full((7, 7), 0.8)
+    alone[0] = 0.6
+    maps = np.full((7, 7), 0.5)
+    e = dataclasses.replace(make(), truth=Truth(48, maps, maps, alone))
+    figure, axes = plot.explanation(e)
+    for name in ("cosine", "attention", "contribution"):
+        cells = axes[name].texts[:49]
+        assert [t.get_style() for t in cells] == ["italic"] * 7 + ["normal"] * 42
+        veil = axes[name].images[-1]
+        np.testing.assert_array_equal(veil.get_alpha() > 0, alone < 0.65)
+    assert any("below 65%" in t.get_text() for t in figure.texts)
+    figure, _ = plot.explanation(dataclasses.replace(e, truth=Truth(48, maps, maps, alone + 0.1)))
+    assert not any("below 65%" in t.get_text() for t in figure.texts)
 
 
 def test_scales_are_fixed():

@@ -13,13 +13,13 @@ from PIL import Image
 from xcos.results import Explanation, Verification, save
 
 
-def make(score_shift: float = 0.0, names: tuple[str, str] = ("a.jpg", "b.jpg")) -> Explanation:
+def make(score_shift: float = 0.0, names: tuple[str, str] = ("a.jpg", "b.jpg"), explained: float = 1.0) -> Explanation:
     rng = np.random.default_rng(4)
     logits = rng.normal(size=(7, 7))
     attention = (np.exp(logits) / np.exp(logits).sum()).astype(np.float32)
     cosine = (rng.uniform(-0.3, 0.9, (7, 7)) + score_shift).clip(-1, 1).astype(np.float32)
     return Explanation(
-        score=float((attention * cosine).sum()),
+        score=explained * float((attention * cosine).sum()) + (1 - explained) * 0.5,
         threshold=0.24,
         cosine=0.5,
         threshold_from="best on <pairs> & more",
@@ -28,6 +28,7 @@ def make(score_shift: float = 0.0, names: tuple[str, str] = ("a.jpg", "b.jpg")) 
         attention=attention,
         crops=rng.integers(0, 256, (2, 112, 112, 3), dtype=np.uint8),
         names=names,
+        explained=explained,
     )
 
 
@@ -44,6 +45,16 @@ def test_contributions_sum_to_the_score():
     e = make()
     assert e.contribution.sum() == pytest.approx(e.score, abs=1e-6)
     np.testing.assert_allclose(e.contribution, e.attention.astype(float) * e.cosine_map, rtol=1e-6)
+
+
+@pytest.mark.parametrize("explained", [0.7, 0.0])
+def test_with_the_whole_they_sum_to_the_score(explained):
+    e = make(explained=explained)
+    assert e.whole == pytest.approx((1 - explained) * 0.5)
+    assert e.contribution.sum() + e.whole == pytest.approx(e.score, abs=1e-6)
+    assert e.local == pytest.approx(float(e.contribution.sum()), abs=1e-6)
+    kept = e.to_dict()
+    assert np.sum(kept["contribution"]) + kept["whole"] == pytest.approx(kept["score"], abs=1e-6)
 
 
 def test_results_are_frozen_and_slotted():

@@ -13,6 +13,7 @@ from PIL import Image
 
 import xcos
 from xcos import view
+from xcos.truth import Truth
 
 COLUMNS = "ABCDEFG"
 
@@ -111,6 +112,87 @@ def test_the_sum_can_be_checked(page, explanation):
     terms, result = find(page, ".formula")[0].text.replace("−", "-").split("=")
     assert eval(terms.replace("×", "*"), {"__builtins__": {}}) == pytest.approx(explanation.score, abs=1e-4)
     assert float(result) == pytest.approx(explanation.score, abs=1e-4)
+
+
+def known(alone):
+    own = np.full((7, 7), 0.8)
+    own[0, 0] = np.nan
+    return Truth(48, own, np.full((7, 7), 0.1), alone)
+
+
+@pytest.fixture
+def mixed(browser, explanation, tmp_path):
+    """The view where the face as a whole counts three tenths, and something is known of the cells."""
+    from dataclasses import replace
+
+    alone = np.full((7, 7), 0.9)
+    alone[6] = 0.6
+    whole = 0.3 * explanation.cosine
+    e = replace(explanation, explained=0.7, score=0.7 * explanation.score + whole, truth=known(alone))
+    resize(browser, 1100, 900)
+    e.save(tmp_path / "mixed.html")
+    browser.get((tmp_path / "mixed.html").as_uri())
+    yield browser, e
+    assert browser.get_log("browser") == []
+
+
+def test_the_whole_stands_apart_and_the_sum_can_be_checked(mixed):
+    page, e = mixed
+    last = find(page, "tbody tr")[-1].find_elements("css selector", "td")[-1].text
+    assert number(last) == pytest.approx(e.local, abs=1e-4)
+    values = [number(b.text) for b in find(page, ".parts b")]
+    assert values == pytest.approx([e.local, e.whole], abs=5.1e-5)
+    widths = [bar.size["width"] for bar in find(page, ".parts i")]
+    assert widths[1] / widths[0] == pytest.approx(abs(e.whole) / e.local, abs=0.02)
+    assert "counts 30 %" in find(page, ".parts")[0].text
+    total = [number(t) for t in re.findall(r"−?[\d.]*\d", find(page, ".total")[0].text)]
+    assert total == pytest.approx([e.local, abs(e.whole), e.score], abs=5.1e-5)
+    page.execute_script("arguments[0].open = true", find(page, "details")[0])
+    terms, result = find(page, ".formula")[0].text.replace("−", "-").split("=")
+    assert eval(terms.replace("×", "*"), {"__builtins__": {}}) == pytest.approx(e.score, abs=1e-4)
+    assert float(result) == pytest.approx(e.score, abs=1e-4)
+    terms = [number(term.text) for term in find(page, ".product b")]
+    assert terms[0] * terms[1] * terms[2] == pytest.approx(terms[3], abs=1e-4) and terms[2] == 0.7
+
+
+def test_the_window_of_a_cell_is_drawn(mixed):
+    page, _ = mixed
+    squares = [face.rect for face in find(page, ".face .square")]
+    for i, j in ((3, 3), (0, 0), (6, 5)):
+        point_at(page, find(page, ".map [role=gridcell]")[7 * i + j])
+        for square, box in zip(squares, (w.rect for w in find(page, ".window")), strict=True):
+            low = [max(0, 16 * k + 8 - 24) / 112 for k in (j, i)]
+            high = [min(112, 16 * k + 8 + 24) / 112 for k in (j, i)]
+            corner = [(box[axis] - square[axis]) / square["width"] for axis in ("x", "y")]
+            size = [box[side] / square["width"] for side in ("width", "height")]
+            assert corner == pytest.approx(low, abs=0.01) and size == pytest.approx(np.subtract(high, low), abs=0.01)
+        text = find(page, ".finding")[0].text
+        assert "80 % comes from inside" in text and ("on average" in text) is ((i, j) == (0, 0))
+        assert ("knows little" in text) is (i == 6)
+
+
+def test_cells_that_know_little_are_faded(mixed):
+    page, e = mixed
+    cells = find(page, ".map [role=gridcell]")
+    assert ["little" in cell.get_attribute("class") for cell in cells] == e.truth.little.ravel().tolist()
+    np.testing.assert_allclose([number(c.text) for c in cells], e.contribution.ravel(), atol=0.501e-3)
+    assert "below 65 %" in find(page, ".legend")[0].text
+    assert cells[48].accessible_name.endswith("knows little")
+    for dark in (False, True):
+        resize(page, 1100, 900, dark=dark)
+        page.refresh()
+        cell, section = find(page, ".map [role=gridcell]")[48], find(page, "section")[0]
+        ink, below, ground = (
+            np.array([int(v) for v in re.findall(r"\d+", element.value_of_css_property(name))[:3]])
+            for element, name in ((cell, "color"), (cell, "background-color"), (section, "background-color"))
+        )
+        assert contrast(ink, 0.65 * ground + 0.35 * below) > 4.5
+
+
+def test_nothing_of_it_without_whole_and_truth(page):
+    for selector in (".parts", ".window", ".legend", ".little"):
+        assert find(page, selector) == []
+    assert len(find(page, ".product b")) == 3
 
 
 def test_the_keyboard_is_enough(page):

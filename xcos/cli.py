@@ -74,7 +74,7 @@ def _explain(options: argparse.Namespace) -> int:
     if options.output:
         result.save(options.output)
     written = f"\nwritten: {options.output}" if options.output else ""
-    _print(options, result.to_dict(), f"{_summary(result)}\n\n{_table(result.contribution)}{written}")
+    _print(options, result.to_dict(), f"{_summary(result)}\n\n{_table(result)}{written}")
     return SAME if result.same else DIFFERENT
 
 
@@ -118,6 +118,9 @@ def _info(options: argparse.Namespace) -> int:
         "parameters": _parameters(file),
         "thresholds": dict(file.thresholds or {}),
         "thresholds_from": file.thresholds_from,
+        "whole": (file.head or {}).get("whole", 0.0),
+        "whole_curve": _curve(file),
+        "truth": _truth(file),
         "calibration": _calibration(file),
         "license": file.license,
         "origin": file.origin,
@@ -154,13 +157,28 @@ def _calibration(file: Any) -> dict[str, str]:
     }
 
 
+def _curve(file: Any) -> dict[str, Any]:
+    """Accuracy by w, as far as it was measured."""
+    curve = file.whole_curve
+    if not curve:
+        return {}
+    accuracy = {f"{w:g}": f"{a:.2%}" for w, a in zip(curve["whole"], curve["accuracy"], strict=True)}
+    return {"data": curve["data"], "pairs": curve["pairs"], **accuracy}
+
+
+def _truth(file: Any) -> str:
+    from .truth import Truth
+
+    return repr(Truth.from_dict(file.truth)) if file.truth else ""
+
+
 def _parameters(file: Any) -> int:
     return sum(int(tensor.size) for tensor in file.tensors.values())
 
 
 def _keywords(options: argparse.Namespace) -> dict[str, Any]:
     return {
-        "model": options.model,
+        "model": _model(options),
         "threshold": options.threshold,
         "threads": options.threads,
         "aligned": options.aligned,
@@ -168,19 +186,31 @@ def _keywords(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _model(options: argparse.Namespace) -> Any:
+    if options.whole is None:
+        return options.model
+    from .api import load
+
+    return load(options.model).with_whole(options.whole, threshold=options.threshold)
+
+
 def _summary(result: Any) -> str:
     lines = [result.sentence(), f"threshold: {result.threshold_from}"]
+    if result.explained < 1:
+        lines.insert(1, f"the score is {result.sum_in_words()}")
     if result.llr is not None:
         ratio = f"log-likelihood ratio {result.llr:+.2f}"
         lines.append(f"probability: {result.probability():.2%} at even odds before ({ratio})")
     return "\n".join([*lines, f"plain cosine, for reference: {result.cosine:.4f}  (model {result.model})"])
 
 
-def _table(contribution: Any) -> str:
+def _table(result: Any) -> str:
     """The contributions in thousandths, as the figure names its cells."""
+    contribution = result.contribution
     letters = "".join(f"{chr(ord('A') + i):>5}" for i in range(contribution.shape[1]))
     rows = [f"{i + 1:>2}" + "".join(f"{round(1000 * float(v)):>5}" for v in row) for i, row in enumerate(contribution)]
-    return "\n".join(["contribution of each cell, thousandths of the score:", "  " + letters, *rows])
+    whole = [f"the face as a whole: {round(1000 * result.whole)}"] if result.explained < 1 else []
+    return "\n".join(["contribution of each cell, thousandths of the score:", "  " + letters, *rows, *whole])
 
 
 def _plain(value: Any) -> str:
@@ -206,6 +236,16 @@ def _face(text: str) -> Any:
     return tuple(numbers) if len(numbers) == 2 else numbers[0]
 
 
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return value
+
+
 def _threads(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
@@ -227,10 +267,13 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON")
     common.add_argument("-v", "--verbose", action="store_true", help="log to stderr; show tracebacks")
-    pair = argparse.ArgumentParser(add_help=False)
+    model = argparse.ArgumentParser(add_help=False)
+    model.add_argument("--model", help="name of a model of the package, or a model file")
+    model.add_argument("--whole", type=_share, metavar="W",
+                       help="what the face as a whole counts in the score: 0, cells alone, to 1 (default: the model's)")
+    pair = argparse.ArgumentParser(add_help=False, parents=[model])
     pair.add_argument("first", metavar="A", help="photograph (JPEG, PNG, BMP, GIF, PNM)")
     pair.add_argument("second", metavar="B", help="the other photograph")
-    pair.add_argument("--model", help="name of a model of the package, or a model file")
     pair.add_argument("--threshold", type=float, help="the same person when score > this (default: the model's)")
     pair.add_argument("--threads", type=_threads, metavar="N", help="at most so many (default: all there are)")
     pair.add_argument("--aligned", action="store_true", help="the photographs are aligned 112 x 112 crops")
@@ -267,8 +310,8 @@ def _parser() -> argparse.ArgumentParser:
                       "xcos convert checkpoint.pth network.safetensors --color BGR")
     convert.add_argument("source", metavar="NETWORK", help=".onnx, .pth or .safetensors")
     convert.add_argument("target", metavar="OUT")
-    cli_data.register(command, _threads, _print)
-    cli_serve.register(command, _print)
-    cli_plug.register(command, _threads, _print, pixels)
-    cli_explainers.register(command, _threads, _print)
+    cli_data.register(command, _threads, _print, model)
+    cli_serve.register(command, _print, model)
+    cli_plug.register(command, _threads, _share, _print, pixels)
+    cli_explainers.register(command, _threads, _print, model)
     return parser

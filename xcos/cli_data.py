@@ -12,10 +12,10 @@ from typing import Any
 Print = Callable[[argparse.Namespace, Any, str], None]
 
 
-def register(command: Callable[..., Any], threads: Callable[[str], int], print_: Print) -> None:
-    """Adds the commands. `command` makes one parser, `threads` reads a number, `print_` puts out data or text."""
+def register(command: Callable[..., Any], threads: Callable[[str], int], print_: Print, model: Any) -> None:
+    """Adds the commands. `command` makes one parser, `threads` reads a number, `print_` puts out data or text; `model`
+    is the parser of --model and --whole."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--model", help="name of a model of the package, or a model file")
     common.add_argument("--threads", type=threads, metavar="N", help="at most so many (default: all there are)")
     common.add_argument("--quiet", action="store_true", help="no progress bar")
     sets = argparse.ArgumentParser(add_help=False)
@@ -24,7 +24,7 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
     sets.add_argument("--folds", type=threads, metavar="K", help="folds in file order (default: the data's, mostly 10)")
     sets.add_argument("--cache", metavar="DIR", help="keep features there; an interrupted run goes on from them")
 
-    evaluate = command("evaluate", _run(_evaluate, print_), "run verification benchmarks", [common, sets],
+    evaluate = command("evaluate", _run(_evaluate, print_), "run verification benchmarks", [model, common, sets],
                        "xcos evaluate lfw.bin agedb_30.bin --metric xcos cosine --html report.html")
     evaluate.add_argument("data", nargs="+", metavar="DATA", help=".bin, .csv, folder of a bcolz carray, or pairs.txt")
     evaluate.add_argument("--metric", nargs="+", choices=("xcos", "cosine"), default=["xcos", "cosine"],
@@ -33,7 +33,7 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
     evaluate.add_argument("--html", metavar="FILE", help="write a page with figures, curves and the worst mistakes")
 
     calibrate = command("calibrate", _run(_calibrate, print_), "measure what scores are worth, into a model file",
-                        [common, sets], "xcos calibrate lfw.bin calibrated.safetensors")
+                        [model, common, sets], "xcos calibrate lfw.bin calibrated.safetensors")
     calibrate.add_argument("data", metavar="DATA", help=".bin, .csv, folder of a bcolz carray, or pairs.txt")
     calibrate.add_argument("target", metavar="OUT", help="the model file to write")
     calibrate.add_argument("--method", choices=("logistic", "isotonic"), default="logistic",
@@ -42,6 +42,7 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
     features = command("features", _run(_features, print_), "write the features of all pictures of a folder", [common],
                        "xcos features photos/ features.npz")
     features.add_argument("folder", metavar="FOLDER")
+    features.add_argument("--model", help="name of a model of the package, or a model file")
     features.add_argument("target", metavar="OUT", help=".npz or .zarr")
     features.add_argument("--aligned", action="store_true", help="the pictures are aligned 112 x 112 crops")
 
@@ -82,7 +83,8 @@ def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
     import xcos
 
     sets = [_pairs(options, path) for path in options.data]
-    table = xcos.compare_models(options.model, sets, options.metric, flip=options.flip, **_keywords(options))
+    model = xcos.load(options.model, whole=options.whole)
+    table = xcos.compare_models(model, sets, options.metric, flip=options.flip, **_keywords(options))
     if options.html:
         table.html(options.html)
     lines = [table.to_markdown()]
@@ -98,7 +100,8 @@ def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
 def _calibrate(options: argparse.Namespace) -> tuple[Any, str]:
     import xcos
 
-    model = xcos.calibrate(options.model, _pairs(options, options.data), method=options.method, **_keywords(options))
+    model = xcos.load(options.model, whole=options.whole)
+    model = xcos.calibrate(model, _pairs(options, options.data), method=options.method, **_keywords(options))
     model.save(options.target)
     assert model.calibration is not None
     lines = [

@@ -16,14 +16,15 @@ Print = Callable[[argparse.Namespace, Any, str], None]
 _DEFAULT = ("XCos", "HeadDecomposition", "CellCosine", "CorrRISE", "MinPlus", "CentreMap", "RandomMap")
 
 
-def register(command: Callable[..., Any], threads: Callable[[str], int], print_: Print) -> None:
-    """Adds the command. `command` makes one parser, `threads` reads a number, `print_` puts out data or text."""
+def register(command: Callable[..., Any], threads: Callable[[str], int], print_: Print, model: Any) -> None:
+    """Adds the command. `command` makes one parser, `threads` reads a number, `print_` puts out data or text; `model`
+    is the parser of --model and --whole."""
 
     def run(options: argparse.Namespace) -> int:
         print_(options, *_compare(options))
         return 0
 
-    parser = command("compare-explanations", run, "measure methods of explanation against each other", [],
+    parser = command("compare-explanations", run, "measure methods of explanation against each other", [model],
                      "xcos compare-explanations lfw.bin -n 500 --methods XCos CorrRISE --html page.html")
     parser.add_argument("data", metavar="DATA", help=".bin, .csv or folder of a bcolz carray")
     parser.add_argument("-n", type=threads, default=100, metavar="N", help="pairs, half of them genuine (default: 100)")
@@ -38,7 +39,6 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
     parser.add_argument("--runs", type=threads, metavar="R",
                         help="at most so many runs of the network for a method's maps: fewer pairs for dear methods")
     parser.add_argument("--html", metavar="FILE", help="write a page with the table and maps side by side")
-    parser.add_argument("--model", help="name of a model of the package, or a model file")
     parser.add_argument("--threads", type=threads, metavar="N", help="at most so many (default: all there are)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -48,7 +48,7 @@ def _compare(options: argparse.Namespace) -> tuple[Any, str]:
 
     from . import datasets, faithfulness
 
-    model = xcos.load(options.model)
+    model = xcos.load(options.model, whole=options.whole)
     explainers = explainers_of(model, options.methods, options.score, options.threads)
     pairs = faithfulness.sample(datasets.read(options.data), options.n, options.seed)
     bar = not options.quiet and sys.stderr.isatty() and find_spec("tqdm") is not None

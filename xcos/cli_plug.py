@@ -9,11 +9,17 @@ from typing import Any
 from .cli_data import Print, progress_wanted
 
 # Settings of xcos.train.Config that have an option here; all others: `python -m xcos.train`.
-_SETTINGS = ("steps", "since", "depth", "name", "license", "seed", "work")
+_SETTINGS = ("steps", "since", "depth", "whole", "name", "license", "seed", "work")
 
 
-def register(command: Callable[..., Any], threads: Callable[[str], int], print_: Print, pixels: Any) -> None:
-    """Adds the command; `pixels` is the parser of --color, --mean and --scale."""
+def register(
+    command: Callable[..., Any],
+    threads: Callable[[str], int],
+    share: Callable[[str], float],
+    print_: Print,
+    pixels: Any,
+) -> None:
+    """Adds the command; `threads` and `share` read numbers, `pixels` is the parser of --color, --mean and --scale."""
     plug = command("plug", lambda options: _plug(options, print_), "train an xCos head for a face network", [pixels],
                    "xcos plug model.onnx --data people/ -o mine.safetensors --color BGR")
     plug.add_argument("network", metavar="NETWORK", help=".onnx, a PyTorch checkpoint (see convert) or a model file")
@@ -26,6 +32,8 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
     plug.add_argument("--steps", type=int, help="steps of training")
     plug.add_argument("--since", help="train a copy of the layers from this value to the map, too")
     plug.add_argument("--depth", type=int, help="numbers in a cell (default: 32)")
+    plug.add_argument("--whole", type=share, metavar="W",
+                      help="what the network's own cosine counts in the score beside the cells, 0 to 1 (default: 0)")
     plug.add_argument("--name", help="name of the new model (default: that of OUT)")
     plug.add_argument("--license", help="licence of the new model, for its file")
     plug.add_argument("--seed", type=int, help="everything random follows from it (default: 0)")

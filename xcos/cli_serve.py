@@ -17,14 +17,14 @@ from typing import Any
 _PORT = 8765
 
 
-def register(command: Callable[..., Any], show: Callable[..., None]) -> None:
-    """Adds the command to the parser of ``xcos`` by `command`, as cli.py defines it; `show` prints."""
-    serve = command("serve", functools.partial(_serve, show), "show the local page", [], "xcos serve")
+def register(command: Callable[..., Any], show: Callable[..., None], model: argparse.ArgumentParser) -> None:
+    """Adds the command to the parser of ``xcos`` by `command`, as cli.py defines it; `show` prints, `model` is the
+    parser of --model and --whole."""
+    serve = command("serve", functools.partial(_serve, show), "show the local page", [model], "xcos serve")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
     serve.add_argument("--port", type=int, default=_PORT, help=f"default {_PORT}; 0 takes a free one")
     serve.add_argument("--allow-remote", action="store_true", help="listen to other machines too, with a token")
     serve.add_argument("--token", help="the token then (default: XCOS_TOKEN, else a new one)")
-    serve.add_argument("--model", help="name of a model of the package, or a model file")
 
 
 def _serve(show: Callable[..., None], options: argparse.Namespace) -> int:
@@ -40,7 +40,7 @@ def _serve(show: Callable[..., None], options: argparse.Namespace) -> int:
     from .api import load
 
     token = None if local else _token(options.token or os.environ.get("XCOS_TOKEN"))
-    app = make_app(load(options.model), token=token, **({} if local else {"hosts": None}))
+    app = make_app(load(options.model, whole=options.whole), token=token, **({} if local else {"hosts": None}))
     with _listen(options.host, options.port) as listener:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host

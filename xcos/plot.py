@@ -1,8 +1,8 @@
 """Pictures of results, by matplotlib: on fixed scales, so that two of them can be compared.
 
 The figure of an explanation is the arithmetic of its score: patch cosines x attention = contributions, whose
-sum is the score. Colours: a diverging blue-red map and a grey one, both safe for colour-blind readers;
-every cell also carries its number.
+sum is the score; where the face as a whole counts too, it stands beside them as a bar of its own. Colours: a
+diverging blue-red map and a grey one, both safe for colour-blind readers; every cell also carries its number.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ try:
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
+from .truth import LITTLE
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
@@ -44,7 +46,8 @@ _COSINE = colormaps["RdBu"]
 _EVIDENCE = colormaps["PuOr_r"]  # other colours than the contributions, which it is not to be taken for
 _ATTENTION = colormaps["Greys"].with_extremes(over="#ffb000")
 _INK, _QUIET = "#222222", "#666666"
-_SIZE = (10.6, 7.6)  # inches
+_SIZE, _SIZE_WITH_WHOLE = (10.6, 7.6), (12.1, 7.6)  # inches
+_PALE = 0.62  # of cells that know little: how much of their colour is taken away
 
 
 def explanation(e: Explanation, ax: Axes | None = None) -> tuple[Figure, dict[str, Axes]]:
@@ -52,7 +55,7 @@ def explanation(e: Explanation, ax: Axes | None = None) -> tuple[Figure, dict[st
     if ax is None:
         from matplotlib import pyplot
 
-        figure = pyplot.figure(figsize=_SIZE)
+        figure = pyplot.figure(figsize=_size(e))
         return figure, _explanation(e, figure)
     place = ax.get_subplotspec()
     if place is None:
@@ -71,7 +74,7 @@ def evidence(e: Explanation, ax: Axes | None = None) -> tuple[Figure, Axes]:
 
         ax = pyplot.figure(figsize=(4.2, 4.8)).add_axes((0.07, 0.1, 0.88, 0.77))
     _map(ax, e.evidence, 1, _EVIDENCE, (-EVIDENCE_LIMIT, EVIDENCE_LIMIT), "Is that usual for one person?",
-         "log-likelihood ratio of each cell alone; no part of the score")
+         "log-likelihood ratio of each cell alone; no part of the score", pale=_pale(e))
     return _root(ax), ax
 
 
@@ -101,7 +104,7 @@ def render(result: Verification, kind: str) -> bytes:
     from .results import Explanation
 
     if isinstance(result, Explanation):
-        figure = Figure(figsize=_SIZE)
+        figure = Figure(figsize=_size(result))
         _explanation(result, figure)
     else:
         figure = Figure(figsize=(5, 1.6), layout="constrained")
@@ -129,9 +132,11 @@ def _encode(figure: Figure, kind: str) -> bytes:
 
 
 def _explanation(e: Explanation, figure: Figure | SubFigure) -> dict[str, Axes]:
+    mixed, pale = e.explained < 1, _pale(e)
     grid = figure.add_gridspec(
-        2, 3, left=0.03, right=0.97, bottom=0.085, top=0.89, wspace=0.17, hspace=0.27
-    )
+        2, 3, left=0.03, right=0.845 if mixed else 0.97, bottom=0.085 if pale is None else 0.105, top=0.89,
+        wspace=0.17, hspace=0.27,
+    )  # fmt: skip
     panels = ("first", "second", "score", "cosine", "attention", "contribution")
     axes: dict[str, Axes] = {name: figure.add_subplot(grid[divmod(i, 3)]) for i, name in enumerate(panels)}
     verdict, sign = ("Same person", ">") if e.same else ("Different people", "≤")
@@ -144,16 +149,58 @@ def _explanation(e: Explanation, figure: Figure | SubFigure) -> dict[str, Axes]:
     _summary(axes["score"], e)
     _map(axes["cosine"], e.cosine_map, 2, _COSINE, (-COSINE_LIMIT, COSINE_LIMIT),
          "How alike is each cell?", "patch cosine; the faces, laid over each other",
-         shade=_shade(e.crops))
+         shade=_shade(e.crops), pale=pale)
     _map(axes["attention"], e.attention, 3, _ATTENTION, (0, ATTENTION_LIMIT),
-         "How much does it count?", "attention, sum 1")
+         "How much does it count?", "attention, sum 1", pale=pale)
+    total = f"contribution, sum {e.contribution.sum():.3f}"
     _map(axes["contribution"], e.contribution, 3, _COSINE, (-CONTRIBUTION_LIMIT, CONTRIBUTION_LIMIT),
-         "What does it add?", f"contribution, sum {e.contribution.sum():.3f} = the score")
-    for left, right, symbol in (("cosine", "attention", "×"), ("attention", "contribution", "=")):
+         "What does it add?", total if mixed else f"{total} = the score", pale=pale)
+    between = [("cosine", "attention", "×"), ("attention", "contribution", "=")]
+    if mixed:
+        box = axes["contribution"].get_position()
+        axes["whole"] = figure.add_axes((0.9, box.y0, 0.065, box.height))
+        _whole(axes["whole"], e)
+        between.append(("contribution", "whole", "+"))
+    for left, right, symbol in between:
         boxes = [axes[name].get_position() for name in (left, right)]
-        figure.text((boxes[0].x1 + boxes[1].x0) / 2, (boxes[0].y0 + boxes[0].y1) / 2, symbol,
-                    ha="center", va="center", fontsize=22, color=_INK)
+        x, y = (boxes[0].x1 + boxes[1].x0) / 2, (boxes[0].y0 + boxes[0].y1) / 2
+        figure.text(x, y, symbol, ha="center", va="center", fontsize=22, color=_INK)
+        if mixed and symbol == "=":
+            figure.text(x, y + 0.04, f"× {e.explained:.2g}", ha="center", va="center", fontsize=9, color=_INK)
+    if pale is not None:
+        figure.text(0.03, 0.012, "Faded, numbers slanted: cells that know little. Each alone tells people apart with "
+                    f"an accuracy below {LITTLE:.0%}, where coin tossing has 50%.", fontsize=8.5, color=_QUIET)
     return axes
+
+
+def _size(e: Explanation) -> tuple[float, float]:
+    return _SIZE_WITH_WHOLE if e.explained < 1 else _SIZE
+
+
+def _pale(e: Explanation) -> NDArray[np.bool_] | None:
+    """(H, W): cells that know little; None where there are none, or none are known."""
+    return e.truth.little if e.truth is not None and e.truth.little.any() else None
+
+
+def _whole(ax: Axes, e: Explanation) -> None:
+    """What the face as a whole adds, as a bar beside the one of all cells together; their sum is the score."""
+    parts = (e.local, e.whole)
+    ax.bar((0, 1), parts, width=0.7, color=["#9aa5b1", _SAME if e.whole >= 0 else _DIFFERENT])
+    for x, value in enumerate(parts):
+        ax.text(x, max(value, 0) + 0.02, _number(value, 3), ha="center", va="bottom", fontsize=9, color=_INK)
+    ax.axhline(0, color=_INK, linewidth=0.8)
+    ax.set(xlim=(-0.5, 1.5), ylim=(min(-0.1, min(parts) - 0.05), 1), xticks=(0, 1), yticks=[])
+    ax.set_xticklabels([f"{e.attention.size}\ncells", "face as\na whole"], fontsize=8, color=_QUIET)
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.text(0.5, 1.085, "And the whole?", transform=ax.transAxes, ha="center", fontsize=11.5, weight="bold",
+            color=_INK)
+    ax.text(0.5, 1.025, f"{1 - e.explained:.2g} × cosine {e.cosine:.3f}", transform=ax.transAxes, ha="center",
+            fontsize=8.5, color=_QUIET)
+    sign = "+" if e.whole >= 0 else "−"
+    ax.text(0.5, 0.9, f"{e.local:.3f} {sign} {abs(e.whole):.3f}\n= {e.score:.3f}, the score",
+            transform=ax.transAxes, ha="center", va="center", fontsize=8.5, color=_INK)
 
 
 def _shade(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -185,8 +232,10 @@ def _cells(ax: Axes, cells: tuple[int, ...], **line: Any) -> None:
 
 
 def _map(ax: Axes, values: NDArray[np.float32], digits: int, colours: Colormap, limits: tuple[float, float],
-         title: str, subtitle: str, shade: NDArray[np.float32] | None = None) -> None:
-    """One map: a colour and a number for each cell; `shade` (0..1, pixels) darkens the colours like a shadow."""
+         title: str, subtitle: str, shade: NDArray[np.float32] | None = None,
+         pale: NDArray[np.bool_] | None = None) -> None:
+    """One map: a colour and a number for each cell; `shade` (0..1, pixels) darkens the colours like a shadow, cells
+    that are `pale` lose most of theirs."""
     norm = Normalize(*limits)
     scale = ScalarMappable(norm, colours)
     extent = (0, values.shape[1], values.shape[0], 0)
@@ -195,10 +244,15 @@ def _map(ax: Axes, values: NDArray[np.float32], digits: int, colours: Colormap, 
     if shade is not None:
         ax.imshow(np.zeros_like(shade), cmap="gray", alpha=shade, extent=extent, interpolation="bicubic")
         bright = bright * (1 - shade.mean())
+    if pale is not None:
+        ax.imshow(np.ones_like(values), cmap="gray", vmin=0, vmax=1, alpha=_PALE * pale, extent=extent,
+                  interpolation="nearest")
+        bright = np.where(pale, _PALE + (1 - _PALE) * bright, bright)
     _cells(ax, values.shape, color="white", alpha=0.9)
     for cell, value in np.ndenumerate(values):
-        ax.text(cell[1] + 0.5, cell[0] + 0.5, _number(float(value), digits), ha="center", va="center",
-                fontsize=7.5, color="white" if bright[cell] < 0.5 else "black")
+        slanted = pale is not None and pale[cell]
+        ax.text(cell[1] + 0.5, cell[0] + 0.5, _number(float(value), digits), ha="center", va="center", fontsize=7.5,
+                style="italic" if slanted else "normal", color="white" if bright[cell] < 0.5 else "black")
     ax.text(0.5, 1.085, title, transform=ax.transAxes, ha="center", fontsize=11.5, weight="bold", color=_INK)
     ax.text(0.5, 1.025, subtitle, transform=ax.transAxes, ha="center", fontsize=8.5, color=_QUIET)
     bar = _root(ax).colorbar(scale, cax=ax.inset_axes((0, -0.115, 1, 0.03)), orientation="horizontal",
@@ -221,11 +275,17 @@ def _number(value: float, digits: int) -> str:
 def _summary(ax: Axes, e: Explanation) -> None:
     ax.axis("off")
     _scale(ax.inset_axes((0.0, 0.72, 1.0, 0.27)), e)
+    total = "The score is the sum over the cells of the two maps below, multiplied: cosine × attention."
+    if e.explained < 1:
+        total = (
+            f"{e.explained:.0%} of the score is that sum of the two maps below, multiplied: cosine × attention. "
+            f"{1 - e.explained:.0%} is the plain cosine of the two faces as wholes, and says nothing of places."
+        )
+    reference = "" if e.explained < 1 else f" For reference, the plain cosine of the two embeddings: {e.cosine:.3f}."
     notes = [
-        "The score is the sum over the cells of the two maps below, multiplied: cosine × attention. "
-        "It is no probability.",
+        f"{total} It is no probability.",
         f"The threshold: {e.threshold_from}.".replace("..", "."),
-        f"Model {e.model}. For reference, the plain cosine of the two embeddings: {e.cosine:.3f}.",
+        f"Model {e.model}.{reference}",
     ]
     text = "\n\n".join(fill(shorten(note, 240, placeholder=" …"), 50) for note in notes)
     ax.text(0, 0.5, text, transform=ax.transAxes, va="top", fontsize=8.5, color=_INK, linespacing=1.35)

@@ -45,14 +45,6 @@ class Truth:
         """(H, W) bool: cells that know little, whose accuracy alone is below 65 %."""
         return self.alone < LITTLE
 
-    def box(self, row: int, column: int, side: int) -> tuple[int, int, int, int]:
-        """left, top, right, bottom in pixels, of a crop of side x side: the window of a cell, cut at the border."""
-        rows, columns = self.alone.shape
-        x, y = (column + 0.5) * side / columns, (row + 0.5) * side / rows
-        half = self.window / 2
-        left, top, right, bottom = (round(min(max(v, 0), side)) for v in (x - half, y - half, x + half, y + half))
-        return left, top, right, bottom
-
     def to_dict(self) -> dict[str, Any]:
         """As it stands in the model file: numbers, null for those not measured, and lists of rows."""
         return {"window": self.window, **{key: _rows(getattr(self, key)) for key in _MAPS}}

@@ -162,8 +162,9 @@ class Report:
 
     def summary(self) -> dict[str, Any]:
         """The figures of a table, by the name of their column."""
+        whole = f", whole {self.model_.whole:g}" if self.metric == "xcos" and self.model_.whole else ""
         figures: dict[str, Any] = {
-            "data set": self.dataset, "model": self.model, "metric": self.metric + " + flip" * self.flip,
+            "data set": self.dataset, "model": self.model, "metric": self.metric + whole + " + flip" * self.flip,
             "pairs": len(self.scores), "accuracy": self.accuracy, "±": self.std, "threshold": self.threshold,
             "exact accuracy": self.exact.accuracy, "exact ±": self.exact.std, "AUC": self.auc, "EER": self.eer,
         }  # fmt: skip
@@ -180,7 +181,8 @@ class Report:
             return {"accuracy": f.accuracy, "std": f.std, "threshold": f.threshold, **lists}
 
         return {
-            "model": self.model, "dataset": self.dataset, "metric": self.metric, "flip": self.flip,
+            "model": self.model, "dataset": self.dataset, "metric": self.metric, "whole": self.model_.whole,
+            "flip": self.flip,
             "pairs": len(self.scores), "images": self.images, "failed": [list(f) for f in self.failed],
             "reference": folds(self.reference), "exact": folds(self.exact), "auc": self.auc, "eer": self.eer,
             "tar_at_far": {rate_name(far): tar for far, tar in self.tar_at_far.items()},

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..truth import LITTLE
+
 if TYPE_CHECKING:
     from ..results import Explanation
 
@@ -66,12 +68,16 @@ def explanation_page(e: Explanation) -> str:
 
 
 def explanation_value(e: Explanation) -> dict[str, Any]:
-    """What the element reads: ``e.to_dict()`` with numbers of 7 digits, the crops as PNG data URLs, the scales."""
+    """What the element reads: ``e.to_dict()`` with numbers of 7 digits, the crops as PNG data URLs, the scales, and
+    with `truth` the window's side as a share of the crop's, which cells know little, and below which accuracy."""
     value = e.to_dict()
     for name, content in value.items():
         if isinstance(content, list) and name != "names":
             value[name] = [[float(f"{x:.{_DIGITS}g}") for x in row] for row in content]
     crops = [f"data:image/png;base64,{b64encode(png(crop)).decode()}" for crop in e.crops]
+    if e.truth is not None:
+        share = e.truth.window / e.crops.shape[1]
+        value["truth"] |= {"share": share, "little": e.truth.little.tolist(), "least": LITTLE}
     return {**value, "crops": crops, "scales": SCALES}
 
 

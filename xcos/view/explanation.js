@@ -41,6 +41,7 @@
 
   const number = (value, digits) => (Number(value.toFixed(digits)) + 0).toFixed(digits).replace("-", "−");
   const short = (value, digits) => number(value, digits).replace(/^(−?)0\./, "$1.");
+  const percent = value => `${Math.round(100 * Math.min(Math.max(value, 0), 1))} %`;
   const name = (row, column) => String.fromCharCode(65 + column) + (row + 1);
 
   class XcosExplanation extends HTMLElement {
@@ -77,6 +78,7 @@
       const text = this.getAttribute("value");
       if (!text) return;
       const e = this.e = JSON.parse(text);
+      this.mixed = e.explained < 1; // the face as a whole counts in the score
       [this.rows, this.columns] = [e.cosine_map.length, e.cosine_map[0].length];
       this.ranked = [];
       for (let i = 0; i < this.rows; i++) for (let j = 0; j < this.columns; j++) this.ranked.push([i, j]);
@@ -109,18 +111,33 @@
           h("span", {}, `score ${number(e.score, 3)} ${e.same ? ">" : "≤"} threshold ${number(e.threshold, 3)}`)),
         h("div", { className: "scale", "aria-hidden": "true" }, same, mark, dot, h("span", {}, "−1"), h("span", {}, "1")),
         h("p", { className: "quiet" }, `The score is no probability. Threshold: ${e.threshold_from.replace(/\.$/, "")}. ` +
-          `Model ${e.model}; plain cosine of the whole faces, for reference: ${number(e.cosine, 3)}.`));
+          `Model ${e.model}${this.mixed ? "" : `; plain cosine of the whole faces, for reference: ${number(e.cosine, 3)}`}.`));
+    }
+
+    // The score as two bars: all cells together, and apart from them the face as a whole.
+    parts() {
+      const e = this.e, least = Math.min(0, e.local, e.whole), span = Math.max(e.local, e.whole, 1e-6) - least;
+      const line = (kind, label, value, note) => {
+        const bar = h("i", { className: `${kind} ${value < 0 ? "less" : "more"}` });
+        bar.style.marginLeft = `${100 * (Math.min(value, 0) - least) / span}%`;
+        bar.style.width = `${100 * Math.abs(value) / span}%`;
+        return [h("span", {}, label, h("small", {}, note)), h("div", {}, bar), h("b", {}, number(value, 4))];
+      };
+      return h("div", { className: "parts" },
+        ...line("local", `The ${this.ranked.length} cells together`, e.local, `count ${percent(e.explained)}`),
+        ...line("whole", "The face as a whole", e.whole, `counts ${percent(1 - e.explained)}: plain cosine ${number(e.cosine, 3)}`));
     }
 
     // A face under a grid for the pointer; the keyboard has the map's grid.
     face(which) {
       const e = this.e, overlay = this.grid((i, j) => h("i", { onpointerenter: () => this.select(i, j), onclick: () => this.select(i, j) }));
+      const outline = e.truth ? [h("i", { className: "window" })] : [];
       const figure = h("figure", { className: "face" },
         h("div", { className: "square" }, h("img", { src: e.crops[which], alt: `Aligned face of ${e.names[which]}` }),
-          h("div", { className: "grid", "aria-hidden": "true" }, ...overlay.flat())),
+          h("div", { className: "grid", "aria-hidden": "true" }, ...overlay.flat()), ...outline),
         h("figcaption", {}, e.names[which]));
       figure.style.setProperty("--columns", this.columns);
-      return { figure, overlay };
+      return { figure, overlay, outline };
     }
 
     grid(make) {
@@ -148,15 +165,25 @@
       const figure = h("figure", { className: "map" },
         h("fieldset", {}, h("legend", { className: "hidden" }, "Map"), ...kinds.map(choice)),
         h("div", { className: "framed" }, across, down, h("div", { className: "square" }, this.board)),
-        this.bar, h("div", { className: "ends", "aria-hidden": "true" }, ...this.ends), this.note,
+        this.bar, h("div", { className: "ends", "aria-hidden": "true" }, ...this.ends), this.note, ...this.legend(),
         h("label", { className: "check" }, overlay, " colours over the faces too"));
       figure.style.setProperty("--columns", this.columns);
       return figure;
     }
 
+    legend() {
+      const { truth } = this.e;
+      return truth && truth.little.flat().includes(true) ? [h("p", { className: "quiet legend" },
+        `Faded, numbers slanted: cells that know little. Each alone tells people apart with an accuracy below ${percent(truth.least)}.`)] : [];
+    }
+
     show(kind) {
+      const e = this.e;
       this.kind = kind;
-      this.note.textContent = MAPS[kind].note;
+      this.note.textContent = kind === "contribution" && this.mixed
+        ? `What does each cell add? ${number(e.explained, 2)} × attention × cosine; all cells together ${number(e.local, 3)}, ` +
+          `and the face as a whole adds ${number(e.whole, 3)}.`
+        : MAPS[kind].note;
       this.paint();
     }
 
@@ -170,6 +197,9 @@
         cell.style.backgroundColor = `rgb(${rgb})`;
         cell.style.color = 0.3 * rgb[0] + 0.59 * rgb[1] + 0.11 * rgb[2] < 128 ? "#fff" : "#000";
         cell.textContent = short(value, digits);
+        const little = this.little(i, j);
+        cell.classList.toggle("little", little);
+        if (little) { cell.style.color = ""; veil[3] *= 0.3; }
         cell.setAttribute("aria-label", this.words(i, j));
         for (const { overlay } of this.faces)
           overlay[i][j].style.backgroundColor = this.overlay.checked ? `rgba(${veil})` : "";
@@ -183,7 +213,22 @@
     words(i, j) {
       const e = this.e, evidence = e.evidence ? `, evidence ${number(e.evidence[i][j], 2)}` : "";
       return `Cell ${name(i, j)}: cosine ${number(e.cosine_map[i][j], 3)}, attention ${number(e.attention[i][j], 4)}, ` +
-        `contribution ${number(e.contribution[i][j], 4)}${evidence}`;
+        `contribution ${number(e.contribution[i][j], 4)}${evidence}${this.little(i, j) ? ", knows little" : ""}`;
+    }
+
+    little(i, j) {
+      return this.e.truth ? this.e.truth.little[i][j] : false;
+    }
+
+    // What was measured of a cell, in a line; where it was not measured, of the cells that were.
+    measured(i, j) {
+      const { truth } = this.e;
+      if (!truth) return "A cell also sees what lies around it.";
+      const known = truth.own.flat().filter(value => value !== null), own = truth.own[i][j];
+      const mean = known.reduce((sum, value) => sum + value, 0) / known.length;
+      const inside = own !== null ? `Of this cell's evidence ${percent(own)} comes from inside the frame.`
+        : known.length ? `Of a cell's evidence ${percent(mean)} comes from inside its frame, on average.` : "";
+      return `${inside} Alone it tells people apart with an accuracy of ${percent(truth.alone[i][j])}${this.little(i, j) ? ": it knows little" : ""}.`;
     }
 
     details() {
@@ -195,8 +240,9 @@
       });
       this.product = h("p", { className: "product" });
       this.remark = h("p", { className: "quiet" });
+      this.finding = h("p", { className: "quiet finding" });
       return h("div", { className: "details" }, this.heading, h("div", { className: "patches" }, ...this.patches),
-        this.product, this.remark);
+        this.product, this.remark, this.finding);
     }
 
     select(i, j) {
@@ -212,13 +258,23 @@
         this.frame(patch, i, j);
         patch.setAttribute("aria-label", `Cell ${name(i, j)} of ${e.names[which]}, and around it`);
       });
+      for (const { outline } of this.faces) for (const box of outline) this.surround(box.style, i, j);
       const term = (value, digits, label) => h("span", {}, h("b", {}, number(value, digits)), h("small", {}, label));
-      this.product.replaceChildren(term(e.cosine_map[i][j], 3, "cosine"), "×", term(e.attention[i][j], 4, "attention"), "=",
-        term(e.contribution[i][j], 4, "contribution"));
+      this.product.replaceChildren(term(e.cosine_map[i][j], 3, "cosine"), "×", term(e.attention[i][j], 4, "attention"),
+        ...(this.mixed ? ["×", term(e.explained, 2, "cells count")] : []), "=", term(e.contribution[i][j], 4, "contribution"));
       const evidence = e.evidence ? ` Evidence ${number(e.evidence[i][j], 2)}: this cosine is ` +
         `${number(Math.exp(Math.abs(e.evidence[i][j])), 1)} times as usual for ${e.evidence[i][j] > 0 ? "one person as for two" : "two people as for one"}.` : "";
       this.remark.textContent = `Number ${rank + 1} of ${this.ranked.length} by contribution. It counts ` +
-        `${number(e.attention[i][j] / share, 1)} times an even share.${evidence} A cell also sees what lies around it.`;
+        `${number(e.attention[i][j] / share, 1)} times an even share.${evidence}`;
+      this.finding.textContent = this.measured(i, j);
+    }
+
+    // The window that cell (i, j) is about, cut at the border of the face.
+    surround(style, i, j) {
+      const half = this.e.truth.share / 2, cut = value => Math.min(Math.max(value, 0), 1);
+      const place = (at, count) => [cut((at + 0.5) / count - half), cut((at + 0.5) / count + half)];
+      const [left, right] = place(j, this.columns), [top, bottom] = place(i, this.rows);
+      [style.left, style.top, style.width, style.height] = [left, top, right - left, bottom - top].map(v => `${100 * v}%`);
     }
 
     marks(i, j) {
@@ -254,13 +310,20 @@
         return this.lines[i][j] = line;
       });
       const heads = ["cell", "cosine", "attention", "contribution", "sum so far"];
+      const cells = terms.join(" + ").replaceAll("× −", "× (−").replace(/\(−[\d.]+/g, "$&)");
+      const formula = this.mixed
+        ? `${number(e.explained, 4)} × (${cells}) + ${number(1 - e.explained, 4)} × ${number(e.cosine, 5).replace(/^−.*/, "($&)")}` : cells;
+      const total = this.mixed
+        ? `${number(e.local, 4)} (cells) ${e.whole < 0 ? "−" : "+"} ${number(Math.abs(e.whole), 4)} (the face as a whole) = ${number(e.score, 4)}, the score.`
+        : `Sum of all ${rows.length} contributions: ${number(sum, 4)} = the score.`;
       return h("div", { className: "sum" },
         h("h3", {}, "Cells by contribution"),
         h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Cells by contribution" },
           h("table", {}, h("thead", {}, h("tr", {}, ...heads.map(text => h("th", { scope: "col" }, text)))), h("tbody", {}, ...rows))),
-        h("p", {}, h("b", {}, `Sum of all ${rows.length} contributions: ${number(sum, 4)} = the score.`)),
+        ...(this.mixed ? [this.parts()] : []),
+        h("p", { className: "total" }, h("b", {}, total)),
         h("details", {}, h("summary", {}, "The sum in one line, to check it"),
-          h("p", { className: "formula" }, terms.join(" + ").replaceAll("× −", "× (−").replace(/\(−[\d.]+/g, "$&)") + ` = ${number(e.score, 4)}`)));
+          h("p", { className: "formula" }, `${formula} = ${number(e.score, 4)}`)));
     }
 
     move(event) {
