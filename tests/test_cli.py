@@ -1,5 +1,6 @@
 """The command line: what it prints, its exit codes, and that errors are one sentence."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -55,6 +56,37 @@ def test_threshold_threads_and_model(capsys, same, tmp_path):
     path = tmp_path / "model.safetensors"
     xcos.load().save(path)
     assert main(["verify", *same, "--model", str(path)]) == 0
+
+
+@pytest.fixture
+def curved(tmp_path):
+    """A model file with thresholds for every w."""
+    grid = [0.0, 0.5, 1.0]
+    curve = {"whole": grid, "threshold": [0.26, 0.25, 0.24], "accuracy": [0.98, 0.985, 0.99], "data": "x", "pairs": 9}
+    path = tmp_path / "curved.safetensors"
+    dataclasses.replace(xcos.load().file, whole_curve=curve).write(path)
+    return str(path)
+
+
+def test_whole(capsys, same, curved):
+    assert main(["explain", *same, "--model", curved, "--whole", "0.3", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    expected = xcos.load(curved, whole=0.3).explain(*same)
+    assert data["score"] == pytest.approx(expected.score, abs=1e-6) and data["threshold"] == pytest.approx(0.254)
+    assert np.sum(data["contribution"]) + data["whole"] == pytest.approx(data["score"], abs=1e-6)
+    assert main(["explain", *same, "--model", curved, "--whole", "0.3"]) == 0
+    out = capsys.readouterr().out
+    assert f"the score is {expected.sum_in_words()}" in out
+    assert f"the face as a whole: {round(1000 * expected.whole)}" in out
+    assert main(["verify", *same, "--whole", "0.3", "--threshold", "0.99"]) == 1
+    capsys.readouterr()
+    assert "no threshold is known for whole = 0.3" in failure(capsys, "verify", *same, "--whole", "0.3")
+    for wrong in ("-0.1", "1.1", "x", "nan"):
+        with pytest.raises(SystemExit):
+            main(["verify", *same, f"--whole={wrong}"])
+        assert "expected a number from 0 to 1" in capsys.readouterr().err
+    assert main(["info", curved]) == 0
+    assert "0.5 98.50%" in capsys.readouterr().out
 
 
 def test_aligned(capsys, same, tmp_path):

@@ -1,5 +1,6 @@
 """The local page and its endpoints, over real sockets and in a real browser."""
 
+import dataclasses
 import io
 import json
 import re
@@ -233,6 +234,22 @@ def test_openapi_describes_the_endpoints(client, pair):
         value = client.post(path, files=files).json()
         jsonschema.Draft202012Validator(schema).validate(value)
         assert set(value) <= set(description["components"]["schemas"][name]["properties"])
+
+
+def test_the_whole_and_what_cells_know(client, pair):
+    """Of a model in whose score the face as a whole counts, and whose cells were measured."""
+    own = [[None, *[0.8] * 6], *[[0.8] * 7] * 6]
+    truth = {"window": 48, "own": own, "leak": [[0.1] * 7] * 7, "alone": [[0.6] * 7] * 7}
+    model = xcos.Model(dataclasses.replace(xcos.load().file, truth=truth)).with_whole(0.3, threshold=0.25)
+    with running(model=model) as mixed:
+        value = mixed.post("/explain", files=form(a=pair[0], b=pair[1])).json()
+    assert np.sum(value["contribution"]) + value["whole"] == pytest.approx(value["score"], abs=1e-5)
+    assert value["whole"] == pytest.approx(0.3 * value["cosine"]) and value["explained"] == pytest.approx(0.7)
+    assert value["truth"]["own"] == own and value["truth"]["little"] == [[True] * 7] * 7
+    assert value["truth"]["share"] == pytest.approx(48 / 112)
+    schemas = client.get("/openapi.json").json()["components"]
+    schema = {"$ref": "#/components/schemas/Explanation", "components": schemas}
+    pytest.importorskip("jsonschema").Draft202012Validator(schema).validate(value)
 
 
 def test_the_command(pair, tmp_path):

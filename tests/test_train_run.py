@@ -272,7 +272,7 @@ def test_centroids():
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"branch": "cell"}, "branch is 'cell'; expected one of projection, embedding, context, cells"),
+        ({"branch": "cell"}, "branch is 'cell'; expected one of projection, embedding, local, cells"),
         ({"batch": 0}, "batch is 0; expected 1 or more"),
         ({"paste": 2.0}, "paste is 2.0; expected a share"),
         ({"views": -1}, "views is -1; expected 0 or more"),
