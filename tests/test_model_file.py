@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 import xcos
 from xcos.errors import ModelFileError
 from xcos.model_file import ModelFile
-from xcos.truth import Truth
+from xcos.truth import CellTruth
 
 RNG = np.random.default_rng(5)
 
@@ -281,9 +282,15 @@ def truth(**changes):
 
 def test_truth_is_kept():
     file = ModelFile.read(ModelFile(**small(truth=truth())).to_bytes())
-    found = Truth.from_dict(file.truth)
+    found = CellTruth.from_dict(file.truth)
     assert found.to_dict() == truth() and np.isnan(found.own[0, 1])
     np.testing.assert_array_equal(found.little, [[True, False], [False, False]])
+    maps = {"own_map": [[0.5, np.nan], [1, 4]], "leak_map": [[0, -5], [0, 0]], "alone": [[0.6, 0.9], [0.8, 0.7]]}
+    measured = SimpleNamespace(model="m", **{key: SimpleNamespace(value=np.array(m)) for key, m in maps.items()})
+    assert CellTruth.of(measured).to_dict() == truth(own=[[0.5, None], [1, 2]], leak=[[0, -1], [0, 0]])
+    measured.own_map = None
+    with pytest.raises(ValueError, match="truth of m: own_map not measured"):
+        CellTruth.of(measured)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from PIL import Image
 from test_results import make, verification
 
 from xcos import plot
-from xcos.truth import Truth
+from xcos.truth import CellTruth
 
 matplotlib.use("Agg")
 
@@ -67,7 +67,7 @@ def test_cells_that_know_little_are_faded():
     alone = np.full((7, 7), 0.8)
     alone[0] = 0.6
     maps = np.full((7, 7), 0.5)
-    e = dataclasses.replace(make(), truth=Truth(48, maps, maps, alone))
+    e = dataclasses.replace(make(), truth=CellTruth(48, maps, maps, alone))
     figure, axes = plot.explanation(e)
     for name in ("cosine", "attention", "contribution"):
         cells = axes[name].texts[:49]
@@ -75,7 +75,7 @@ def test_cells_that_know_little_are_faded():
         veil = axes[name].images[-1]
         np.testing.assert_array_equal(veil.get_alpha() > 0, alone < 0.65)
     assert any("below 65%" in t.get_text() for t in figure.texts)
-    figure, _ = plot.explanation(dataclasses.replace(e, truth=Truth(48, maps, maps, alone + 0.1)))
+    figure, _ = plot.explanation(dataclasses.replace(e, truth=CellTruth(48, maps, maps, alone + 0.1)))
     assert not any("below 65%" in t.get_text() for t in figure.texts)
 
 

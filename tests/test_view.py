@@ -13,7 +13,7 @@ from PIL import Image
 
 import xcos
 from xcos import view
-from xcos.truth import Truth
+from xcos.truth import CellTruth
 
 COLUMNS = "ABCDEFG"
 
@@ -117,7 +117,7 @@ def test_the_sum_can_be_checked(page, explanation):
 def known(alone):
     own = np.full((7, 7), 0.8)
     own[0, 0] = np.nan
-    return Truth(48, own, np.full((7, 7), 0.1), alone)
+    return CellTruth(48, own, np.full((7, 7), 0.1), alone)
 
 
 @pytest.fixture

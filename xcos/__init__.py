@@ -4,12 +4,12 @@
 
     e = xcos.explain("a.jpg", "b.jpg")
     e.score, e.same, e.threshold          # 0.55, True, 0.24
-    e.contribution.sum()                  # the score again: the explanation is its arithmetic
+    e.contribution.sum() + e.whole        # the score again: the explanation is its arithmetic
     e.save("why.png")
 
 The method is xCos (Lin et al., arXiv 2003.05383): two faces are compared cell by cell on a 7 x 7 grid
 (patch cosines), a small learned module says how much each cell counts (attention, sums to 1), and the
-score is the weighted sum.
+score is the weighted sum; the face as a whole may count beside the cells, as a part that is shown.
 
 Names are imported when first used, so ``import xcos`` itself costs next to nothing.
 """

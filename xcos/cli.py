@@ -167,9 +167,9 @@ def _curve(file: Any) -> dict[str, Any]:
 
 
 def _truth(file: Any) -> str:
-    from .truth import Truth
+    from .truth import CellTruth
 
-    return repr(Truth.from_dict(file.truth)) if file.truth else ""
+    return repr(CellTruth.from_dict(file.truth)) if file.truth else ""
 
 
 def _parameters(file: Any) -> int:

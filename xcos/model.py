@@ -20,7 +20,7 @@ from .network import Network
 from .progress import Progress, batches
 from .results import Explanation, Verification
 from .streaming import Batch, stream
-from .truth import Truth
+from .truth import CellTruth
 from .whole import WholeCurve
 
 SIDE = 112  # pixels of an aligned crop; the ArcFace template is made for it
@@ -67,7 +67,7 @@ class Model:
         cells = _cells(file, self._network)
         self._head = core_head(file.tensors, file.head, cells)
         self._calibration = Calibration.from_dict(file.calibration) if file.calibration else None
-        self._truth = Truth.from_dict(file.truth) if file.truth else None
+        self._truth = CellTruth.from_dict(file.truth) if file.truth else None
         if self._truth and self._truth.alone.shape != cells:
             raise ModelFileError(
                 f"model {file.name!r}: truth has maps of {self._truth.alone.shape}, expected those of the grid, {cells}"
@@ -124,7 +124,7 @@ class Model:
         return WholeCurve.from_dict(curve) if curve else None
 
     @property
-    def truth(self) -> Truth | None:
+    def truth(self) -> CellTruth | None:
         """What was measured of its cells: does each say something about its own place? None without."""
         return self._truth
 

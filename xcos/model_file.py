@@ -14,7 +14,7 @@ from ._files import replacing
 from ._plan_check import check_plan, is_number
 from .calibration import check_calibration
 from .errors import ModelFileError
-from .truth import Truth
+from .truth import CellTruth
 from .whole import WholeCurve
 
 FORMAT = 1
@@ -43,7 +43,7 @@ class ModelFile:
     thresholds_from, license, origin, training : prose.
     calibration : what scores mean on a named data set, made by `xcos.calibrate`; None without.
     whole_curve : thresholds by what the face as a whole counts, made by `xcos.evaluation.whole_curve`; None without.
-    truth : what was measured of each cell, `xcos.truth.Truth.to_dict`; None without.
+    truth : what was measured of each cell, `xcos.truth.CellTruth.to_dict`; None without.
     """
 
     kind: str
@@ -81,7 +81,7 @@ class ModelFile:
         if self.whole_curve is not None:
             WholeCurve.from_dict(self.whole_curve)
         if self.truth is not None:
-            Truth.from_dict(self.truth)
+            CellTruth.from_dict(self.truth)
 
     def __repr__(self) -> str:
         sizes = f"{len(self.layers)} layers, {len(self.tensors)} tensors"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ._files import replacing
 from .calibration import probability
-from .truth import Truth
+from .truth import CellTruth
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -171,7 +171,7 @@ class Explanation(Verification):
     crops: NDArray[np.uint8]
     names: tuple[str, str] = ("first", "second")
     evidence: NDArray[np.float32] | None = field(default=None, kw_only=True)
-    truth: Truth | None = field(default=None, kw_only=True)
+    truth: CellTruth | None = field(default=None, kw_only=True)
 
     @property
     def contribution(self) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """What was measured of a model's cells: does each say something about its own place in the face, and how much?
 
-``xcos.faithfulness.truth`` measures it (docs/truth.md says how); the model file keeps it under `truth`, so that
-explanations can show it beside each cell. This module needs NumPy alone.
+``xcos.faithfulness.truth`` measures it; the model file keeps what concerns each cell under `truth`, so that
+explanations can show it. This module needs NumPy alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAPS = {"own": (-1.0, 2.0), "leak": (-1.0, 2.0), "alone": (0.0, 1.0)}  # shares
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Truth:
+class CellTruth:
     """Measures of each cell of a model, (H, W) float64 each; NaN where a cell was not measured.
 
     window  side in pixels of the square around a cell's own that it is about
@@ -38,19 +38,32 @@ class Truth:
 
     def __repr__(self) -> str:
         own, leak = np.nanmean(self.own), np.nanmean(self.leak)
-        return f"Truth(window {self.window} pixels, own {own:.2f}, leak {leak:.2f}, alone up to {self.alone.max():.1%})"
+        return f"CellTruth(window {self.window} pixels, own {own:.2f}, leak {leak:.2f}, alone up to {self.alone.max():.1%})"
 
     @property
     def little(self) -> NDArray[np.bool_]:
         """(H, W) bool: cells that know little, whose accuracy alone is below 65 %."""
         return self.alone < LITTLE
 
+    @classmethod
+    def of(cls, measured: Any, window: int = 48) -> CellTruth:
+        """The maps of a result of ``xcos.faithfulness.truth`` that holds alone, own and leak; window: what it kept
+        and replaced, in pixels. Shares of cells with hardly any evidence can be far off; they are cut to -1 and 2.
+
+        Raises ValueError where one of the three was not measured.
+        """
+        missing = [name for name in ("alone", "own_map", "leak_map") if getattr(measured, name) is None]
+        if missing:
+            raise ValueError(f"truth of {measured.model}: {', '.join(missing)} not measured, expected all three maps")
+        maps = [np.asarray(getattr(measured, f"{key}_map" if key != "alone" else key).value) for key in _MAPS]
+        return cls(window, *(np.clip(m, low, high) for m, (low, high) in zip(maps, _MAPS.values(), strict=True)))
+
     def to_dict(self) -> dict[str, Any]:
         """As it stands in the model file: numbers, null for those not measured, and lists of rows."""
         return {"window": self.window, **{key: _rows(getattr(self, key)) for key in _MAPS}}
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Truth:
+    def from_dict(cls, value: Mapping[str, Any]) -> CellTruth:
         """Raises ModelFileError unless `value` is what ``to_dict`` gives."""
         if not isinstance(value, Mapping) or set(value) != {"window", *_MAPS}:
             raise ModelFileError("truth must be an object with window, own, leak and alone")
