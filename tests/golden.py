@@ -28,6 +28,7 @@ def head_weights(file):
         parts[f"{layer}_bias"] = file.tensors[f"head.{layer}.bias"]
         parts[f"{layer}_slope"] = float(file.tensors[f"head.{layer}.prelu"][0])
     more = {"temperature": file.head.get("temperature", 1.0), "minmax": file.head.get("normalization") == "minmax"}
+    more["whole"] = file.head.get("whole", 0.0)
     return head_oracle.Weights(**parts, **more)
 
 
@@ -41,7 +42,10 @@ def main():
     outputs = outputs if isinstance(outputs, dict) else dict(zip(model.file.outputs, outputs, strict=True))
     grid = outputs[head["grid"]]
     first, second = zip(*itertools.combinations(range(len(PHOTOS)), 2), strict=True)
-    score, cosine, attention = head_oracle.numpy_head(head_weights(model.file), grid[list(first)], grid[list(second)])
+    whole = outputs[head["embedding"]]
+    score, cosine, attention = head_oracle.numpy_head(
+        head_weights(model.file), grid[list(first)], grid[list(second)], whole[list(first)], whole[list(second)]
+    )
     golden = {
         f"{a}, {b}": {"score": s, "least cosine": c.min(), "most attention": w.max()}
         for (a, b), s, c, w in zip(PAIRS, score, cosine, attention, strict=True)

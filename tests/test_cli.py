@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_json_is_the_result(capsys, same):
     assert data == pytest.approx(xcos.verify(*same).to_dict())
     assert main(["explain", *same, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert np.sum(data["contribution"]) == pytest.approx(data["score"], abs=1e-6)
+    assert np.sum(data["contribution"]) + data["whole"] == pytest.approx(data["score"], abs=1e-6)
 
 
 def test_threshold_threads_and_model(capsys, same, tmp_path):
@@ -64,7 +65,7 @@ def curved(tmp_path):
     grid = [0.0, 0.5, 1.0]
     curve = {"whole": grid, "threshold": [0.26, 0.25, 0.24], "accuracy": [0.98, 0.985, 0.99], "data": "x", "pairs": 9}
     path = tmp_path / "curved.safetensors"
-    dataclasses.replace(xcos.load().file, whole_curve=curve).write(path)
+    dataclasses.replace(xcos.load(whole=0).file, whole_curve=curve).write(path)
     return str(path)
 
 
@@ -80,7 +81,10 @@ def test_whole(capsys, same, curved):
     assert f"the face as a whole: {round(1000 * expected.whole)}" in out
     assert main(["verify", *same, "--whole", "0.3", "--threshold", "0.99"]) == 1
     capsys.readouterr()
-    assert "no threshold is known for whole = 0.3" in failure(capsys, "verify", *same, "--whole", "0.3")
+    bare = str(Path(curved).with_name("bare.safetensors"))
+    dataclasses.replace(xcos.load(whole=0).file, whole_curve=None).write(bare)
+    error = failure(capsys, "verify", *same, "--model", bare, "--whole", "0.3")
+    assert "no threshold is known for whole = 0.3" in error
     for wrong in ("-0.1", "1.1", "x", "nan"):
         with pytest.raises(SystemExit):
             main(["verify", *same, f"--whole={wrong}"])

@@ -31,7 +31,8 @@ CHEAP = {"CorrRISE": {"masks": 4}, "OcclusionMap": {"sizes": (56,), "stride": 28
 
 @pytest.fixture(scope="module")
 def model():
-    return xcos.load()
+    """Of the cells alone."""
+    return xcos.load(whole=0)
 
 
 @pytest.fixture(scope="module")

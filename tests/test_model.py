@@ -83,10 +83,10 @@ def test_comparison_agrees_with_pytorch(model, features):
     first, second = features[[0, 0, 1, 2]], features[[1, 3, 2, 3]]
     compared = model.compare(first, second)
     score, cosine, attention = torch_head(model.file.tensors, first.grid, second.grid)
-    np.testing.assert_allclose(compared.score, score, atol=2e-6)
+    np.testing.assert_allclose(compared.local, compared.explained * score, atol=2e-6)
     np.testing.assert_allclose(compared.cosine_map, cosine, atol=2e-6)
     np.testing.assert_allclose(compared.attention, attention, atol=2e-6)
-    np.testing.assert_allclose(compared.contribution.sum((1, 2)), compared.score, atol=2e-6)
+    np.testing.assert_allclose(compared.contribution.sum((1, 2)) + compared.whole, compared.score, atol=2e-6)
     assert (compared.same == (compared.score > model.threshold)).all()
     x, y = first.embedding.astype(float), second.embedding.astype(float)
     expected = [p @ q / np.sqrt((p @ p) * (q @ q)) for p, q in zip(x, y, strict=True)]
@@ -128,7 +128,7 @@ def test_verify_and_explain_agree(model, paths):
     assert v.same and e.same
     assert v.score == pytest.approx(e.score, abs=1e-6)
     assert v.cosine == pytest.approx(e.cosine, abs=1e-6)
-    assert e.contribution.sum() == pytest.approx(e.score, abs=1e-6)
+    assert e.contribution.sum() + e.whole == pytest.approx(e.score, abs=1e-6)
     assert e.attention.sum() == pytest.approx(1, abs=1e-6)
     assert e.crops.shape == (2, 112, 112, 3) and e.crops.dtype == np.uint8
     np.testing.assert_array_equal(e.crops, model.crops(paths[:2]))

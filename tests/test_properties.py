@@ -84,7 +84,7 @@ def test_pictures_without_a_face_give_finite_results(first):
         e = model.explain(PLAIN[first], second, aligned=True)
         assert abs(e.score) <= 1 and np.isfinite(e.cosine)
         np.testing.assert_allclose(e.attention.sum(), 1, atol=1e-5)
-        np.testing.assert_allclose(e.contribution.sum(), e.score, atol=1e-5)
+        np.testing.assert_allclose(e.contribution.sum() + e.whole, e.score, atol=1e-5)
     with pytest.raises(xcos.NoFaceError):
         xcos.verify(PLAIN[first], PLAIN[first])
 

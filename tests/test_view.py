@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -20,7 +21,9 @@ COLUMNS = "ABCDEFG"
 
 @pytest.fixture(scope="module")
 def explanation(photos):
-    return xcos.explain(photos["obama_portrait_2012"], photos["biden_blue_room_2010"])
+    """Of the cells alone, and of a model whose cells were not measured."""
+    e = xcos.load(whole=0).explain(photos["obama_portrait_2012"], photos["biden_blue_room_2010"])
+    return replace(e, truth=None)
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +126,6 @@ def known(alone):
 @pytest.fixture
 def mixed(browser, explanation, tmp_path):
     """The view where the face as a whole counts three tenths, and something is known of the cells."""
-    from dataclasses import replace
-
     alone = np.full((7, 7), 0.9)
     alone[6] = 0.6
     whole = 0.3 * explanation.cosine
@@ -250,8 +251,6 @@ def test_it_follows_the_page_not_the_system(page):
 def test_evidence_of_a_calibrated_model(browser, explanation, tmp_path):
     evidence = (explanation.cosine_map * 5 - 1).astype(np.float32)
     path = tmp_path / "e.html"
-    from dataclasses import replace
-
     replace(explanation, evidence=evidence).save(path)
     browser.get(path.as_uri())
     browser.execute_script("arguments[0].click()", find(browser, "input[value=evidence]")[0])
@@ -294,8 +293,6 @@ def test_without_scripts_the_picture_shows(explanation):
 
 
 def test_names_cannot_leave_their_place(explanation):
-    from dataclasses import replace
-
     hostile = '"></xcos-explanation><script>alert(1)</script>'
     tags = Parts(view.explanation_html(replace(explanation, names=(hostile, "'<b>")), script=False)).tags
     assert [tag for tag, _ in tags] == ["xcos-explanation", "img"]

@@ -24,7 +24,8 @@ CURVE = {
 
 @pytest.fixture(scope="module")
 def model():
-    return xcos.load()
+    """Of the cells alone."""
+    return xcos.load(whole=0)
 
 
 @pytest.fixture(scope="module")

@@ -37,8 +37,7 @@ class CellTruth:
     alone: Doubles
 
     def __repr__(self) -> str:
-        own, leak = np.nanmean(self.own), np.nanmean(self.leak)
-        return f"CellTruth(window {self.window} pixels, own {own:.2f}, leak {leak:.2f}, alone up to {self.alone.max():.1%})"
+        return f"CellTruth(window {self.window} pixels, {self.little.sum()} of {self.alone.size} cells know little)"
 
     @property
     def little(self) -> NDArray[np.bool_]:
