@@ -85,7 +85,9 @@ class Config:
     weight_own: float = _option(0.0, "weight of cells being functions of their windows (locality, with pasted faces)")
     weight_direction: float = _option(0.0, "weight of predicting the embedding from each cell")
     weight_entropy: float = _option(0.0, "weight of the entropy floor")
-    weight_whole: float = _option(0.1, "what a learned `whole` costs: L_cos alone would make it 1, its own target")
+    weight_whole: float = _option(
+        0.01, "what a learned `whole` costs, in units of L_cos, which alone would make it 1: its own target"
+    )
     floor: float = _option(3.4, "least entropy of the attention that costs nothing, nats")
 
     optimizer: str = _option("adamw", "adamw (warm-up, cosine) or reference (SGD, Adam-amsgrad, StepLR)")

@@ -193,7 +193,7 @@ class _Run:
                 + config.weight_identity * identity
             )
             if config.whole == LEARNED:
-                total = total + config.weight_whole * losses.whole
+                total = total + config.weight_score * config.weight_whole * losses.whole
             (total / config.accumulate).backward()  # type: ignore[no-untyped-call]
             named = {"loss": total, "identity": identity, **losses._asdict()}
             del named["features"]
