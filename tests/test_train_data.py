@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 from xcos import ImageError
+from xcos.datasets import join, read_faces
 from xcos.train import Config
 from xcos.train.augment import (
     Augment,
@@ -23,7 +24,6 @@ from xcos.train.augment import (
     put_mask,
     read_masks,
 )
-from xcos.train.data import join, read_faces
 from xcos.train.store import Versions, _kept
 from xcos.train.student import Sampler, make_batch
 

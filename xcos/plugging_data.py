@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from . import _core, faces
 from ._files import keep_arrays, kept_arrays, replacing
+from .datasets import Faces, join, read_faces
 from .errors import ImageError, NoFaceError
 from .model import SIDE
 from .progress import batches
-from .train import Faces, join, read_faces
 
 _log = logging.getLogger("xcos")
 

@@ -1,14 +1,16 @@
-"""Verification benchmarks in the forms they come in, each read into :class:`Pairs`.
+"""Verification benchmarks in the forms they come in, each read into :class:`Pairs`; people's pictures as :class:`Faces`.
 
     xcos.datasets.read_bin("lfw.bin")                        InsightFace: aligned crops and labels, pickled
     xcos.datasets.read_bcolz("data/lfw")                     InsightFace_Pytorch: bcolz carray and name_list.npy
     xcos.datasets.read_lfw("pairs.txt", "lfw.tgz")           LFW: list of pairs, photographs as folder or tar
     xcos.datasets.read_csv("pairs.csv")                      a table of paths, labels and groups
+    xcos.datasets.read_faces("people/")                      a folder person/picture, a tar of the same, or a .rec
 
 Nothing is downloaded. Images are decoded only when features are wanted of them.
 """
 
 from .pairs import Pairs
+from .people import Faces, join, read_faces
 from .readers import read, read_bcolz, read_bin, read_csv, read_lfw
 
-__all__ = ["Pairs", "read", "read_bcolz", "read_bin", "read_csv", "read_lfw"]
+__all__ = ["Faces", "Pairs", "join", "read", "read_bcolz", "read_bin", "read_csv", "read_faces", "read_lfw"]

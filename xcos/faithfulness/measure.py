@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 RESAMPLES = 2000
 LEVEL = 0.95
+_HELD = 1 << 22  # weights held at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -54,6 +55,51 @@ def bootstrap(name: str, per_pair: Sequence[float] | NDArray[Any], seed: int = 0
     low, high = np.quantile(values[draws].mean(1), ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     arrays = {key: np.asarray(curve, np.float64) for key, curve in curves.items()}
     return Measure(name, float(values.mean()), float(low), float(high), values, arrays)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Estimate:
+    """A figure, or a map of figures, with its 95 % bootstrap interval.
+
+    value, low, high   numbers, or arrays (H, W) float64 of one shape; NaN where nothing could be measured
+    """
+
+    value: Any
+    low: Any
+    high: Any
+
+    def __repr__(self) -> str:
+        if np.ndim(self.value):
+            return f"Estimate(a map {np.shape(self.value)}, mean {np.nanmean(self.value):.3g})"
+        return f"Estimate({self.value:.3g}, {self.low:.3g} to {self.high:.3g})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers and lists only; None where nothing could be measured."""
+        return {key: _plain(getattr(self, key)) for key in ("value", "low", "high")}
+
+
+def _plain(value: Any) -> Any:
+    if np.ndim(value):
+        return [_plain(part) for part in value]
+    return None if np.isnan(value) else float(value)
+
+
+def estimate(statistic: Callable[[NDArray[np.float64]], NDArray[Any]], n: int, seed: int = 0) -> Estimate:
+    """The statistic of n items, with its interval over items drawn with replacement (percentiles, 2,000 draws).
+
+    statistic : weights (K, n), each row with the sum 1 -> figures (K, ...), one for each row. All items count the
+        same for the value, and as often as they were drawn for the interval. NaN comes through as NaN.
+    """
+    value = statistic(np.full((1, n), 1 / n))[0]
+    rng = np.random.default_rng(seed)
+    size = max(1, _HELD // n)
+    drawn = [
+        statistic(rng.multinomial(n, np.full(n, 1 / n), min(size, RESAMPLES - done)) / n)
+        for done in range(0, RESAMPLES, size)
+    ]
+    low, high = np.quantile(np.concatenate(drawn), ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+    single = np.ndim(value) == 0
+    return Estimate(float(value), float(low), float(high)) if single else Estimate(value, low, high)
 
 
 def area(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:

@@ -13,9 +13,9 @@ try:
 except ImportError:
     raise ImportError("xcos.train needs PyTorch: pip install xcos[train]") from None
 
+from ..datasets import Faces, join, read_faces
 from .branch import back, cell_branch, front, last_map, own_copy, projection
 from .config import Config
-from .data import Faces, join, read_faces
 from .head import Compared, XCosHead
 from .local import local_branch
 from .locality import Locality, measure_locality

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ..datasets import Faces, join, read_faces
 from ..model_file import ModelFile
 from ..progress import batches
 from . import checkpoint, distributed
 from .augment import Augment, Pasting, read_masks
 from .config import LEARNED, Config
-from .data import Faces, join, read_faces
 from .losses import MarginHead, Owners
 from .optim import Optimizer
 from .plan import Plan, cut_value, embedding_output, main_axes, make_plan, read_network

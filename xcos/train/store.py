@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._files import replacing
+from ..datasets import Faces
 from ..evaluation.cache import network_digest
 from ..model_file import ModelFile
 from ..network import Network
 from ..progress import Progress, batches
 from .augment import Augment, Pasting, Picture, blend
 from .branch import front, value_shape
-from .data import Faces
 from .plan import Plan
 
 _log = logging.getLogger("xcos")

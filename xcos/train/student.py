@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..datasets import Faces
 from .augment import Pasting, covered
 from .config import LEARNED, Config
-from .data import Faces
 from .head import XCosHead
 from .losses import Owners, PairLosses, cell_targets, change_loss, direction_loss, flat_grid, own_loss, pair_losses
 from .plan import Plan

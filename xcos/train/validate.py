@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..datasets import read_bin
+from ..datasets.people import SIDE
 from ..evaluation.protocol import best_threshold, fold_numbers, reference_folds
 from ..evaluation.whole import curve_of
 from ..features import plain_cosine
@@ -21,7 +22,6 @@ from ..model_file import ModelFile
 from ..network import Network
 from ..progress import Progress, batches
 from ..whole import WholeCurve
-from .data import SIDE
 from .plan import Plan
 from .store import normalized
 

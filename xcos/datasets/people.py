@@ -1,4 +1,4 @@
-"""Training faces: a folder of people, a tar of the same, or InsightFace's .rec with .idx."""
+"""Faces of people: a folder of people, a tar of the same, or InsightFace's .rec with .idx."""
 
 from __future__ import annotations
 

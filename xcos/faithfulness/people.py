@@ -1,0 +1,88 @@
+"""Several pictures of each of many people, as aligned crops."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from ..datasets import Faces, read_faces
+from ..errors import ImageError, NoFaceError
+from ..explainers.base import Crops
+from ..faces import SIDE, crop
+from ..image import read_image
+
+
+class People:
+    """Pictures and who they show, from a path (``xcos.datasets.read_faces``), Faces, or (crops, labels).
+
+    aligned : the pictures are aligned crops (True), photographs in which the face is found first (False), or those
+        of 112 x 112 pixels are crops and all others photographs (None).
+
+    Raises OSError and ValueError as ``read_faces``, ValueError for arrays that do not fit together.
+    """
+
+    def __init__(self, faces: Any, aligned: bool | None = None) -> None:
+        self.name: str
+        self._read: Callable[[int], Any]
+        if isinstance(faces, (str, os.PathLike)):
+            faces = read_faces(faces)
+        if isinstance(faces, Faces):
+            self.name, labels, self._read = faces.name, faces.labels, faces.encoded
+        else:
+            self.name, labels, self._read = "arrays", *_arrays(faces)
+        self._aligned = aligned
+        of = labels >= 0
+        people, numbers = np.unique(labels[of], return_inverse=True)
+        order = np.argsort(numbers, kind="stable")
+        starts = np.cumsum(np.bincount(numbers, minlength=len(people)))[:-1]
+        self._pictures = np.split(np.flatnonzero(of)[order], starts)
+
+    def draw(self, n: int, pictures: int, seed: int = 0, threads: int | None = None) -> Crops:
+        """So many different pictures of n people drawn at random, or of as many as there are.
+
+        -> (n, pictures, 112, 112, 3) uint8. Pictures that are damaged or show no face are passed over.
+        """
+        rng = np.random.default_rng(seed)
+        enough = [mine for mine in self._pictures if len(mine) >= pictures]
+        order = [rng.permutation(enough[i]) for i in rng.permutation(len(enough))]
+        found: list[Crops] = []
+        with ThreadPoolExecutor(threads or _core.default_threads()) as pool:
+            while order and len(found) < n:
+                part, order = order[: n - len(found)], order[n - len(found) :]
+                found += [some for some in pool.map(lambda mine: self._some(mine, pictures), part) if some is not None]
+        return np.stack(found) if found else np.empty((0, pictures, SIDE, SIDE, 3), np.uint8)
+
+    def _some(self, mine: NDArray[np.intp], pictures: int) -> Crops | None:
+        crops: list[Crops] = []
+        for i in mine:
+            try:
+                pixels = read_image(self._read(int(i)))
+                aligned = pixels.shape[:2] == (SIDE, SIDE) if self._aligned is None else self._aligned
+                crops.append(crop(pixels, aligned=aligned, threads=1))
+            except (ImageError, NoFaceError):
+                continue
+            if len(crops) == pictures:
+                return np.stack(crops)
+        return None
+
+
+def _arrays(faces: Any) -> tuple[NDArray[np.int64], Callable[[int], Any]]:
+    try:
+        crops, labels = (np.asarray(part) for part in faces)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"faces: expected a path, xcos.datasets.Faces or (crops, labels), got {type(faces).__name__}"
+        ) from None
+    fits = crops.ndim == 4 and crops.shape[1:] == (SIDE, SIDE, 3) and crops.dtype == np.uint8
+    if not fits or labels.shape != crops.shape[:1] or labels.dtype.kind not in "iu":
+        raise ValueError(
+            "faces: expected crops (N, 112, 112, 3) uint8 and whole numbers (N,), "
+            f"got {crops.shape} {crops.dtype} and {labels.shape} {labels.dtype}"
+        )
+    return labels.astype(np.int64), crops.__getitem__
