@@ -178,7 +178,7 @@ def crop(
     image: Any,
     *,
     face: int | Face | None = None,
-    aligned: bool = False,
+    aligned: bool | None = False,
     bgr: bool = False,
     threads: int | None = None,
 ) -> NDArray[np.uint8]:
@@ -187,7 +187,7 @@ def crop(
     image    anything that `read_image` takes
     face     None: the largest x most central one (see `choose`); a number: that one of `detect`'s list;
              a `Face` of this picture: that one
-    aligned  the picture is such a crop already and is returned as it is
+    aligned  the picture is such a crop already and is returned as it is; None: it is if it is 112 x 112
     bgr      an array is in the order of OpenCV
 
     Raises what `read_image` raises; NoFaceError, naming the picture, when no face is found or there is
@@ -195,6 +195,8 @@ def crop(
     """
     name, pixels = describe(image), read_image(image, bgr=bgr)
     height, width = pixels.shape[:2]
+    if aligned is None:
+        aligned = (height, width) == (SIDE, SIDE)
     if aligned:
         if (height, width) != (SIDE, SIDE):
             raise ImageError(f"{name}: an aligned crop is {SIDE} x {SIDE} pixels, this is {width} x {height}")

@@ -69,9 +69,8 @@ def _cut_out(
         return saved["crops"], saved["kept"]
 
     def one(i: int) -> NDArray[np.uint8] | str:
-        data = found.encoded(i)
         try:
-            return faces.crop(data, aligned=_is_crop(data), threads=1)
+            return faces.crop(found.encoded(i), aligned=None, threads=1)
         except (ImageError, NoFaceError) as error:
             return str(error)
 

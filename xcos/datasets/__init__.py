@@ -1,4 +1,4 @@
-"""Verification benchmarks in the forms they come in, each read into :class:`Pairs`; people's pictures as :class:`Faces`.
+"""Verification benchmarks in the forms they come in, each read into :class:`Pairs`; pictures of people: :class:`Faces`.
 
     xcos.datasets.read_bin("lfw.bin")                        InsightFace: aligned crops and labels, pickled
     xcos.datasets.read_bcolz("data/lfw")                     InsightFace_Pytorch: bcolz carray and name_list.npy

@@ -6,6 +6,7 @@
     pairs = faithfulness.sample(datasets.read("lfw.bin"), 200)
     faithfulness.deletion(model, explainers.XCos(model), pairs)      # Measure(deletion 71.3, 69.0 to 73.6)
     faithfulness.compare(model, [explainers.XCos(model), explainers.CorrRISE(model)], pairs).to_markdown()
+    faithfulness.truth(model, "people/", "lfw.bin")                  # are the model's cells about their place?
 
 A measure is a mean over pairs with its bootstrap interval (95 %, pairs drawn with replacement, the threshold held
 fixed). ``score=`` says which score of the model decides, "xcos" or "cosine"; by default the one that the explainer
@@ -14,18 +15,22 @@ explains. What is prepared for a set of pairs, and the maps of the last explaine
 
 from .compare import MEASURES, Comparison, compare
 from .curves import PERCENT, deletion, insertion
-from .measure import Measure, bootstrap
+from .measure import Estimate, Measure, bootstrap
 from .pairs import LabelledCrops, sample
 from .patches import RESTORED, localisation, patch_lfw, patched
 from .sanity import randomisation, randomised, symmetry
+from .truth import truth
+from .truth_result import Truth
 
 __all__ = [
     "MEASURES",
     "PERCENT",
     "RESTORED",
     "Comparison",
+    "Estimate",
     "LabelledCrops",
     "Measure",
+    "Truth",
     "bootstrap",
     "compare",
     "deletion",
@@ -37,4 +42,5 @@ __all__ = [
     "randomised",
     "sample",
     "symmetry",
+    "truth",
 ]

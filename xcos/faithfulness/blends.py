@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..explainers.base import Crops
+from ..faces import SIDE
 
-SIDE = 112
 BLUR = 2.0  # pixels, standard deviation of the Gaussian that softens a mask
 GAIN = 2.0  # the deviation of pasted colours is changed by at most this factor
 
@@ -19,13 +19,27 @@ Cell = tuple[int, int]
 
 def windows(cells: list[Cell], grid: tuple[int, int]) -> Masks:
     """(C, 112, 112): for each cell of a grid (H, W) the pixels of its 3 x 3 neighbourhood, as far as there are any."""
-    rows, columns = (np.rint(np.arange(n + 1) * SIDE / n).astype(int) for n in grid)
+    rows, columns = _edges(grid)
     masks = np.zeros((len(cells), SIDE, SIDE), bool)
     for mask, (i, j) in zip(masks, cells, strict=True):
         top, bottom = rows[max(i - 1, 0)], rows[min(i + 2, grid[0])]
         left, right = columns[max(j - 1, 0)], columns[min(j + 2, grid[1])]
         mask[top:bottom, left:right] = True
     return masks
+
+
+def covered(mask: Masks, grid: tuple[int, int]) -> NDArray[np.float64]:
+    """(H, W): the share of each cell's pixels that lies in the mask (112, 112)."""
+    rows, columns = _edges(grid)
+    inside = np.add.reduceat(np.add.reduceat(mask.astype(np.float64), rows[:-1], 0), columns[:-1], 1)
+    share: NDArray[np.float64] = inside / np.outer(np.diff(rows), np.diff(columns))
+    return share
+
+
+def _edges(grid: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where rows and columns of cells begin, and where the last one ends, in pixels."""
+    rows, columns = (np.rint(np.arange(n + 1) * SIDE / n).astype(np.intp) for n in grid)
+    return rows, columns
 
 
 def parts() -> Mapping[str, Masks]:
@@ -59,7 +73,8 @@ def blend(into: Crops, of: Crops, masks: Masks, soft: NDArray[np.float32]) -> Cr
     mean_of, std_of = _moments(source, masks)
     gain = np.divide(std_into, std_of, out=np.ones_like(std_of), where=std_of > 0).clip(1 / GAIN, GAIN)
     moved = (source - mean_of) * gain + mean_into
-    return np.rint(target + soft[..., None] * (moved - target)).clip(0, 255).astype(np.uint8)
+    mixed: Crops = np.rint(target + soft[..., None] * (moved - target)).clip(0, 255).astype(np.uint8)
+    return mixed
 
 
 def _moments(image: NDArray[np.float32], masks: Masks) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

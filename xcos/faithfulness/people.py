@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,8 @@ from ..datasets import Faces, read_faces
 from ..errors import ImageError, NoFaceError
 from ..explainers.base import Crops
 from ..faces import SIDE, crop
-from ..image import read_image
+
+_log = logging.getLogger("xcos")
 
 
 class People:
@@ -37,6 +39,7 @@ class People:
         else:
             self.name, labels, self._read = "arrays", *_arrays(faces)
         self._aligned = aligned
+        self._failed: list[str] = []
         of = labels >= 0
         people, numbers = np.unique(labels[of], return_inverse=True)
         order = np.argsort(numbers, kind="stable")
@@ -56,17 +59,24 @@ class People:
             while order and len(found) < n:
                 part, order = order[: n - len(found)], order[n - len(found) :]
                 found += [some for some in pool.map(lambda mine: self._some(mine, pictures), part) if some is not None]
+        if self.trouble:
+            _log.warning("%s%s", self.name, self.trouble)
         return np.stack(found) if found else np.empty((0, pictures, SIDE, SIDE, 3), np.uint8)
+
+    @property
+    def trouble(self) -> str:
+        """What was wrong with pictures that were passed over; empty where nothing was."""
+        if not self._failed:
+            return ""
+        return f"; {len(self._failed)} pictures could not be used, one of them: {self._failed[0]}"
 
     def _some(self, mine: NDArray[np.intp], pictures: int) -> Crops | None:
         crops: list[Crops] = []
         for i in mine:
             try:
-                pixels = read_image(self._read(int(i)))
-                aligned = pixels.shape[:2] == (SIDE, SIDE) if self._aligned is None else self._aligned
-                crops.append(crop(pixels, aligned=aligned, threads=1))
-            except (ImageError, NoFaceError):
-                continue
+                crops.append(crop(self._read(int(i)), aligned=self._aligned, threads=1))
+            except (ImageError, NoFaceError) as error:
+                self._failed.append(f"{self.name}, picture {i}: {error}")
             if len(crops) == pictures:
                 return np.stack(crops)
         return None

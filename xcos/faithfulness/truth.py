@@ -3,83 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import _core, datasets
-from ..api import load
+from ..datasets import Pairs
 from ..explainers.base import Crops
 from ..faces import crop
-from ..model import Model
-from ..model_file import ModelFile
-from ..progress import Progress, counter
-from . import blends, cells
-from .measure import Estimate
+from ..progress import Progress, batches
+from . import cell_statistics as statistics
 from .pairs import LabelledCrops
 from .people import People
+from .subject import BATCH, Subject
+from .truth_faces import on_faces
+from .truth_result import Cell, Truth
 
-MEASURES = ("alone", "rank", "own")
-# Of a grid of 7 x 7: corners, rim and middle. Other grids take those at the same places.
-CELLS = ((0, 0), (0, 3), (2, 2), (2, 4), (3, 3), (3, 1), (5, 3), (4, 5), (6, 6), (6, 3))
-_BATCH = 64
-
-Cell = tuple[int, int]
-Grids = Callable[[Crops], NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Truth:
-    """What :func:`truth` found."""
-
-    model: str
-    faces: str
-    data: str
-    pairs: int
-    triples: int
-    score: Estimate | None = None
-    cosine: Estimate | None = None
-    alone: Estimate | None = None
-    corners_alone: Estimate | None = None
-    best_alone: Estimate | None = None
-    best_cell: Cell | None = None
-    rank: Mapping[str, Estimate] | None = None
-    own: Estimate | None = None
-    leak: Estimate | None = None
-    own_map: Estimate | None = None
-    leak_map: Estimate | None = None
-    corners_leak: Estimate | None = None
-    centre_leak: Estimate | None = None
-
-    def __repr__(self) -> str:
-        found = [f"{key} {getattr(self, key).value:.3f}" for key in ("score", "corners_alone", "best_alone", "own", "leak") if getattr(self, key)]
-        ranks = [f"rank {self.rank['same'].value:.1f} / {self.rank['different'].value:.1f}"] if self.rank else []
-        return f"Truth({self.model!r}, {', '.join(found + ranks)})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers, strings and lists only."""
-        out: dict[str, Any] = {}
-        for key in self.__slots__:
-            value = getattr(self, key)
-            if isinstance(value, Estimate):
-                value = value.to_dict()
-            elif isinstance(value, Mapping):
-                value = {name: part.to_dict() for name, part in value.items()}
-            out[key] = value
-        return out
+MEASURES = ("alone", "rank", "own", "parts", "repeat")
 
 
 def truth(
     model: Any,
     faces: Any,
-    pairs: Any,
+    pairs: Any = None,
     *,
-    measures: Sequence[str] = MEASURES,
-    cells_of: Sequence[Cell] | str | None = None,
+    measures: Collection[str] = MEASURES,
+    cells: Sequence[Cell] | str | None = None,
     triples: int = 300,
     folds: int = 5,
     aligned: bool | None = None,
@@ -87,141 +38,108 @@ def truth(
     threads: int | None = None,
     progress: Progress = None,
 ) -> Truth:
-    """First version: alone, rank, own and leak."""
-    model = _model(model)
-    name, grids = _eyes(model, threads)
+    """Does each cell of the model's map say something about its own place, or does every cell hold the whole face?
+
+    model : a Model, ModelFile, name or path, None for the default model; or a function of crops
+        (N, 112, 112, 3) uint8 RGB -> grid (N, D, H, W), which has neither score nor embedding
+    faces : people with two pictures or more each, for *own*, *parts*, *repeat*: a folder ``person/picture``, a tar
+        of the same or a .rec (``xcos.datasets.read_faces``), Faces, or (crops (N, 112, 112, 3) uint8, labels (N,))
+    pairs : for *alone* and *rank*: a path (``xcos.datasets.read``), Pairs, or LabelledCrops
+    measures : some of ``MEASURES``. *alone* and *rank* look at the pairs, the others at the faces; what no chosen
+        measure looks at may be None. ``triples=100, measures=("alone", "rank", "own")`` is a quick look.
+    cells : (row, column) of those whose *own* and *leak* are measured, "all", or None: ten of all regions
+    triples : at most so many people are A (each once); fewer where `faces` has fewer people with two pictures
+    folds : of *alone*, in the order of the pairs
+    aligned : the faces are aligned crops, or (False) photographs; None: pictures of 112 x 112 are crops
+    progress : as elsewhere, anew for each measure
+
+    The measures (docs/explanations.md; ours):
+
+    - *alone*: K-fold accuracy of the pairs by the cosine of one cell. A corner shows hair and background.
+    - *rank*: exp of the entropy of the spectrum of the cells' covariance over pairs of one person, and of two.
+    - *own*, *leak*: A and A' show one person, B another. Of the 3 x 3 cells around a cell, A's are blended into B
+      (keep), or B's into A (lose). With the mean cosines beside A' at that cell, own = (keep - B) / (A - B) and
+      leak = (lose - B) / (A - B).
+    - *parts*: B's eyes, nose, mouth or half are blended into A. By how much do the cells fall beside A' (drop),
+      and rise beside B's other picture (rise)? Area under the curve of cells covered to more than 55 % against
+      those covered to less than 2 %, mean over pairs.
+    - *repeat*: correlation between the maps of two disjoint pairs of pictures of the same people, without the means
+      of maps and cells; of one person (those with four pictures), and of two.
+
+    Blends: masks are blurred by a Gaussian of 2 pixels; pasted colours take the mean of what they cover, and its
+    deviation within a factor of 2. Intervals: 95 %, pairs or triples drawn with replacement (2,000 draws).
+
+    Costs about 2 runs of the network a pair, and 2 for each cell, 4 for parts, 6 for the rest of a triple.
+    Raises ValueError for arguments out of range and for fewer than two people, and what readers and model raise.
+    """
+    unknown = set(measures) - set(MEASURES)
+    if unknown or not measures:
+        got = ", ".join(sorted(unknown)) or "none"
+        raise ValueError(f"measures: got {got}; expected some of {', '.join(MEASURES)}")
+    for name, value in (("triples", triples), ("folds", folds)):
+        if value < 2:
+            raise ValueError(f"{name}: expected at least 2, got {value}")
+    subject = Subject.of(model, threads)
     found: dict[str, Any] = {}
-    if "alone" in measures or "rank" in measures:
-        maps, same, scores = _pair_maps(model, grids, pairs, threads, progress)
-        for key, values in scores.items():
-            found[key] = cells.accuracy(cells.right(values, same, folds))
-        if "alone" in measures:
-            found |= _alone(maps, same, folds)
-        if "rank" in measures:
-            found["rank"] = {"same": cells.rank(maps[same]), "different": cells.rank(maps[~same])}
-    people = People(faces, aligned)
-    drawn = people.draw(triples, 2, seed, threads)
-    if "own" in measures:
-        found |= _own(grids, drawn, cells_of, progress)
-    n = len(same) if "alone" in measures or "rank" in measures else 0
-    return Truth(name, people.name, getattr(pairs, "name", os.fspath(pairs) if isinstance(pairs, (str, os.PathLike)) else ""), n, len(drawn), **found)
+    if {"alone", "rank"} & set(measures):
+        found |= _on_pairs(subject, _pairs(pairs), measures, folds, threads, progress)
+    if {"own", "parts", "repeat"} & set(measures):
+        people = People(faces, aligned)
+        found |= on_faces(subject, people, measures, cells, triples, seed, threads, progress)
+    return Truth(subject.name, seed=seed, **found)
 
 
-def _model(model: Any) -> Any:
-    if model is None or isinstance(model, (str, os.PathLike)):
-        return load(model)
-    return Model(model) if isinstance(model, ModelFile) else model
-
-
-def _eyes(model: Any, threads: int | None) -> tuple[str, Grids]:
-    if isinstance(model, Model):
-        return model.name, lambda crops: model.features(crops, aligned=True, batch=len(crops), threads=threads).grid
-    return getattr(model, "__name__", type(model).__name__), model
-
-
-def _pair_maps(model: Any, grids: Grids, pairs: Any, threads: int | None, progress: Progress) -> Any:
+def _pairs(pairs: Any) -> Pairs | LabelledCrops:
     if isinstance(pairs, (str, os.PathLike)):
-        pairs = datasets.read(pairs)
-    maps, scores = [], {"score": [], "cosine": []}
-    with counter(len(pairs), progress, "pairs") as done:
-        for first, second in _batches(pairs, threads):
-            both = np.concatenate([first, second])
-            n = len(first)
-            if isinstance(model, Model):
-                seen = model.features(both, aligned=True, batch=2 * n, threads=threads)
-                compared = model.compare(seen[:n], seen[n:], threads=threads)
-                scores["score"].append((compared.attention * compared.cosine_map).sum((1, 2)))
-                scores["cosine"].append(compared.cosine)
-                grid = seen.grid
-            else:
-                grid = grids(both)
-            maps.append(cells.cosine_maps(grid[:n], grid[n:]))
-            done(sum(map(len, maps)))
-    return np.concatenate(maps), pairs.same, {k: np.concatenate(v).astype(float) for k, v in scores.items() if v}
+        return datasets.read(pairs)
+    if not isinstance(pairs, (Pairs, LabelledCrops)):
+        got = type(pairs).__name__
+        raise ValueError(f"pairs: alone and rank look at a path, Pairs or LabelledCrops; got {got}")
+    return pairs
 
 
-def _batches(pairs: Any, threads: int | None) -> Iterator[tuple[Crops, Crops]]:
-    half = _BATCH // 2
-    if isinstance(pairs, LabelledCrops):
-        for i in range(0, len(pairs), half):
-            yield pairs.first[i : i + half], pairs.second[i : i + half]
-        return
-    with ThreadPoolExecutor(threads or _core.default_threads()) as pool:
-        for i in range(0, len(pairs), half):
-            index = np.concatenate([pairs.first[i : i + half], pairs.second[i : i + half]])
-            crops = np.stack(list(pool.map(lambda k: crop(pairs.images[k], aligned=pairs.aligned, threads=1), index)))
-            yield crops[: len(index) // 2], crops[len(index) // 2 :]
-
-
-def _alone(maps: NDArray[Any], same: NDArray[np.bool_], folds: int) -> dict[str, Any]:
-    height, width = maps.shape[1:]
-    decided = np.empty(maps.shape, bool)
-    for i, j in np.ndindex(height, width):
-        decided[:, i, j] = cells.right(maps[:, i, j], same, folds)
-    alone = cells.accuracy(decided)
-    best = np.unravel_index(np.argmax(alone.value), alone.value.shape)
-    return {
-        "alone": alone,
-        "corners_alone": cells.accuracy(decided[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(1)),
-        "best_alone": cells.accuracy(decided[:, best[0], best[1]]),
-        "best_cell": (int(best[0]), int(best[1])),
-    }
-
-
-def _own(grids: Grids, drawn: Crops, chosen: Any, progress: Progress) -> dict[str, Any]:
-    n = len(drawn)
-    seen = np.concatenate([grids(drawn[i : i + _BATCH // 2].reshape(-1, *drawn.shape[2:])) for i in range(0, n, _BATCH // 2)])
-    a, second = seen[::2], seen[1::2]
-    shape = (int(seen.shape[2]), int(seen.shape[3]))
-    if chosen == "all":
-        listed = list(np.ndindex(*shape))
-    else:
-        scale = ((shape[0] - 1) / 6, (shape[1] - 1) / 6)
-        listed = list(chosen) if chosen else list(dict.fromkeys((round(i * scale[0]), round(j * scale[1])) for i, j in CELLS))
-    rows, columns = (np.array(part) for part in zip(*listed, strict=True))
-    masks = blends.windows(listed, shape)
-    soft = blends.soften(masks)
-    other = np.roll(np.arange(n), -1)
-    clean = cells.cosine_maps(a, second)[:, rows, columns]
-    null = cells.cosine_maps(a[other], second)[:, rows, columns]
-    count = len(listed)
-    changed = np.empty((n, 2, count))
-    at = np.arange(count)
-    together = max(1, _BATCH // (2 * count))
-    with counter(n, progress, "own and leak") as done:
-        for start in range(0, n, together):
-            part = range(start, min(n, start + together))
-            crops = []
-            for i in part:
-                one, two = drawn[i, 0], drawn[other[i], 0]
-                crops += [blends.blend(two, one, masks, soft), blends.blend(one, two, masks, soft)]
-            grid = grids(np.concatenate(crops)).reshape(len(part), 2, count, *seen.shape[1:])
-            vectors = grid[:, :, at, :, rows, columns]  # (C, part, 2, D)
-            reference = second[part.start : part.stop][:, :, rows, columns]  # (part, D, C)
-            reference = np.moveaxis(reference, 2, 0)[:, :, None]
-            changed[part.start : part.stop] = np.moveaxis(_cosine(vectors, reference), 0, 2)
-            done(part.stop)
-    corners = [k for k, (i, j) in enumerate(listed) if i in (0, shape[0] - 1) and j in (0, shape[1] - 1)]
-    middle = [{(s - 1) // 2, s // 2} for s in shape]
-    centre = [k for k, (i, j) in enumerate(listed) if i in middle[0] and j in middle[1]]
-    found: dict[str, Any] = {}
-    for place, key in enumerate(("own", "leak")):
-        arrays = (clean, null, changed[:, place])
-        found[key] = cells.kept(*arrays)
-        flat = cells.kept(*arrays, None)
-        whole = []
-        for values in (flat.value, flat.low, flat.high):
-            filled = np.full(shape, np.nan)
-            filled[rows, columns] = values
-            whole.append(filled)
-        found[f"{key}_map"] = Estimate(*whole)
-    leaks = (clean, null, changed[:, 1])
-    found["corners_leak"] = cells.kept(*leaks, corners) if corners else None
-    found["centre_leak"] = cells.kept(*leaks, centre) if centre else None
+def _on_pairs(
+    subject: Subject,
+    pairs: Pairs | LabelledCrops,
+    measures: Collection[str],
+    folds: int,
+    threads: int | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    if pairs.same.all() or not pairs.same.any():
+        raise ValueError(f"{pairs.name}: expected pairs of one person and of two, got one kind alone")
+    seen = [subject.compare(*two) for two in _crops_of(pairs, threads, progress)]
+    maps = np.concatenate([part for part, _ in seen])
+    found: dict[str, Any] = {"data": pairs.name, "pairs": len(pairs)}
+    for key in seen[0][1]:
+        scores = np.concatenate([part[key] for _, part in seen])
+        found[key] = statistics.mean(statistics.decided_rightly(scores, pairs.same, folds))
+    if "alone" in measures:
+        rightly = np.empty(maps.shape, bool)
+        for i, j in np.ndindex(maps.shape[1:]):
+            rightly[:, i, j] = statistics.decided_rightly(maps[:, i, j], pairs.same, folds)
+        alone = statistics.mean(rightly)
+        row, column = (int(k) for k in np.unravel_index(np.argmax(alone.value), alone.value.shape))
+        found |= {
+            "alone": alone,
+            "corners_alone": statistics.mean(rightly[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(1)),
+            "best_alone": statistics.mean(rightly[:, row, column]),
+            "best_cell": (row, column),
+        }
+    if "rank" in measures:
+        found["rank"] = {"same": statistics.rank(maps[pairs.same]), "different": statistics.rank(maps[~pairs.same])}
     return found
 
 
-def _cosine(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    dots = (a * b).sum(-1, dtype=np.float64)
-    norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
-    return np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
+def _crops_of(
+    pairs: Pairs | LabelledCrops, threads: int | None, progress: Progress
+) -> Iterator[tuple[Crops, Crops]]:
+    """First and second crops of the pairs, a batch at a time."""
+    with ThreadPoolExecutor(threads or _core.default_threads()) as pool:
+        for part in batches(range(len(pairs)), BATCH // 2, progress, pairs.name):
+            if isinstance(pairs, LabelledCrops):
+                yield pairs.first[part], pairs.second[part]
+            else:
+                images = [pairs.images[k] for side in (pairs.first, pairs.second) for k in side[part]]
+                crops = np.stack(list(pool.map(lambda image: crop(image, aligned=pairs.aligned, threads=1), images)))
+                yield crops[: len(part)], crops[len(part) :]

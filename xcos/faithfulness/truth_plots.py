@@ -1,0 +1,84 @@
+"""Pictures of the measures of truth, by matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+try:
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+except ImportError:
+    raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
+
+if TYPE_CHECKING:
+    from .measure import Estimate
+    from .truth_result import Truth
+
+# Dark blue is good in all three: much of its own, little leaked, much known.
+_MAPS = (
+    ("own_map", "own", "share that stays with the window alone", colormaps["Blues"], (0.0, 1.0)),
+    ("leak_map", "leak", "share that stays without the window", colormaps["Blues_r"], (0.0, 1.0)),
+    ("alone", "alone", "accuracy of the cell's cosine alone", colormaps["Blues"], (0.5, 1.0)),
+)
+_INK, _QUIET, _UNKNOWN = "#222222", "#666666", "#eeeeee"
+_SIZE = 3.1  # inches of one map
+
+
+def truths(models: Sequence[Truth], axes: Any = None) -> tuple[Figure, Any]:
+    """Draws a row of three maps for each model in `axes` (rows, 3), or in a new pyplot figure."""
+    if axes is None:
+        from matplotlib import pyplot
+
+        axes = _axes(pyplot.figure(**_shape(models)), models)
+    axes = np.asarray(axes, object).reshape(-1, len(_MAPS)) if np.size(axes) % len(_MAPS) == 0 else np.asarray(axes)
+    if axes.shape != (len(models), len(_MAPS)):
+        raise ValueError(f"axes: expected {len(models)} rows of {len(_MAPS)}, got {np.size(axes)} in all")
+    for row, model in zip(axes, models, strict=True):
+        for ax, (key, title, subtitle, colours, limits) in zip(row, _MAPS, strict=True):
+            _map(ax, getattr(model, key), colours, limits)
+            ax.set_title(f"{title}\n", fontsize=11, weight="bold", color=_INK)
+            ax.text(0.5, 1.03, subtitle, transform=ax.transAxes, ha="center", fontsize=8, color=_QUIET)
+        row[0].set_ylabel(model.model, fontsize=9, color=_INK)
+    return axes[0, 0].get_figure(root=True), axes
+
+
+def render(models: Sequence[Truth], kind: str) -> bytes:
+    """The picture of :func:`truths` as a file of `kind` (png, pdf, svg); touches no pyplot state."""
+    figure = Figure(**_shape(models))
+    truths(models, _axes(figure, models))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=110)
+    return buffer.getvalue()
+
+
+def _shape(models: Sequence[Truth]) -> dict[str, Any]:
+    return {"figsize": (_SIZE * len(_MAPS), 1.15 * _SIZE * len(models)), "layout": "constrained"}
+
+
+def _axes(figure: Figure, models: Sequence[Truth]) -> Any:
+    return figure.subplots(len(models), len(_MAPS), squeeze=False)
+
+
+def _map(ax: Any, measured: Estimate | None, colours: Any, limits: tuple[float, float]) -> None:
+    """A colour and a number for each cell; grey where nothing was measured. Cells are named as in explanations."""
+    if measured is None:
+        ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", color=_QUIET)
+        ax.set(xticks=[], yticks=[])
+        return
+    values = measured.value
+    image = ax.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1])
+    ax.set_facecolor(_UNKNOWN)
+    for (i, j), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            bright = np.dot(colours(image.norm(value))[:3], (0.299, 0.587, 0.114))
+            ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color="white" if bright < 0.5 else _INK)
+    rows, columns = values.shape
+    ax.set_xticks(range(columns), [chr(ord("A") + j) for j in range(columns)])
+    ax.set_yticks(range(rows), [str(i + 1) for i in range(rows)])
+    ax.tick_params(length=0, labelsize=7, labelcolor=_QUIET)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
