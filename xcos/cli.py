@@ -26,6 +26,7 @@ examples:
   xcos evaluate lfw.bin --html report.html      benchmarks: accuracy, curves, the worst mistakes
   xcos plug model.onnx --data people/ -o mine.safetensors    an xCos head for a network of one's own
   xcos compare-explanations lfw.bin -n 100      methods of explanation measured against each other
+  xcos truth --faces people/ --pairs lfw.bin    are the cells about their own place?
 
 exit code: 0 same person (or done), 1 different people (or no face detected), 2 error
 """

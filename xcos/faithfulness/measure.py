@@ -84,8 +84,10 @@ def _plain(value: Any) -> Any:
     return None if np.isnan(value) else float(value)
 
 
-def estimate(statistic: Callable[[NDArray[np.float64]], NDArray[Any]], n: int, seed: int = 0) -> Estimate:
-    """The statistic of n items, with its interval over items drawn with replacement (percentiles, 2,000 draws).
+def estimate(
+    statistic: Callable[[NDArray[np.float64]], NDArray[Any]], n: int, seed: int = 0, resamples: int = RESAMPLES
+) -> Estimate:
+    """The statistic of n items, with its interval over items drawn with replacement (percentiles).
 
     statistic : weights (K, n), each row with the sum 1 -> figures (K, ...), one for each row. All items count the
         same for the value, and as often as they were drawn for the interval. NaN comes through as NaN.
@@ -94,8 +96,8 @@ def estimate(statistic: Callable[[NDArray[np.float64]], NDArray[Any]], n: int, s
     rng = np.random.default_rng(seed)
     size = max(1, _HELD // n)
     drawn = [
-        statistic(rng.multinomial(n, np.full(n, 1 / n), min(size, RESAMPLES - done)) / n)
-        for done in range(0, RESAMPLES, size)
+        statistic(rng.multinomial(n, np.full(n, 1 / n), min(size, resamples - done)) / n)
+        for done in range(0, resamples, size)
     ]
     low, high = np.quantile(np.concatenate(drawn), ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
     single = np.ndim(value) == 0

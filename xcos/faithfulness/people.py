@@ -51,6 +51,7 @@ class People:
 
         -> (n, pictures, 112, 112, 3) uint8. Pictures that are damaged or show no face are passed over.
         """
+        self._failed = []
         rng = np.random.default_rng(seed)
         enough = [mine for mine in self._pictures if len(mine) >= pictures]
         order = [rng.permutation(enough[i]) for i in rng.permutation(len(enough))]
@@ -59,13 +60,13 @@ class People:
             while order and len(found) < n:
                 part, order = order[: n - len(found)], order[n - len(found) :]
                 found += [some for some in pool.map(lambda mine: self._some(mine, pictures), part) if some is not None]
-        if self.trouble:
+        if self._failed and found:
             _log.warning("%s%s", self.name, self.trouble)
         return np.stack(found) if found else np.empty((0, pictures, SIDE, SIDE, 3), np.uint8)
 
     @property
     def trouble(self) -> str:
-        """What was wrong with pictures that were passed over; empty where nothing was."""
+        """What was wrong with pictures that the last draw passed over; empty where nothing was."""
         if not self._failed:
             return ""
         return f"; {len(self._failed)} pictures could not be used, one of them: {self._failed[0]}"

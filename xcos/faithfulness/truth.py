@@ -21,7 +21,8 @@ from .subject import BATCH, Subject
 from .truth_faces import on_faces
 from .truth_result import Cell, Truth
 
-MEASURES = ("alone", "rank", "own", "parts", "repeat")
+ON_PAIRS = ("alone", "rank")
+MEASURES = (*ON_PAIRS, "own", "parts", "repeat")
 
 
 def truth(
@@ -67,7 +68,7 @@ def truth(
       of maps and cells; of one person (those with four pictures), and of two.
 
     Blends: masks are blurred by a Gaussian of 2 pixels; pasted colours take the mean of what they cover, and its
-    deviation within a factor of 2. Intervals: 95 %, pairs or triples drawn with replacement (2,000 draws).
+    deviation within a factor of 2. Intervals: 95 %, pairs or triples drawn with replacement (2,000 times; rank 200).
 
     Costs about 2 runs of the network a pair, and 2 for each cell, 4 for parts, 6 for the rest of a triple.
     Raises ValueError for arguments out of range and for fewer than two people, and what readers and model raise.
@@ -81,9 +82,9 @@ def truth(
             raise ValueError(f"{name}: expected at least 2, got {value}")
     subject = Subject.of(model, threads)
     found: dict[str, Any] = {}
-    if {"alone", "rank"} & set(measures):
+    if set(measures) & set(ON_PAIRS):
         found |= _on_pairs(subject, _pairs(pairs), measures, folds, threads, progress)
-    if {"own", "parts", "repeat"} & set(measures):
+    if set(measures) - set(ON_PAIRS):
         people = People(faces, aligned)
         found |= on_faces(subject, people, measures, cells, triples, seed, threads, progress)
     return Truth(subject.name, seed=seed, **found)

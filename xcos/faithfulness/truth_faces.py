@@ -46,11 +46,7 @@ def on_faces(
         found["parts"] = _parts(subject, drawn[:, 0], one, two, progress)
     if "repeat" in measures:
         four = people.draw(triples, 4, seed, threads)
-        if min(n, len(four)) < LEAST:
-            reason = f"{len(four)} people with four usable pictures, {n} with two; expected at least {LEAST}"
-            found["missing"] = {"repeat": f"{people.name}: {reason}"}
-        else:
-            found["repeat"] = _repeat(subject, four, one, two)
+        found["repeat"], found["missing"] = _repeat(subject, four, one, two)
     return found
 
 
@@ -60,8 +56,10 @@ def _chosen(cells: Sequence[Cell] | str | None, grid: tuple[int, ...]) -> list[C
         places = ((round(i * (height - 1) / 6), round(j * (width - 1) / 6)) for i, j in CELLS)
         return list(dict.fromkeys(places))
     every = [(i, j) for i in range(height) for j in range(width)]
-    listed = every if cells == "all" else [cell for cell in every if cell in cells]
-    if not listed or (len(listed) < len(cells) and cells != "all"):
+    if cells == "all":
+        return every
+    listed = [cell for cell in every if cell in list(cells)]
+    if not listed or len(listed) < len(cells):
         raise ValueError(f"cells: expected 'all' or (row, column) in a grid of {height} x {width}, got {cells!r}")
     return listed
 
@@ -139,12 +137,20 @@ def _blended(
             done(part.stop)
 
 
-def _repeat(subject: Subject, four: Crops, one: Grids, two: Grids) -> dict[str, Estimate]:
-    seen = subject.all(four.reshape(-1, *four.shape[2:]))
-    same = statistics.repeated(
-        statistics.cosines(seen[::4], seen[1::4]), statistics.cosines(seen[2::4], seen[3::4])
-    )
-    different = statistics.repeated(statistics.cosines(one, _next(one)), statistics.cosines(two, _next(two)))
-    return {
-        "same": same[0], "different": different[0], "same control": same[1], "different control": different[1],
-    }  # fmt: skip
+def _repeat(
+    subject: Subject, four: Crops, one: Grids, two: Grids
+) -> tuple[dict[str, Estimate] | None, dict[str, str]]:
+    """What could be measured, and why something could not. four : (n, 4, 112, 112, 3), four pictures a person."""
+    found: dict[str, Estimate] = {}
+    missing: dict[str, str] = {}
+    for key, people, pictures in (("same", len(four), "four"), ("different", len(one), "two")):
+        if people < LEAST:
+            missing[f"repeat {key}"] = f"{people} people with {pictures} usable pictures; expected at least {LEAST}"
+            continue
+        if key == "same":
+            seen = subject.all(four.reshape(-1, *four.shape[2:]))
+            maps = [statistics.cosines(seen[k::4], seen[k + 1 :: 4]) for k in (0, 2)]
+        else:
+            maps = [statistics.cosines(picture, _next(picture)) for picture in (one, two)]
+        found[key], found[f"{key} control"] = statistics.repeated(maps[0], maps[1])
+    return found or None, missing

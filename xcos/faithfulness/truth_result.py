@@ -40,7 +40,7 @@ class Truth:
                           0.5 chance
     repeat                "same", "different" and the shuffled controls "same control", "different control":
                           correlations, -1 to 1
-    missing               why something that was asked for is None
+    missing               by name, why something that was asked for is not there
     """
 
     model: str
@@ -139,7 +139,9 @@ class Truth:
         }
         for way in ("drop", "rise"):
             found[f"parts, {way}: {' / '.join(self.parts or ())}"] = [part[way] for part in _values(self.parts)]
-        found["repeat, one person / two (controls)"] = _values(self.repeat)
+        for key, people in (("same", "one person"), ("different", "two")):
+            if self.repeat and key in self.repeat:
+                found[f"repeat, {people} / control"] = [self.repeat[key], self.repeat[f"{key} control"]]
         return {name: parts for name, parts in found.items() if parts and parts[0] is not None}
 
 
