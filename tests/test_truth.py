@@ -350,9 +350,9 @@ def test_plot(two):
     assert f"{two[1].own_map.value[3, 3]:.2f}" in numbers[3] and f"{two[0].alone.value[0, 6]:.2f}" in numbers[2]
     assert not any("nan" in texts for texts in numbers)
     figure, axes = pyplot.subplots(1, 3)
-    assert two[0].plot(axes=axes)[0] is figure
-    with pytest.raises(ValueError, match="2 rows of 3"):
-        two[0].plot(beside=two[1], axes=axes)
+    assert two[0].plot(axes)[0] is figure
+    with pytest.raises(ValueError, match="3 axes for each of 2 models, got 3"):
+        two[0].plot(axes, beside=two[1])
     _, axes = Truth("nothing").plot()
     assert [ax.texts[0].get_text() for ax in axes[0]] == ["not measured"] * 3
     pyplot.close("all")

@@ -70,7 +70,7 @@ class Estimate:
 
     def __repr__(self) -> str:
         if np.ndim(self.value):
-            return f"Estimate(a map {np.shape(self.value)}, mean {np.nanmean(self.value):.3g})"
+            return f"Estimate({' x '.join(map(str, np.shape(self.value)))} figures)"
         return f"Estimate({self.value:.3g}, {self.low:.3g} to {self.high:.3g})"
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,16 +90,17 @@ def estimate(
     """The statistic of n items, with its interval over items drawn with replacement (percentiles).
 
     statistic : weights (K, n), each row with the sum 1 -> figures (K, ...), one for each row. All items count the
-        same for the value, and as often as they were drawn for the interval. NaN comes through as NaN.
+        same for the value, and as often as they were drawn for the interval. Where a draw gives NaN, the interval is.
     """
     value = statistic(np.full((1, n), 1 / n))[0]
     rng = np.random.default_rng(seed)
     size = max(1, _HELD // n)
-    drawn = [
-        statistic(rng.multinomial(n, np.full(n, 1 / n), min(size, resamples - done)) / n)
-        for done in range(0, resamples, size)
-    ]
-    low, high = np.quantile(np.concatenate(drawn), ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+    figures = []
+    for done in range(0, resamples, size):
+        k = min(size, resamples - done)
+        drawn = rng.integers(0, n, (k, n)) + n * np.arange(k)[:, None]
+        figures.append(statistic(np.bincount(drawn.ravel(), minlength=k * n).reshape(k, n) / n))
+    low, high = np.quantile(np.concatenate(figures), ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
     single = np.ndim(value) == 0
     return Estimate(float(value), float(low), float(high)) if single else Estimate(value, low, high)
 

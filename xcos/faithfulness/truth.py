@@ -46,8 +46,9 @@ def truth(
     faces : people with two pictures or more each, for *own*, *parts*, *repeat*: a folder ``person/picture``, a tar
         of the same or a .rec (``xcos.datasets.read_faces``), Faces, or (crops (N, 112, 112, 3) uint8, labels (N,))
     pairs : for *alone* and *rank*: a path (``xcos.datasets.read``), Pairs, or LabelledCrops
-    measures : some of ``MEASURES``. *alone* and *rank* look at the pairs, the others at the faces; what no chosen
-        measure looks at may be None. ``triples=100, measures=("alone", "rank", "own")`` is a quick look.
+    measures : some of "alone", "rank", "own" (with leak), "parts", "repeat". The first two look at the pairs, the
+        others at the faces; what no chosen measure looks at may be None. A quick look:
+        ``triples=100, measures=("alone", "rank", "own")``
     cells : (row, column) of those whose *own* and *leak* are measured, "all", or None: ten of all regions
     triples : at most so many people are A (each once); fewer where `faces` has fewer people with two pictures
     folds : of *alone*, in the order of the pairs

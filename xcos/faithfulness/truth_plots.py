@@ -28,20 +28,21 @@ _INK, _QUIET, _UNKNOWN = "#222222", "#666666", "#eeeeee"
 _SIZE = 3.1  # inches of one map
 
 
-def truths(models: Sequence[Truth], axes: Any = None) -> tuple[Figure, Any]:
-    """Draws a row of three maps for each model in `axes` (rows, 3), or in a new pyplot figure."""
-    if axes is None:
+def truths(models: Sequence[Truth], ax: Any = None) -> tuple[Figure, Any]:
+    """Draws a row of three maps for each model, in the axes `ax` or in a new pyplot figure."""
+    if ax is None:
         from matplotlib import pyplot
 
-        axes = _axes(pyplot.figure(**_shape(models)), models)
-    axes = np.asarray(axes, object).reshape(-1, len(_MAPS)) if np.size(axes) % len(_MAPS) == 0 else np.asarray(axes)
-    if axes.shape != (len(models), len(_MAPS)):
-        raise ValueError(f"axes: expected {len(models)} rows of {len(_MAPS)}, got {np.size(axes)} in all")
+        ax = _axes(pyplot.figure(**_shape(models)), models)
+    axes = np.asarray(ax, object)
+    if axes.size != len(models) * len(_MAPS):
+        raise ValueError(f"ax: expected {len(_MAPS)} axes for each of {len(models)} models, got {axes.size}")
+    axes = axes.reshape(len(models), len(_MAPS))
     for row, model in zip(axes, models, strict=True):
-        for ax, (key, title, subtitle, colours, limits) in zip(row, _MAPS, strict=True):
-            _map(ax, getattr(model, key), colours, limits)
-            ax.set_title(f"{title}\n", fontsize=11, weight="bold", color=_INK)
-            ax.text(0.5, 1.03, subtitle, transform=ax.transAxes, ha="center", fontsize=8, color=_QUIET)
+        for place, (key, title, subtitle, colours, limits) in zip(row, _MAPS, strict=True):
+            _map(place, getattr(model, key), colours, limits)
+            place.set_title(f"{title}\n", fontsize=11, weight="bold", color=_INK)
+            place.text(0.5, 1.03, subtitle, transform=place.transAxes, ha="center", fontsize=8, color=_QUIET)
         row[0].set_ylabel(model.model, fontsize=9, color=_INK)
     return axes[0, 0].get_figure(root=True), axes
 

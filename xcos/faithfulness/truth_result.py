@@ -90,15 +90,15 @@ class Truth:
         missing = [f"{model.model}: no {name} ({why})" for model in models for name, why in model.missing.items()]
         return "\n".join([self._caption(), "", *table, *([""] if missing else []), *missing])
 
-    def plot(self, beside: Truth | None = None, axes: Any = None) -> tuple[Figure, Any]:
+    def plot(self, ax: Any = None, *, beside: Truth | None = None) -> tuple[Figure, Any]:
         """Draws the maps *own*, *leak* and *alone*; those of `beside`, another model's Truth, in a second row.
 
-        Colours have fixed scales, so that figures compare. axes: array of Axes (rows, 3) to draw in; None: a new
-        pyplot figure. Returns (figure, axes). Needs matplotlib (``pip install xcos[plot]``).
+        Colours have fixed scales, so that figures compare. ax: three Axes for each row to draw in; None: a new
+        pyplot figure. Returns (figure, axes (rows, 3)). Needs matplotlib (``pip install xcos[plot]``).
         """
         from . import truth_plots
 
-        return truth_plots.truths([self] if beside is None else [self, beside], axes)
+        return truth_plots.truths([self] if beside is None else [self, beside], ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes .png, .pdf, .svg (the plot), .json or .md, by suffix; the file appears whole or not at all.
