@@ -105,12 +105,12 @@ def _parts(
     subject: Subject, faces: Crops, one: Grids, two: Grids, progress: Progress
 ) -> dict[str, dict[str, Estimate]]:
     masks = blends.parts()
-    clean = statistics.cosines(one, two)[:, None]
-    other = statistics.cosines(one, _next(two))[:, None]
+    other_two = _next(two)
+    clean, other = (statistics.cosines(one, beside)[:, None] for beside in (two, other_two))
     drop, rise = (np.empty((len(faces), len(masks), *one.shape[2:])) for _ in range(2))
     for part, grids in _blended(subject, faces, _next(faces), np.stack(list(masks.values())), progress, "parts"):
         drop[part] = clean[part] - statistics.cosines(grids, two[part][:, None], axis=2)
-        rise[part] = statistics.cosines(grids, _next(two)[part][:, None], axis=2) - other[part]
+        rise[part] = statistics.cosines(grids, other_two[part][:, None], axis=2) - other[part]
     found = {}
     for k, (name, mask) in enumerate(masks.items()):
         share = blends.covered(mask, (one.shape[2], one.shape[3]))
