@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from . import cli_data, cli_explainers, cli_plug, cli_serve
+from . import cli_data, cli_explainers, cli_plug, cli_serve, cli_truth
 
 SAME, DIFFERENT, FAILED = 0, 1, 2
 
@@ -26,6 +26,7 @@ examples:
   xcos evaluate lfw.bin --html report.html      benchmarks: accuracy, curves, the worst mistakes
   xcos plug model.onnx --data people/ -o mine.safetensors    an xCos head for a network of one's own
   xcos compare-explanations lfw.bin -n 100      methods of explanation measured against each other
+  xcos truth --faces people/ --pairs lfw.bin    are the cells about their own place?
   xcos truth --faces people/ --pairs lfw.bin    are the cells about their own place?
 
 exit code: 0 same person (or done), 1 different people (or no face detected), 2 error
@@ -315,4 +316,5 @@ def _parser() -> argparse.ArgumentParser:
     cli_serve.register(command, _print, model)
     cli_plug.register(command, _threads, _share, _print, pixels)
     cli_explainers.register(command, _threads, _print, model)
+    cli_truth.register(command, _threads, _print)
     return parser
