@@ -1,13 +1,14 @@
 """Writes the model files of the package that are foreign networks, and the start of the default model's training.
 
     python tools/build_models.py FOLDER
-    python tools/build_models.py FOLDER --recognizer TRAINED.safetensors
+    python tools/build_models.py FOLDER --recognizer TRAINED.safetensors --people HELD_OUT.tar
 
 FOLDER holds `models/` with the ONNX files and the weights of the first xCos head; the cards in xcos/models/ say where
 each comes from, and how the default model was trained. Needs ``pip install xcos[onnx]``.
 
 With --recognizer a trained model is made ready to be shipped: thresholds for every w, measured on `data/lfw_dev.bin`,
-and the smallest w that brings its accuracy within 0.2 percentage points of the plain cosine's.
+the smallest w that brings its accuracy within 0.2 percentage points of the plain cosine's, and what each cell knows of
+its own place, measured on those pairs and on people whom training did not see (tools/split_people.py).
 Needs ``pip install xcos[eval]``.
 """
 
@@ -17,8 +18,10 @@ from pathlib import Path
 
 from xcos import Model, _safetensors
 from xcos.evaluation import whole_curve
+from xcos.faithfulness import truth
 from xcos.importers.onnx import import_onnx
 from xcos.model_file import ModelFile
+from xcos.truth import CellTruth
 
 TARGET = Path(__file__).parents[1] / "xcos" / "models"
 
@@ -85,11 +88,13 @@ def landmarks(models: Path) -> ModelFile:
     )
 
 
-def recognizer(trained: Path, pairs: Path) -> ModelFile:
-    """A trained model with the thresholds for every w, and with the w that it is shipped with."""
+def recognizer(trained: Path, pairs: Path, people: Path) -> ModelFile:
+    """A trained model with the thresholds for every w, the w that it is shipped with, and the truth of its cells."""
     model = Model.load(trained)
     curve = whole_curve(model, pairs, folds=5, progress=True)  # lfw_dev.bin is one half of LFW
-    return Model(dataclasses.replace(model.file, whole_curve=curve.to_dict())).with_whole(curve.smallest()).file
+    cells = CellTruth.of(truth(model, people, pairs, measures=("alone", "own"), cells="all", progress=True))
+    file = dataclasses.replace(model.file, whole_curve=curve.to_dict(), truth=cells.to_dict())
+    return Model(file).with_whole(curve.smallest()).file
 
 
 def write(path: Path, file: ModelFile) -> None:
@@ -101,9 +106,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--recognizer", type=Path, metavar="FILE", help="write this trained model instead")
+    parser.add_argument("--people", type=Path, metavar="TAR", help="people whom its training did not see")
     options = parser.parse_args()
+    if bool(options.recognizer) != bool(options.people):
+        parser.error("--recognizer and --people belong together")
     if options.recognizer:
-        file = recognizer(options.recognizer, options.folder / "data" / "lfw_dev.bin")
+        file = recognizer(options.recognizer, options.folder / "data" / "lfw_dev.bin", options.people)
         write(TARGET / f"{file.name}.safetensors", file)
         return
     models = options.folder / "models"
