@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
+from covers import COVERS, covered
 from docutils import nodes
 from docutils.parsers.rst import directives
 from PIL import Image
@@ -18,6 +19,7 @@ from xcos.view import explanation_html
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
+MASK = ROOT / "docs" / "surgical_mask.png"
 
 
 class Explanation(SphinxDirective):
@@ -26,12 +28,14 @@ class Explanation(SphinxDirective):
     ``:expect:``  same | different: what the text around says; the build fails when the model says otherwise
     ``:shrink:``  heights in pixels; the first photograph is shrunk to the first of them at which the model says
                   what is expected
+    ``:cover:``   sunglasses | mask: put on the first face
     """
 
     required_arguments = 2
     option_spec: ClassVar[dict[str, Any]] = {
         "expect": lambda text: directives.choice(text, ("same", "different")),
         "shrink": directives.positive_int_list,
+        "cover": lambda text: directives.choice(text, COVERS),
     }
 
     def run(self) -> list[nodes.Node]:
@@ -40,11 +44,21 @@ class Explanation(SphinxDirective):
             self.env.note_dependency(str(path))
         expected = self.options.get("expect", "same") == "same"
         with tempfile.TemporaryDirectory() as folder:
+            if cover := self.options.get("cover"):
+                first = _covered(first, cover, Path(folder))
             for height in self.options.get("shrink", [None]):
                 e = xcos.explain(_shrunk(first, height, Path(folder)) if height else first, second)
                 if e.same is expected:
                     return [nodes.raw("", explanation_html(e), format="html")]
         raise self.error(f"the text expects another decision than {e.sentence()}")
+
+
+def _covered(path: Path, cover: str, folder: Path) -> Path:
+    """The photograph with something on its first face, as a file whose name says so."""
+    target = folder / f"{path.stem} with {cover}.png"
+    with Image.open(path) as image, Image.open(MASK) as template:
+        covered(image, cover, template).save(target)
+    return target
 
 
 def _shrunk(path: Path, height: int, folder: Path) -> Path:
