@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 import xcos
 from xcos.faces import TEMPLATE
 
-# The mask (surgical_mask.png): six points of the picture, and where they lie in an aligned crop of 112 x 112 – the edge
+# The mask (surgical_mask.png): six points of the picture, and where they lie in an aligned crop of 112 x 112: the edge
 # of the cheeks, the bridge of the nose and the chin, as they are in a usual face. Ratios of MaskTheFace's masks.cfg.
 MASK = np.array([(10.5, 48.5), (153.5, 11), (300, 49.5), (12.5, 161), (147.5, 235), (300, 161.5)])
 PLACES = np.array([(19.0, 67.0), (56.0, 61.0), (93.0, 67.0), (25.0, 97.0), (56.0, 117.0), (87.0, 97.0)])
