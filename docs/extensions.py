@@ -25,7 +25,8 @@ MASK = ROOT / "docs" / "surgical_mask.png"
 class Explanation(SphinxDirective):
     """``{explanation} FIRST SECOND`` (files of examples/): the view, made by the model of this version.
 
-    ``:expect:``  same | different: what the text around says; the build fails when the model says otherwise
+    ``:expect:``  same | different: what the text around says; the build fails when the model says otherwise.
+                  Without it the text says nothing of the decision
     ``:shrink:``  heights in pixels; the first photograph is shrunk to the first of them at which the model says
                   what is expected
     ``:cover:``   sunglasses | mask: put on the first face
@@ -42,13 +43,13 @@ class Explanation(SphinxDirective):
         first, second = (EXAMPLES / name for name in self.arguments)
         for path in (first, second):
             self.env.note_dependency(str(path))
-        expected = self.options.get("expect", "same") == "same"
+        expected = self.options.get("expect")
         with tempfile.TemporaryDirectory() as folder:
             if cover := self.options.get("cover"):
                 first = _covered(first, cover, Path(folder))
             for height in self.options.get("shrink", [None]):
                 e = xcos.explain(_shrunk(first, height, Path(folder)) if height else first, second)
-                if e.same is expected:
+                if expected is None or e.same is (expected == "same"):
                     return [nodes.raw("", explanation_html(e), format="html")]
         raise self.error(f"the text expects another decision than {e.sentence()}")
 
