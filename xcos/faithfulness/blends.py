@@ -29,16 +29,16 @@ def windows(cells: list[Cell], grid: tuple[int, int]) -> Masks:
 
 
 def covered(mask: Masks, grid: tuple[int, int]) -> NDArray[np.float64]:
-    """(H, W): the share of each cell's pixels that lies in the mask (112, 112)."""
-    rows, columns = _edges(grid)
-    inside = np.add.reduceat(np.add.reduceat(mask.astype(np.float64), rows[:-1], 0), columns[:-1], 1)
+    """(..., H, W): the share of each cell's pixels that lies in the mask (..., height, width)."""
+    rows, columns = _edges(grid, mask.shape[-2:])
+    inside = np.add.reduceat(np.add.reduceat(mask.astype(np.float64), rows[:-1], -2), columns[:-1], -1)
     share: NDArray[np.float64] = inside / np.outer(np.diff(rows), np.diff(columns))
     return share
 
 
-def _edges(grid: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where rows and columns of cells begin, and where the last one ends, in pixels."""
-    rows, columns = (np.rint(np.arange(n + 1) * SIDE / n).astype(np.intp) for n in grid)
+def _edges(grid: tuple[int, int], size: tuple[int, ...] = (SIDE, SIDE)) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where rows and columns of cells begin, and where the last one ends, in pixels of a picture (height, width)."""
+    rows, columns = (np.rint(np.arange(n + 1) * side / n).astype(np.intp) for n, side in zip(grid, size, strict=True))
     return rows, columns
 
 
@@ -55,7 +55,7 @@ def parts() -> Mapping[str, Masks]:
 
 
 def soften(masks: Masks) -> NDArray[np.float32]:
-    """Masks (C, 112, 112) blurred by a Gaussian of 2 pixels: how much of the pasted face shows. Needs scipy."""
+    """Masks (C, H, W) blurred by a Gaussian of 2 pixels: how much of the pasted face shows. Needs scipy."""
     from scipy.ndimage import gaussian_filter
 
     soft: NDArray[np.float32] = gaussian_filter(masks.astype(np.float32), (0, BLUR, BLUR), mode="nearest")
@@ -63,10 +63,10 @@ def soften(masks: Masks) -> NDArray[np.float32]:
 
 
 def blend(into: Crops, of: Crops, masks: Masks, soft: NDArray[np.float32]) -> Crops:
-    """The face `into` with the face `of` inside each mask: (112, 112, 3) uint8 twice -> (C, 112, 112, 3) uint8.
+    """The face `into` with the face `of` inside each mask: (H, W, 3) uint8 twice -> (C, H, W, 3) uint8.
 
-    soft : ``soften(masks)``. The colours of `of` inside a mask are moved, channel by channel, to the mean that
-    `into` has there, and their deviation to its deviation, but by no more than a factor of 2.
+    masks : (C, H, W) bool, none of them empty. soft : ``soften(masks)``. The colours of `of` inside a mask are moved,
+    channel by channel, to the mean that `into` has there, and their deviation to its, by no more than a factor of 2.
     """
     target, source = into.astype(np.float32), of.astype(np.float32)
     mean_into, std_into = _moments(target, masks)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from ..faithfulness import blends
 
 Picture = NDArray[np.uint8]
 
@@ -59,15 +60,9 @@ def paste_large(random: np.random.Generator, rows: int, columns: int) -> NDArray
 def blend(image: Picture, source: Picture, mask: NDArray[np.bool_]) -> Picture:
     """`source` blended into `image` under a mask (H, W) whose edge is blurred by a Gaussian of 2 pixels, its colours
     there moved to the image's mean and, within a factor of 2, standard deviation: no seam tells where it lies."""
-    from scipy.ndimage import gaussian_filter
-
     if not mask.any():
         return image
-    inside, outside = source[mask].astype(np.float32), image[mask].astype(np.float32)
-    gain = np.clip(outside.std(0) / np.maximum(inside.std(0), 1), 0.5, 2)
-    moved = (source - inside.mean(0)) * gain + outside.mean(0)
-    share = gaussian_filter(mask.astype(np.float32), 2)[..., None]
-    result: Picture = np.clip(np.rint(image * (1 - share) + moved * share), 0, 255).astype(np.uint8)
+    result: Picture = blends.blend(image, source, mask[None], blends.soften(mask[None]))[0]
     return result
 
 
@@ -77,12 +72,10 @@ def covered(mask: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.float3
     Raises ValueError unless the mask divides into the cells.
     """
     rows, columns = grid
-    *lead, height, width = mask.shape
+    height, width = mask.shape[-2:]
     if height % rows or width % columns:
         raise ValueError(f"a mask of {height} x {width} does not divide into {rows} x {columns} cells")
-    cells = mask.reshape(*lead, rows, height // rows, columns, width // columns)
-    share: NDArray[np.float32] = cells.mean((-3, -1), dtype=np.float32)
-    return share
+    return blends.covered(mask, grid).astype(np.float32)
 
 
 class Pasted(NamedTuple):
