@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..results import PICTURES, save
 from .measure import Estimate
 
@@ -67,7 +69,7 @@ class Truth:
     missing: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        chosen = ("score", "corners alone", "best cell alone", "rank, one person / two", "own", "leak")
+        chosen = ("score of the cells", "corners alone", "best cell alone", "rank, one person / two", "own", "leak")
         found = [
             f"{name.partition(',')[0]} {' / '.join(_number(name, part.value) for part in parts)}"
             for name, parts in self._figures().items()
@@ -122,12 +124,13 @@ class Truth:
     def _caption(self) -> str:
         on = [f"{self.pairs} pairs of {self.data}"] * bool(self.pairs)
         on += [f"{self.triples} triples of people of {self.faces}"] * bool(self.triples)
-        return f"Measured on {' and '.join(on)} (seed {self.seed}). In brackets: 95 % bootstrap intervals."
+        cells = f"; own and leak of {(~np.isnan(self.own_map.value)).sum()} cells" if self.own_map else ""
+        return f"Measured on {' and '.join(on)} (seed {self.seed}){cells}. In brackets: 95 % bootstrap intervals."
 
     def _figures(self) -> dict[str, Sequence[Estimate]]:
         """What was measured, by the name of its row."""
         found = {
-            "score": [self.score],
+            "score of the cells": [self.score],
             "plain cosine": [self.cosine],
             "corners alone": [self.corners_alone],
             "best cell alone": [self.best_alone],
@@ -139,13 +142,13 @@ class Truth:
         }
         for way in ("drop", "rise"):
             found[f"parts, {way}: {' / '.join(self.parts or ())}"] = [part[way] for part in _values(self.parts)]
-        for key, people in (("same", "one person"), ("different", "two")):
+        for key, people in (("same", "one person"), ("different", "two people")):
             if self.repeat and key in self.repeat:
                 found[f"repeat, {people} / control"] = [self.repeat[key], self.repeat[f"{key} control"]]
         return {name: parts for name, parts in found.items() if parts and parts[0] is not None}
 
 
-_ACCURACIES = ("score", "plain cosine", "corners alone", "best cell alone")
+_ACCURACIES = ("score of the cells", "plain cosine", "corners alone", "best cell alone")
 
 
 def _values(mapping: Mapping[str, Any] | None) -> list[Any]:
