@@ -2,42 +2,51 @@
  *
  * The choice is made once, at first use, from what the processor and the operating
  * system offer (__builtin_cpu_supports also asks whether the system saves the wide
- * registers) less the names in XCOS_DISABLE_CPU. */
+ * registers) less what xk_without was given. */
+#include "cpu.h"
 #include "kernels.h"
 #include "xcos.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TABLES = 3 };
+#include "os/threads.h"
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static const xk_table *tables[MAX_TABLES + 1];   /* best first, ends with NULL */
-static const char *names[MAX_TABLES + 1];        /* of the same */
+/* Names of the instruction sets that a user may do without, on whatever machine. */
+static const char *const optional[] = {"avx512", "avx2"};
+enum { OPTIONAL = sizeof optional / sizeof *optional };
+
+static bool without[OPTIONAL];
+static xo_once once = XO_ONCE_INIT;
+static const xk_table *tables[OPTIONAL + 2]; /* best first, ends with NULL */
+static const char *names[OPTIONAL + 2];      /* of the same */
 static _Atomic(const xk_table *) in_force;
 
-/* Whether `name` stands in the comma list `list`. */
-static bool listed(const char *list, const char *name)
+xcos_status xk_without(const char *list, xcos_error *err)
 {
-    size_t length = strlen(name);
-    while (list && *list) {
-        list += strspn(list, ", ");
-        size_t word = strcspn(list, ", ");
-        if (word == length && strncmp(list, name, length) == 0)
-            return true;
-        list += word;
+    while (*(list += strspn(list, ", "))) {
+        const size_t length = strcspn(list, ", ");
+        int i = 0;
+        while (i < OPTIONAL &&
+               (strlen(optional[i]) != length || strncmp(list, optional[i], length) != 0))
+            i++;
+        if (i == OPTIONAL)
+            return xcos_fail(err, XCOS_E_ARG,
+                             "XCOS_DISABLE_CPU names '%.*s', expected a comma list of avx512 and avx2",
+                             (int)length, list);
+        without[i] = true;
+        list += length;
     }
-    return false;
+    return XCOS_OK;
 }
 
 static void offer(const xk_table *table)
 {
     static int count;
-    if (table != &xk_generic && listed(getenv("XCOS_DISABLE_CPU"), table->isa))
-        return;
+    for (int i = 0; i < OPTIONAL; i++)
+        if (without[i] && strcmp(optional[i], table->isa) == 0)
+            return;
     tables[count] = table;
     names[count++] = table->isa;
 }
@@ -59,7 +68,7 @@ static void detect(void)
 
 const xk_table *xk_kernels(void)
 {
-    pthread_once(&once, detect);
+    xo_call_once(&once, detect);
     return atomic_load_explicit(&in_force, memory_order_relaxed);
 }
 
@@ -70,13 +79,13 @@ const char *xcos_isa_name(void)
 
 const char *const *xcos_isa_available(void)
 {
-    pthread_once(&once, detect);
+    xo_call_once(&once, detect);
     return names;
 }
 
 xcos_status xcos_isa_select(const char *name, xcos_error *err)
 {
-    pthread_once(&once, detect);
+    xo_call_once(&once, detect);
     for (int i = 0; tables[i]; i++)
         if (strcmp(names[i], name) == 0) {
             atomic_store(&in_force, tables[i]);

@@ -1,13 +1,14 @@
-/* interrupt.h: how a long loop learns that its caller wants no more of it. */
+/* BRIDGE until the head is rebased */
 #ifndef XCOS_INTERRUPT_H
 #define XCOS_INTERRUPT_H
-
-#include <stdatomic.h>
-#include <stdbool.h>
-
-/* To be called between pieces of work of some milliseconds at most, by every worker of a loop
- * (see pool.h) with the loop's own flag: true when the loop shall end. Worker 0, which is the
- * caller's thread, asks the function given to xcos_poll_with and raises the flag for all. */
-bool xc_stop(_Atomic bool *stop, int worker);
-
+#include "call.h"
+#define xc_stop(flag, worker) xc_stop_flag(flag, worker)
+static inline bool xc_stop_flag(_Atomic bool *stop, int worker)
+{
+    xc_call call;
+    xc_open(&call, 1);
+    if ((xc_stop)(&call, worker)) *stop = true;
+    xc_close(&call, XCOS_OK, 0);
+    return *stop;
+}
 #endif

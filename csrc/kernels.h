@@ -42,6 +42,7 @@ typedef struct {
     const char *isa; /* "generic", "avx2", "avx512" */
     int mr, nr;      /* GEMM tile: pixels x output channels */
     int vector;      /* floats per vector */
+    float mac_cost;  /* of a multiply-add in `gemm`, in those of a vector kernel: 1; plain C: 16 */
 
     /* One tile of a convolution as a matrix product: m <= mr pixels, n <= nr channels.
      *   y[i*ldy + j] = act(sum over t, k of a[t*m + i][k] * w[(t*depth + k)*nr + j] + ...)

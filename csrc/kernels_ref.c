@@ -172,6 +172,7 @@ const xk_table xk_generic = {
     .mr = MR,
     .nr = NR,
     .vector = 1,
+    .mac_cost = 16,
     .gemm = gemm,
     .depthwise = depthwise,
     .wino4_input = wino4_input,

@@ -32,6 +32,8 @@ xcos_status xcos_mask_blend(const float *images, const float *fills, int64_t n, 
             return xcos_fail(err, XCOS_E_ARG, "which[%lld] is %lld; there are %lld images",
                              (long long)k, (long long)which[k], (long long)n);
     blend_job job = {images, fills, masks, which, channels, area, out};
-    xc_parallel(threads > 0 ? threads : xcos_default_threads(), count, blend_one, &job);
-    return XCOS_OK;
+    xc_call call;
+    xc_open(&call, threads);
+    xc_spread(&call, call.threads, count, blend_one, &job);
+    return xc_close(&call, XCOS_OK, err);
 }

@@ -26,6 +26,10 @@ def isa_available() -> list[str]:
 def isa_select(name: str, /) -> None:
     """Choose the instruction set for networks and heads made from then on (tests, benchmarks)."""
 
+def conv_select(name: str | None, /) -> None:
+    """Compute convolutions of networks made from then on by "tiles", "winograd4", "winograd2", "depthwise" or
+    "columns" wherever that way fits; None: by whichever costs least (tests, benchmarks)."""
+
 def default_threads() -> int:
     """XCOS_NUM_THREADS, else what CPU affinity and the cgroup quota leave."""
 
@@ -77,7 +81,7 @@ class Network:
         outputs: Sequence[str],
         tensors: Mapping[str, NDArray[np.float32]],
     ) -> None:
-        """`inputs`, `layers`, `outputs` as in docs/model-file.md; tensors are referenced, not copied."""
+        """`inputs`, `layers`, `outputs` as in docs/model-file.md; tensors are copied."""
 
     def run(self, inputs: Sequence[ArrayLike], threads: int = 0) -> list[NDArray[np.float32]]:
         """Inputs in the order of `inputs`, outputs in the order of `outputs`, float32, batch first."""

@@ -125,6 +125,15 @@ static PyObject *isa_select(PyObject *module, PyObject *arg)
     Py_RETURN_NONE;
 }
 
+static PyObject *conv_select(PyObject *module, PyObject *arg)
+{
+    xcos_error err;
+    const char *name = arg == Py_None ? NULL : PyUnicode_AsUTF8(arg);
+    if ((!name && PyErr_Occurred()) || !xpy_ok(module, xcos_conv_select(name, &err), &err))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *default_threads(PyObject *module, PyObject *args)
 {
     (void)module, (void)args;
@@ -135,6 +144,8 @@ static PyMethodDef machine_methods[] = {
     {"isa", isa, METH_NOARGS, "Name of the instruction set whose kernels run."},
     {"isa_available", isa_available, METH_NOARGS, "Instruction sets of this machine, best first."},
     {"isa_select", isa_select, METH_O, "Choose the instruction set (tests, benchmarks)."},
+    {"conv_select", conv_select, METH_O,
+     "Choose the way to convolve, None: the cheapest (tests, benchmarks)."},
     {"default_threads", default_threads, METH_NOARGS, "Threads used when none are asked for."},
     {NULL, NULL, 0, NULL},
 };
@@ -152,6 +163,11 @@ static int exec_module(PyObject *module)
     module_state *state = PyModule_GetState(module);
     import_array1(-1);
     xcos_poll_with(poll);
+    xcos_error err;
+    if (xcos_start(&err) != XCOS_OK) {
+        PyErr_SetString(PyExc_ValueError, err.text);
+        return -1;
+    }
     if (add_error(module, "FormatError", "Data that is not what it claims to be.",
                   &state->format_error) < 0 ||
         add_error(module, "LimitError", "Larger than the caller allowed.", &state->limit_error) < 0 ||

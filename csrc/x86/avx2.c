@@ -14,6 +14,7 @@ const xk_table xk_avx2 = {
     .mr = MR,
     .nr = NV * VL,
     .vector = VL,
+    .mac_cost = 1,
     .gemm = gemm,
     .depthwise = depthwise,
     .wino4_input = wino4_input,

@@ -1,20 +1,23 @@
-/* memory.c: aligned memory for weights and arenas. */
+/* memory.c: aligned memory (POSIX; huge pages on Linux). */
 #define _GNU_SOURCE
+#include "memory.h"
+
+#include <stdint.h>
 #include <stdlib.h>
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
 
-#include "net.h"
+enum { LINE = 64, HUGE_PAGE = 2 << 20 };
 
-enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
-
-void *xn_alloc(size_t bytes)
+void *xo_alloc(size_t bytes)
 {
     void *p;
     /* Large blocks are walked from end to end by every run: with huge pages, the last one
      * filled up, the address translations fit into the TLB (a third off a layer's time). */
-    size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+    const size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : LINE;
+    if (bytes > SIZE_MAX / 2)
+        return NULL;
     bytes = (bytes + alignment - 1) / alignment * alignment;
     if (posix_memalign(&p, alignment, bytes ? bytes : alignment))
         return NULL;
@@ -25,7 +28,7 @@ void *xn_alloc(size_t bytes)
     return p;
 }
 
-void xn_free(void *p)
+void xo_free(void *p)
 {
     free(p);
 }

@@ -1,9 +1,11 @@
-/* net.c: building a network from layers. */
+/* graph.c: building a graph from layers. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdlib.h>
 #include <string.h>
 
-#include "net.h"
+#include "net/schedule.h"
+#include "ops/ops.h"
+#include "os/memory.h"
 
 xcos_status xcos_net_new(xcos_net **out, xcos_error *err)
 {
@@ -11,7 +13,7 @@ xcos_status xcos_net_new(xcos_net **out, xcos_error *err)
     if (!net)
         return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
     net->kernels = xk_kernels();
-    pthread_mutex_init(&net->lock, NULL);
+    xo_lock_new(&net->lock);
     xn_register(net);
     *out = net;
     return XCOS_OK;
@@ -22,29 +24,31 @@ void xcos_net_free(xcos_net *net)
     if (!net)
         return;
     xn_unregister(net);
-    while (net->plans) {
-        xn_plan *next = net->plans->next;
-        xn_plan_free(net->plans);
-        net->plans = next;
+    while (net->schedules) {
+        xn_schedule *next = net->schedules->next;
+        xn_schedule_free(net->schedules);
+        net->schedules = next;
     }
     for (int i = 0; i < net->n_nodes; i++) {
         xn_node *node = &net->nodes[i];
         free((char *)node->layer.name);
-        float *owned[] = {node->out_scale, node->bias, node->pre_scale, node->pre_shift,
-                          node->slope};
+        float *owned[] = {node->out_scale, node->bias,  node->pre_scale,
+                          node->pre_shift, node->slope, node->weights};
         for (size_t j = 0; j < sizeof owned / sizeof *owned; j++)
-            xn_free(owned[j]);
-        for (int j = 0; j < XN_CONV_KINDS; j++)
-            xn_free(node->packed[j]);
+            xo_free(owned[j]);
+        for (int j = 0; j < XV_ALGORITHMS; j++)
+            xo_free(node->packed[j].data);
     }
-    for (int i = 0; i < net->n_values; i++)
+    for (int i = 0; i < net->n_values; i++) {
         free(net->values[i].name);
+        xo_free(net->values[i].owned);
+    }
     free(net->values);
     free(net->nodes);
     free(net->inputs);
     free(net->outputs);
-    xn_free(net->zeros);
-    pthread_mutex_destroy(&net->lock);
+    xo_free(net->zeros);
+    xo_lock_free(&net->lock);
     free(net);
 }
 
@@ -79,9 +83,11 @@ xcos_status xcos_net_input(xcos_net *net, const char *name, int rank, const int6
         return xcos_fail(err, XCOS_E_ARG, "input '%s': rank %d, expected 1 to %d", name, rank,
                          XCOS_MAX_RANK);
     for (int i = 0; i < rank - 1; i++)
-        if ((dims[i] < 1 && dims[i] != -1) || dims[i] > INT64_C(1) << 28)
+        if ((dims[i] < 1 && dims[i] != -1) || dims[i] > XN_MAX_SIZE)
             return xcos_fail(err, XCOS_E_ARG, "input '%s': dimension %d is %lld", name, i + 1,
                              (long long)dims[i]);
+    if (net->n_inputs == XCOS_MAX_INPUTS)
+        return xcos_fail(err, XCOS_E_ARG, "input '%s': more than %d inputs", name, XCOS_MAX_INPUTS);
     if (!grow((void **)&net->inputs, net->n_inputs, sizeof *net->inputs))
         return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
     xcos_status status = new_value(net, name, id, err);
@@ -123,26 +129,31 @@ xcos_status xcos_net_constant(xcos_net *net, const char *name, const xcos_tensor
     return XCOS_OK;
 }
 
-xcos_status xcos_net_layer(xcos_net *net, const xcos_layer *layer, int *id, xcos_error *err)
+xcos_status xcos_net_layer(xcos_net *net, const xcos_layer *given, int *id, xcos_error *err)
 {
-    const char *name = layer->name ? layer->name : "";
-    const char *wrong = layer->n_inputs < 0 || layer->n_inputs > XCOS_MAX_INPUTS
+    xcos_layer layer = *given;
+    const char *name = layer.name ? layer.name : "";
+    if (layer.op == XCOS_OP_CONV && !layer.kernel[0] && !layer.kernel[1] && layer.weight.rank == 4)
+        for (int i = 0; i < 2; i++) /* what is no int stays 0, which the check refuses */
+            if (layer.weight.dims[2 + i] >= 0 && layer.weight.dims[2 + i] <= XN_MAX_SIZE)
+                layer.kernel[i] = (int)layer.weight.dims[2 + i];
+    const char *wrong = layer.n_inputs < 0 || layer.n_inputs > XCOS_MAX_INPUTS
                             ? "too many inputs"
-                            : xn_check_layer(layer);
-    const bool binary = layer->op >= XCOS_OP_ADD && layer->op <= XCOS_OP_DIV;
+                            : xn_check_layer(&layer);
+    const bool constants = !wrong && xn_ops[layer.op].family->constants;
     int computed = 0;
-    for (int i = 0; !wrong && i < layer->n_inputs; i++) {
-        if (layer->inputs[i] < 0 || layer->inputs[i] >= net->n_values)
+    for (int i = 0; !wrong && i < layer.n_inputs; i++) {
+        if (layer.inputs[i] < 0 || layer.inputs[i] >= net->n_values)
             wrong = "an input does not exist (layers must stand in topological order)";
-        else if (!net->values[layer->inputs[i]].constant)
+        else if (!net->values[layer.inputs[i]].constant)
             computed++;
-        else if (!binary)
+        else if (!constants)
             wrong = "a constant may only be an operand of add, sub, mul or div";
     }
     if (!wrong && !computed)
         wrong = "at least one input must be computed";
     if (wrong)
-        return xcos_fail(err, XCOS_E_ARG, "layer '%s' (%s): %s", name, xn_op_name(layer->op), wrong);
+        return xcos_fail(err, XCOS_E_ARG, "layer '%s' (%s): %s", name, xn_op_name(layer.op), wrong);
 
     char *copy = strdup(name);
     if (!copy || !grow((void **)&net->nodes, net->n_nodes, sizeof *net->nodes)) {
@@ -156,10 +167,10 @@ xcos_status xcos_net_layer(xcos_net *net, const xcos_layer *layer, int *id, xcos
     }
     net->values[*id].producer = net->n_nodes;
     xn_node *node = &net->nodes[net->n_nodes++];
-    *node = (xn_node){.layer = *layer, .output = *id, .residual = -1};
+    *node = (xn_node){.layer = layer, .output = *id, .next = -1, .residual = -1};
     node->layer.name = copy;
-    for (int i = 0; i < layer->n_inputs; i++)
-        net->values[layer->inputs[i]].uses++;
+    for (int i = 0; i < layer.n_inputs; i++)
+        net->values[layer.inputs[i]].uses++;
     return XCOS_OK;
 }
 
@@ -169,37 +180,13 @@ xcos_status xcos_net_output(xcos_net *net, int id, const char *name, xcos_error 
         return xcos_fail(err, XCOS_E_ARG, "output '%s': no such value", name);
     if (net->values[id].constant)
         return xcos_fail(err, XCOS_E_UNSUPPORTED, "output '%s' is a constant", name);
+    if (net->n_outputs == XCOS_MAX_OUTPUTS)
+        return xcos_fail(err, XCOS_E_ARG, "output '%s': more than %d outputs", name,
+                         XCOS_MAX_OUTPUTS);
     if (!grow((void **)&net->outputs, net->n_outputs, sizeof *net->outputs))
         return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
     net->outputs[net->n_outputs++] = id;
     net->values[id].is_output = true;
     net->values[id].uses++;
-    return XCOS_OK;
-}
-
-xcos_status xcos_net_finish(xcos_net *net, xcos_error *err)
-{
-    if (net->finished || net->n_inputs < 1 || net->n_outputs < 1)
-        return xcos_fail(err, XCOS_E_ARG, "a network needs at least one input and one output");
-    xcos_status status = xn_fuse(net, err);
-    if (status != XCOS_OK)
-        return status;
-    int64_t widest = 1;
-    for (int i = 0; i < net->n_nodes; i++) {
-        const xcos_tensor *w = &net->nodes[i].layer.weight;
-        if (w->data && w->rank > 1) {
-            int64_t count = 1;
-            for (int j = 0; j < w->rank; j++)
-                count *= w->dims[j];
-            net->weight_floats += count;
-            /* a row of taps may count as one pixel, see conv.c */
-            const int64_t width = w->dims[1] * (w->rank == 4 ? w->dims[3] : 1);
-            widest = width > widest ? width : widest;
-        }
-    }
-    if (!(net->zeros = xn_alloc((size_t)widest * sizeof(float))))
-        return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
-    memset(net->zeros, 0, (size_t)widest * sizeof(float));
-    net->finished = true;
     return XCOS_OK;
 }

@@ -14,7 +14,9 @@
  * Where there are blocks enough for all threads, each thread takes whole blocks. Else
  * (deep layers, few images) the threads share each block: first its tiles, then its bands.
  */
-#include "net.h"
+#include <math.h>
+
+#include "conv/conv.h"
 #include "pool.h"
 
 enum {
@@ -25,10 +27,11 @@ enum {
     PLANE_GAP = 16,
     MAX_TILES = 1024, /* in a block */
     LINE_FLOATS = 16, /* of a cache line */
+    MIN_CHANNELS = 16,
 };
 
 typedef struct {
-    const xn_task *task;
+    const xv_run *run;
     int m, planes, tiles_y, tiles_x;
     int panels, bands;     /* bands: groups of panels that are multiplied together */
     int64_t tiles, blocks; /* in all */
@@ -39,45 +42,51 @@ typedef struct {
     float *v;                 /* its planes */
 } winograd_job;
 
-static winograd_job shape_job(const xcos_net *net, const xn_step *step)
+static int tile_of(const xv_algorithm *algorithm)
 {
-    const xn_conv *g = &step->conv;
-    winograd_job job = {.m = step->kind == XN_CONV_WINO4 ? 4 : 2};
+    return algorithm == &xv_winograd4 ? 4 : 2;
+}
+
+static winograd_job shape_job(const xv_plan *plan)
+{
+    const xv_geometry *g = &plan->g;
+    winograd_job job = {.m = tile_of(plan->algorithm)};
     job.planes = (job.m + 2) * (job.m + 2);
     job.tiles_y = (g->oh + job.m - 1) / job.m;
     job.tiles_x = (g->ow + job.m - 1) / job.m;
     job.tiles = g->n * job.tiles_y * job.tiles_x;
-    job.panels = (g->o + net->kernels->nr - 1) / net->kernels->nr;
+    job.panels = (g->o + plan->kernels->nr - 1) / plan->kernels->nr;
     const int64_t bytes = (int64_t)job.planes * g->c * (int64_t)sizeof(float); /* of a tile */
     /* A thread goes over all weights once per block: where they do not stay in the
      * second-level cache, fetching them again costs more than a V that spills from it. */
     const bool heavy = bytes * g->o > BLOCK_BYTES * 2;
     int64_t room = (heavy ? LARGE_BYTES : BLOCK_BYTES) / bytes;
-    if (room < net->kernels->mr)
-        room = net->kernels->mr;
+    if (room < plan->kernels->mr)
+        room = plan->kernels->mr;
     job.blocks = (job.tiles + room - 1) / room;
-    job.shared = step->threads > 1 && job.blocks < 2 * step->threads;
+    job.shared = plan->threads > 1 && job.blocks < 2 * plan->threads;
     if (job.shared) {
         room = LARGE_BYTES / bytes;
-        room = room < net->kernels->mr ? net->kernels->mr : room;
+        room = room < plan->kernels->mr ? plan->kernels->mr : room;
         job.blocks = (job.tiles + room - 1) / room;
     }
     if (room > MAX_TILES)
         job.blocks = (job.tiles + MAX_TILES - 1) / MAX_TILES;
     const int64_t tiles = (job.tiles + job.blocks - 1) / job.blocks;
     job.plane_v = tiles * g->c + PLANE_GAP;
-    job.bands = tiles * bytes <= NEAR_BYTES ? job.panels : job.shared ? 2 * step->threads : 1;
+    job.bands = tiles * bytes <= NEAR_BYTES ? job.panels : job.shared ? 2 * plan->threads : 1;
     job.bands = job.bands > job.panels ? job.panels : job.bands;
-    const int64_t width = (job.panels + job.bands - 1) / job.bands * net->kernels->nr;
+    const int64_t width = (job.panels + job.bands - 1) / job.bands * plan->kernels->nr;
     job.plane_m = tiles * width + PLANE_GAP;
     job.per_worker = job.planes * (job.plane_m + (job.shared ? 0 : job.plane_v));
     return job;
 }
 
-int64_t xn_winograd_scratch(const xcos_net *net, xn_step *step)
+static void prepare(xv_plan *plan)
 {
-    winograd_job job = shape_job(net, step);
-    return step->threads * job.per_worker + (job.shared ? job.planes * job.plane_v : 0);
+    const winograd_job job = shape_job(plan);
+    plan->scratch_bytes = xc_bytes(XC_F32, plan->threads * job.per_worker +
+                                               (job.shared ? job.planes * job.plane_v : 0));
 }
 
 /* Tile t of all images: its image, and the first output pixel. */
@@ -100,17 +109,16 @@ static int clamp(int x, int lo, int hi)
 /* Transforms tile t; slot: its place in the block. */
 static void transform_tile(const winograd_job *job, int64_t t, int64_t slot, float *v)
 {
-    const xn_task *task = job->task;
-    const xn_conv *g = &task->step->conv;
-    const xk_table *k = task->net->kernels;
-    const xn_node *node = task->step->node;
+    const xv_run *run = job->run;
+    const xv_geometry *g = &run->plan->g;
+    const xk_table *k = run->plan->kernels;
     const place at = place_of(job, t);
     const int y = at.y - g->top, x = at.x - g->left, size = job->m + 2;
     const ptrdiff_t row = (ptrdiff_t)g->w * g->c;
-    const float *in = task->in[0] + at.image * g->h * row + y * row + (ptrdiff_t)x * g->c;
+    const float *in = run->in + at.image * g->h * row + y * row + (ptrdiff_t)x * g->c;
     (job->m == 4 ? k->wino4_input : k->wino2_input)(
         in, row, g->c, clamp(-y, 0, size), clamp(g->h - y, 0, size), clamp(-x, 0, size),
-        clamp(g->w - x, 0, size), g->c, node->pre_scale, node->pre_shift, v + slot * g->c,
+        clamp(g->w - x, 0, size), g->c, run->pre_scale, run->pre_shift, v + slot * g->c,
         job->plane_v);
 }
 
@@ -119,12 +127,12 @@ static void transform_tile(const winograd_job *job, int64_t t, int64_t slot, flo
 static void fetch_outputs(const winograd_job *job, int64_t first, int64_t last, int channel,
                           int channels)
 {
-    const xn_task *task = job->task;
-    const xn_conv *g = &task->step->conv;
+    const xv_run *run = job->run;
+    const xv_geometry *g = &run->plan->g;
     const ptrdiff_t row = (ptrdiff_t)g->ow * g->o;
     for (int64_t t = first; t < last; t++) {
         const place at = place_of(job, t);
-        const float *y = task->out + (at.image * g->oh + at.y) * row + (int64_t)at.x * g->o + channel;
+        const float *y = run->out + (at.image * g->oh + at.y) * row + (int64_t)at.x * g->o + channel;
         const int rows = clamp(g->oh - at.y, 0, job->m), cols = clamp(g->ow - at.x, 0, job->m);
         for (int r = 0; r < rows; r++)
             for (int s = 0; s < cols; s++)
@@ -137,10 +145,9 @@ static void fetch_outputs(const winograd_job *job, int64_t first, int64_t last, 
 static void multiply_band(const winograd_job *job, int64_t first, int64_t count, int band,
                           const float *v, float *m)
 {
-    const xn_task *task = job->task;
-    const xn_conv *g = &task->step->conv;
-    const xn_node *node = task->step->node;
-    const xk_table *k = task->net->kernels;
+    const xv_run *run = job->run;
+    const xv_geometry *g = &run->plan->g;
+    const xk_table *k = run->plan->kernels;
     static const xk_epilogue plain = {0};
     const int p0 = band * job->panels / job->bands, p1 = (band + 1) * job->panels / job->bands;
     const int channel = p0 * k->nr, width = (p1 - p0) * k->nr;
@@ -150,7 +157,7 @@ static void multiply_band(const winograd_job *job, int64_t first, int64_t count,
         fetch_outputs(job, first + plane * count / job->planes,
                       first + (plane + 1) * count / job->planes, channel, channels);
         for (int p = p0; p < p1; p++) {
-            const float *packed = node->packed[task->step->kind];
+            const float *packed = run->weights;
             const int64_t panel = (int64_t)p * job->planes + plane;
             const int64_t then = p + 1 < p1 ? panel + job->planes
                                             : (int64_t)p0 * job->planes + plane + 1;
@@ -167,19 +174,13 @@ static void multiply_band(const winograd_job *job, int64_t first, int64_t count,
         }
     }
     const ptrdiff_t row = (ptrdiff_t)g->ow * g->o;
-    xk_epilogue e = {.bias = node->bias + channel,
-                     .residual_row = row,
-                     .residual_col = g->o,
-                     .activation = node->activation,
-                     .slope = node->slope ? node->slope + channel : NULL,
-                     .lo = node->lo,
-                     .hi = node->hi};
+    xk_epilogue e = xv_epilogue(run, channel, NULL, row, g->o);
     for (int64_t t = 0; t < count; t++) {
         const place at = place_of(job, first + t);
         const int64_t offset = (at.image * g->oh + at.y) * row + (int64_t)at.x * g->o + channel;
-        e.residual = task->residual ? task->residual + offset : NULL;
+        e.residual = run->residual ? run->residual + offset : NULL;
         (job->m == 4 ? k->wino4_output : k->wino2_output)(
-            m + t * width, job->plane_m, channels, task->out + offset, row, g->o,
+            m + t * width, job->plane_m, channels, run->out + offset, row, g->o,
             clamp(g->oh - at.y, 0, job->m), clamp(g->ow - at.x, 0, job->m), &e);
     }
 }
@@ -189,7 +190,7 @@ static void whole_block(void *context, int64_t index, int worker)
     const winograd_job *job = context;
     const int64_t first = index * job->tiles / job->blocks;
     const int64_t count = (index + 1) * job->tiles / job->blocks - first;
-    float *v = job->task->scratch + worker * job->per_worker;
+    float *v = (float *)job->run->scratch + worker * job->per_worker;
     for (int64_t t = 0; t < count; t++)
         transform_tile(job, first + t, t, v);
     for (int band = 0; band < job->bands; band++)
@@ -207,23 +208,106 @@ static void shared_band(void *context, int64_t index, int worker)
 {
     const winograd_job *job = context;
     multiply_band(job, job->first, job->count, (int)index, job->v,
-                  job->task->scratch + worker * job->per_worker);
+                  (float *)job->run->scratch + worker * job->per_worker);
 }
 
-void xn_run_winograd(const xn_task *task)
+static void run_winograd(const xv_run *run)
 {
-    winograd_job job = shape_job(task->net, task->step);
-    const int threads = task->step->threads;
-    job.task = task;
+    winograd_job job = shape_job(run->plan);
+    const int threads = run->plan->threads;
+    job.run = run;
     if (!job.shared) {
-        xc_parallel(threads, job.blocks, whole_block, &job);
+        xc_spread(run->call, threads, job.blocks, whole_block, &job);
         return;
     }
-    job.v = task->scratch + threads * job.per_worker;
+    job.v = (float *)run->scratch + threads * job.per_worker;
     for (int64_t i = 0; i < job.blocks; i++) {
         job.first = i * job.tiles / job.blocks;
         job.count = (i + 1) * job.tiles / job.blocks - job.first;
-        xc_parallel(threads, job.count, shared_tile, &job);
-        xc_parallel(threads, job.bands, shared_band, &job);
+        xc_spread(run->call, threads, job.count, shared_tile, &job);
+        xc_spread(run->call, threads, job.bands, shared_band, &job);
     }
 }
+
+/* Below MIN_CHANNELS the transforms would cost more than they save. */
+static bool fits(const xv_geometry *g)
+{
+    return g->kh == 3 && g->kw == 3 && g->sy == 1 && g->sx == 1 && g->dy == 1 && g->dx == 1 &&
+           g->groups == 1;
+}
+
+static double cost(const xk_table *k, const xv_geometry *g, int m)
+{
+    const double planes = (m + 2) * (m + 2);
+    const double tiles = (double)((g->oh + m - 1) / m) * ((g->ow + m - 1) / m);
+    if (g->c < MIN_CHANNELS || g->o < MIN_CHANNELS)
+        return INFINITY;
+    return k->mac_cost * xv_cost(g, tiles * planes, planes);
+}
+
+static double cost4(const xk_table *k, const xv_geometry *g) { return cost(k, g, 4); }
+static double cost2(const xk_table *k, const xv_geometry *g) { return cost(k, g, 2); }
+
+/* ----------------------------------------------------------------- weights */
+
+typedef struct {
+    const xv_weights *w;
+    int nr, tile;
+    float *packed;
+} pack_job;
+
+static int64_t packed(const xk_table *k, const xv_weights *w, int m)
+{
+    return (int64_t)(w->outputs + k->nr - 1) / k->nr * (m + 2) * (m + 2) * w->depth * k->nr;
+}
+
+static int64_t packed4(const xk_table *k, const xv_weights *w) { return packed(k, w, 4); }
+static int64_t packed2(const xk_table *k, const xv_weights *w) { return packed(k, w, 2); }
+
+/* Panel `index` of [panel][plane][depth][nr]. */
+static void pack_panel(void *context, int64_t index, int worker)
+{
+    (void)worker;
+    const pack_job *job = context;
+    const xv_weights *w = job->w;
+    const int64_t first = index * job->nr;
+    const int n = (int)(w->outputs - first < job->nr ? w->outputs - first : job->nr);
+    const int planes = (job->tile + 2) * (job->tile + 2);
+    xk_pack_winograd(job->tile, w->data + first * w->ld_out, w->ld_out, w->ld_depth, n, w->depth,
+                     job->nr, w->scale ? w->scale + first : NULL,
+                     job->packed + index * planes * w->depth * job->nr);
+}
+
+static void pack(xc_call *call, const xk_table *k, const xv_weights *w, int tile, float *to)
+{
+    pack_job job = {.w = w, .nr = k->nr, .tile = tile, .packed = to};
+    xc_spread(call, call->threads, (w->outputs + k->nr - 1) / k->nr, pack_panel, &job);
+}
+
+static void pack4(xc_call *call, const xk_table *k, const xv_weights *w, void *to)
+{
+    pack(call, k, w, 4, to);
+}
+
+static void pack2(xc_call *call, const xk_table *k, const xv_weights *w, void *to)
+{
+    pack(call, k, w, 2, to);
+}
+
+const xv_algorithm xv_winograd4 = {.name = "winograd4",
+                                   .fits = fits,
+                                   .cost = cost4,
+                                   .prepare = prepare,
+                                   .dtype = XC_F32,
+                                   .packed = packed4,
+                                   .pack = pack4,
+                                   .run = run_winograd};
+
+const xv_algorithm xv_winograd2 = {.name = "winograd2",
+                                   .fits = fits,
+                                   .cost = cost2,
+                                   .prepare = prepare,
+                                   .dtype = XC_F32,
+                                   .packed = packed2,
+                                   .pack = pack2,
+                                   .run = run_winograd};
