@@ -155,6 +155,25 @@ typedef enum {
     XCOS_OP_COUNT
 } xcos_op;
 
+/* An attribute of an operator: its key in a model file, the type that ops/ops.def gives it in
+ * small letters ("tensor", "window", ...), where in xcos_layer it stands, and of a tensor the
+ * rank. */
+typedef struct {
+    const char *key, *type;
+    size_t at;
+    int rank, optional;
+} xcos_attribute;
+
+/* An operator as ops/ops.def says it: how many inputs, and how many of them may be constants. */
+typedef struct {
+    const char *name;
+    int fewest, most, constants;
+    xcos_attribute attributes[8]; /* those with a key */
+} xcos_operator;
+
+/* All XCOS_OP_COUNT of them, by xcos_op.  They live as long as the process. */
+const xcos_operator *xcos_operators(void);
+
 /* A float32 tensor owned by somebody else. */
 typedef struct {
     const float *data; /* NULL: absent */

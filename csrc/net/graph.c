@@ -140,7 +140,7 @@ xcos_status xcos_net_layer(xcos_net *net, const xcos_layer *given, int *id, xcos
     const char *wrong = layer.n_inputs < 0 || layer.n_inputs > XCOS_MAX_INPUTS
                             ? "too many inputs"
                             : xn_check_layer(&layer);
-    const bool constants = !wrong && xn_ops[layer.op].family->constants;
+    const bool constants = !wrong && xcos_operators()[layer.op].constants;
     int computed = 0;
     for (int i = 0; !wrong && i < layer.n_inputs; i++) {
         if (layer.inputs[i] < 0 || layer.inputs[i] >= net->n_values)

@@ -116,7 +116,7 @@ static bool wants_nhwc(const builder *b, const xn_node *node)
     bool any = false;
     for (int i = 0; i < l->n_inputs; i++)
         any |= b->places[l->inputs[i]][1] >= 0;
-    switch (xn_ops[l->op].family->layout) {
+    switch (xn_families[l->op]->layout) {
     case XN_NHWC:
         return rank4;
     case XN_FOLLOWS:
@@ -147,9 +147,9 @@ static void widen_constant(builder *b, int value, int rank)
 static void add_node(builder *b, xn_node *node, int result, bool alone)
 {
     const xcos_layer *l = &node->layer;
-    const xn_family *family = xn_ops[l->op].family;
+    const xn_family *family = xn_families[l->op];
     const xn_shape *out = &b->shapes[result];
-    if (family->constants)
+    if (xcos_operators()[l->op].constants)
         for (int i = 0; i < l->n_inputs; i++)
             widen_constant(b, l->inputs[i], out->rank);
 

@@ -3,7 +3,7 @@
 
 xcos_status xn_infer(const xcos_net *net, const xn_node *node, xn_shape *shapes, xcos_error *err)
 {
-    const xn_family *family = xn_ops[node->layer.op].family;
+    const xn_family *family = xn_families[node->layer.op];
     xn_shape in[XCOS_MAX_INPUTS], *out = &shapes[node->output];
     for (int i = 0; i < node->layer.n_inputs; i++)
         in[i] = shapes[node->layer.inputs[i]];

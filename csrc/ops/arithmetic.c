@@ -78,4 +78,4 @@ static void run(const xn_task *task)
 }
 
 const xn_family xn_arithmetic = {
-    .layout = XN_FOLLOWS, .constants = true, .infer = infer, .plan = plan, .run = run};
+    .layout = XN_FOLLOWS, .infer = infer, .plan = plan, .run = run};

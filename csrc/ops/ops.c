@@ -19,24 +19,37 @@
 #define MUST(...) {__VA_ARGS__}
 #define MAYBE(...) {__VA_ARGS__, .optional = true}
 #define NOTHING {.key = NULL}
-#define XCOS_OP(id, name, fewest, most, family, ...)                                               \
-    [XCOS_OP_##id] = {#name, fewest, most, &family, {__VA_ARGS__}},
+#define XCOS_OP(id, name, fewest, most, constants, family, ...)                                    \
+    [XCOS_OP_##id] = {#name, fewest, most, constants, {__VA_ARGS__}},
 
-const xn_op xn_ops[XCOS_OP_COUNT] = {
+static const xcos_operator rows[XCOS_OP_COUNT] = {
+#include "ops/ops.def"
+#undef XCOS_OP
+};
+
+#define XCOS_OP(id, name, fewest, most, constants, family, ...) [XCOS_OP_##id] = &family,
+
+const xn_family *const xn_families[XCOS_OP_COUNT] = {
 #include "ops/ops.def"
 };
 
+const xcos_operator *xcos_operators(void)
+{
+    return rows;
+}
+
 const char *xn_op_name(xcos_op op)
 {
-    return op >= 0 && op < XCOS_OP_COUNT ? xn_ops[op].name : "?";
+    return op >= 0 && op < XCOS_OP_COUNT ? rows[op].name : "?";
 }
 
 const char *xn_check_layer(const xcos_layer *l)
 {
     if (l->op < 0 || l->op >= XCOS_OP_COUNT)
         return "unknown operation";
-    const xn_op *op = &xn_ops[l->op];
-    const char *wrong = op->family->check ? op->family->check(l) : NULL;
+    const xcos_operator *op = &rows[l->op];
+    const xn_family *family = xn_families[l->op];
+    const char *wrong = family->check ? family->check(l) : NULL;
     if (wrong)
         return wrong;
     if (l->n_inputs < op->fewest || l->n_inputs > op->most)

@@ -14,7 +14,6 @@ typedef enum {
 
 typedef struct {
     xn_layout layout;
-    bool constants; /* inputs may be constants */
 
     /* What is wrong with a layer by itself, or NULL.  NULL: nothing can be. */
     const char *(*check)(const xcos_layer *layer);
@@ -29,25 +28,7 @@ typedef struct {
     void (*run)(const xn_task *task);
 } xn_family;
 
-/* An attribute of a layer: its key in a model file, and where its value stands in xcos_layer. */
-typedef struct {
-    const char *key;
-    const char *type; /* "tensor", "window", "pad", ... : the names in ops.def, in small letters */
-    size_t at;        /* offset in xcos_layer */
-    int rank;         /* of a tensor */
-    bool optional;
-} xn_attribute;
-
-enum { XN_MAX_ATTRIBUTES = 6 };
-
-typedef struct {
-    const char *name;
-    int fewest, most; /* inputs */
-    const xn_family *family;
-    xn_attribute attributes[XN_MAX_ATTRIBUTES + 1]; /* those with a key */
-} xn_op;
-
-extern const xn_op xn_ops[XCOS_OP_COUNT]; /* by xcos_op */
+extern const xn_family *const xn_families[XCOS_OP_COUNT]; /* by xcos_op */
 
 extern const xn_family xn_conv, xn_linear, xn_batch_norm, xn_prelu, xn_pointwise, xn_arithmetic,
     xn_pool, xn_along, xn_transpose, xn_reshape, xn_resize;

@@ -134,6 +134,31 @@ static PyObject *conv_select(PyObject *module, PyObject *arg)
     Py_RETURN_NONE;
 }
 
+/* The table of operators, for xcos/_plan_check.py. */
+static PyObject *operators(PyObject *module, PyObject *args)
+{
+    (void)module, (void)args;
+    const xcos_operator *rows = xcos_operators();
+    PyObject *table = PyDict_New();
+    for (int i = 0; table && i < XCOS_OP_COUNT; i++) {
+        PyObject *attributes = PyDict_New();
+        for (const xcos_attribute *a = rows[i].attributes; attributes && a->key; a++) {
+            PyObject *attribute =
+                Py_BuildValue("siO", a->type, a->rank, a->optional ? Py_True : Py_False);
+            if (!attribute || PyDict_SetItemString(attributes, a->key, attribute) < 0)
+                Py_CLEAR(attributes);
+            Py_XDECREF(attribute);
+        }
+        PyObject *row = attributes ? Py_BuildValue("iiiN", rows[i].fewest, rows[i].most,
+                                                   rows[i].constants, attributes)
+                                   : NULL;
+        if (!row || PyDict_SetItemString(table, rows[i].name, row) < 0)
+            Py_CLEAR(table);
+        Py_XDECREF(row);
+    }
+    return table;
+}
+
 static PyObject *default_threads(PyObject *module, PyObject *args)
 {
     (void)module, (void)args;
@@ -146,6 +171,8 @@ static PyMethodDef machine_methods[] = {
     {"isa_select", isa_select, METH_O, "Choose the instruction set (tests, benchmarks)."},
     {"conv_select", conv_select, METH_O,
      "Choose the way to convolve, None: the cheapest (tests, benchmarks)."},
+    {"operators", operators, METH_NOARGS,
+     "name -> (fewest inputs, most, constants among them, {key: (type, rank, optional)})."},
     {"default_threads", default_threads, METH_NOARGS, "Threads used when none are asked for."},
     {NULL, NULL, 0, NULL},
 };
