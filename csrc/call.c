@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "cpu.h"
+#include "kernels/cpu.h"
 #include "os/clock.h"
 #include "os/cpus.h"
 #include "os/environment.h"

@@ -21,13 +21,4 @@ typedef void xc_loop(void *context, int64_t index, int worker);
  * is marked as torn then. */
 void xc_spread(xc_call *call, int threads, int64_t count, xc_loop *loop, void *context);
 
-/* BRIDGE until the head is rebased */
-static inline void xc_parallel(int threads, int64_t count, xc_loop *loop, void *context)
-{
-    xc_call call;
-    xc_open(&call, threads);
-    xc_spread(&call, threads, count, loop, context);
-    xc_close(&call, XCOS_OK, 0);
-}
-
 #endif

@@ -10,7 +10,7 @@
 
 #include "call.h"
 #include "dtype.h"
-#include "kernels.h"
+#include "kernels/kernels.h"
 
 /* Geometry of a convolution, as plain numbers. */
 typedef struct {
@@ -33,6 +33,7 @@ typedef struct xv_algorithm xv_algorithm;
 typedef struct {
     const xk_table *kernels;
     xv_geometry g;
+    bool exact;  /* sums of products as they stand: no transforms */
     bool scaled; /* pixels become x*scale + shift first: a batch norm before a padded convolution */
     int threads; /* that may share it */
     const xv_algorithm *algorithm;
@@ -57,6 +58,7 @@ typedef struct {
 
 struct xv_algorithm {
     const char *name;
+    bool transforms; /* see xv_plan.exact */
     bool (*fits)(const xv_geometry *g);
     /* Of one image, in multiply-adds of a tile of vector kernels (see mac_cost in kernels.h). */
     double (*cost)(const xk_table *k, const xv_geometry *g);

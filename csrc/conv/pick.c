@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "conv/conv.h"
-#include "cpu.h"
+#include "kernels/cpu.h"
 
 const xv_algorithm *const xv_algorithms[XV_ALGORITHMS] = {
     [XV_DEPTHWISE] = &xv_depthwise, [XV_TILES] = &xv_tiles,     [XV_WINOGRAD4] = &xv_winograd4,
@@ -33,16 +33,18 @@ int xv_index(const xv_algorithm *algorithm)
     return i;
 }
 
-static const xv_algorithm *cheapest(const xk_table *k, const xv_geometry *g)
+static const xv_algorithm *cheapest(const xk_table *k, const xv_geometry *g, bool exact)
 {
-    if (wish && wish->fits(g))
+    if (wish && wish->fits(g) && !exact)
         return wish;
     const xv_algorithm *best = NULL;
     double least = 0;
     for (int i = 0; i < XV_ALGORITHMS; i++) {
         const xv_algorithm *algorithm = xv_algorithms[i];
-        const double cost = algorithm->fits(g) ? algorithm->cost(k, g) : 0;
-        if (algorithm->fits(g) && (!best || cost < least)) {
+        if (!algorithm->fits(g) || (exact && algorithm->transforms))
+            continue;
+        const double cost = algorithm->cost(k, g);
+        if (!best || cost < least) {
             best = algorithm;
             least = cost;
         }
@@ -53,7 +55,7 @@ static const xv_algorithm *cheapest(const xk_table *k, const xv_geometry *g)
 void xv_pick(xv_plan *plan)
 {
     if (!plan->algorithm)
-        plan->algorithm = cheapest(plan->kernels, &plan->g);
+        plan->algorithm = cheapest(plan->kernels, &plan->g, plan->exact);
     plan->algorithm->prepare(plan);
 }
 
@@ -64,7 +66,7 @@ const xv_algorithm *xv_pick_for_all(const xk_table *k, const xv_geometry *g)
     /* How the cost of Winograd's compares depends on how many tiles the map fills. */
     if (xv_winograd4.fits(&any) && !wish)
         return NULL;
-    return cheapest(k, &any);
+    return cheapest(k, &any, false);
 }
 
 /* Weights that no cache holds until the next run have to be fetched, at some 8 multiply-adds a

@@ -34,15 +34,15 @@ static tiles_job shape_job(const xv_plan *plan)
 {
     const xv_geometry *g = &plan->g;
     tiles_job job = {.rows = g->n * g->oh * g->ow};
-    job.tiles = (job.rows + plan->kernels->mr - 1) / plan->kernels->mr;
+    job.tiles = (job.rows + plan->kernels->gemm.mr - 1) / plan->kernels->gemm.mr;
     job.blocks = (job.tiles + plan->tiles - 1) / plan->tiles;
-    job.panels = (g->o / g->groups + plan->kernels->nr - 1) / plan->kernels->nr;
+    job.panels = (g->o / g->groups + plan->kernels->gemm.nr - 1) / plan->kernels->gemm.nr;
     job.splits = 1;
     if (plan->threads > 1 && job.blocks * g->groups < 2 * plan->threads) {
         int64_t wanted = (2 * plan->threads + job.blocks * g->groups - 1) / (job.blocks * g->groups);
         job.splits = wanted < job.panels ? (int)wanted : job.panels;
     }
-    const int64_t taps = (int64_t)plan->tiles * plan->kernels->mr * g->kh * g->kw;
+    const int64_t taps = (int64_t)plan->tiles * plan->kernels->gemm.mr * g->kh * g->kw;
     job.pointers = taps * 2; /* an address takes the room of two floats */
     job.per_worker = job.pointers + (merges_rows(g) ? taps * g->c : 0);
     return job;
@@ -141,27 +141,27 @@ static void block_of_tiles(void *context, int64_t index, int worker)
     for (int64_t t = t0; t <= t1; t++)
         first[t - t0] = t * job->rows / job->tiles;
     for (int64_t t = 0; t < t1 - t0; t++) {
-        const float **at = a + t * k->mr * taps;
+        const float **at = a + t * k->gemm.mr * taps;
         int m = (int)(first[t + 1] - first[t]);
         if (product)
             point_pixels(run, first[t], m, at);
         else if (merged)
-            point_rows(run, first[t], m, at, patches + t * k->mr * taps * depth);
+            point_rows(run, first[t], m, at, patches + t * k->gemm.mr * taps * depth);
         else
             point_taps(run, first[t], m, at);
         for (int i = 0; group && i < m * taps; i++)
             at[i] += at[i] == run->zeros ? 0 : group * depth;
     }
     for (int p = p0; p < p1; p++) {
-        const int n = outputs - p * k->nr < k->nr ? outputs - p * k->nr : k->nr;
-        const int64_t channel = group * outputs + (int64_t)p * k->nr;
-        const float *w = (const float *)run->weights + (group * job->panels + p) * steps * k->nr;
+        const int n = outputs - p * k->gemm.nr < k->gemm.nr ? outputs - p * k->gemm.nr : k->gemm.nr;
+        const int64_t channel = group * outputs + (int64_t)p * k->gemm.nr;
+        const float *w = (const float *)run->weights + (group * job->panels + p) * steps * k->gemm.nr;
         for (int64_t t = 0; t < t1 - t0; t++) {
             const int64_t at = first[t] * g->o + channel;
             const xk_epilogue e =
                 xv_epilogue(run, channel, run->residual ? run->residual + at : NULL, 0, g->o);
-            k->gemm((int)(first[t + 1] - first[t]), n, depth, taps, a + t * k->mr * taps, w,
-                    xk_next_panel(k, t, t1 - t0, steps, w + steps * k->nr), run->out + at, g->o,
+            k->gemm.tile((int)(first[t + 1] - first[t]), n, depth, taps, a + t * k->gemm.mr * taps, w,
+                    xk_next_panel(k, t, t1 - t0, steps, w + steps * k->gemm.nr), run->out + at, g->o,
                     &e);
         }
     }
@@ -194,7 +194,7 @@ static void prepare(xv_plan *plan)
 {
     const xv_geometry *g = &plan->g;
     const int64_t tiles =
-        BLOCK_BYTES / ((int64_t)plan->kernels->mr * g->c * (int64_t)sizeof(float));
+        BLOCK_BYTES / ((int64_t)plan->kernels->gemm.mr * g->c * (int64_t)sizeof(float));
     plan->tiles = tiles < 1 ? 1 : tiles > MAX_BLOCK_TILES ? MAX_BLOCK_TILES : (int)tiles;
     const int64_t input = plan->scaled ? g->n * g->h * g->w * g->c : 0;
     plan->scratch_bytes = xc_bytes(XC_F32, shape_job(plan).per_worker * plan->threads + input);
@@ -204,18 +204,19 @@ static void prepare(xv_plan *plan)
 
 typedef struct {
     const xv_weights *w;
+    const xk_gemm *gemm;
     int nr, panels; /* panels of one group */
     float *packed;
 } pack_job;
 
 static int panels_of(const xk_table *k, const xv_weights *w)
 {
-    return (w->outputs + k->nr - 1) / k->nr;
+    return (w->outputs + k->gemm.nr - 1) / k->gemm.nr;
 }
 
 static int64_t packed(const xk_table *k, const xv_weights *w)
 {
-    return (int64_t)w->groups * panels_of(k, w) * w->taps * w->depth * k->nr;
+    return (int64_t)w->groups * panels_of(k, w) * w->taps * w->depth * k->gemm.nr;
 }
 
 /* Panel `index` of [group][panel][tap][depth][nr]. */
@@ -229,14 +230,14 @@ static void pack_panel(void *context, int64_t index, int worker)
     const int n = w->outputs - first < job->nr ? w->outputs - first : job->nr;
     const int64_t size = (int64_t)w->depth * job->nr;
     for (int tap = 0; tap < w->taps; tap++)
-        xk_pack_panels(w->data + channel * w->ld_out + tap, w->ld_out, w->ld_depth, n, w->depth,
-                       job->nr, w->scale ? w->scale + channel : NULL,
-                       job->packed + (index * w->taps + tap) * size);
+        job->gemm->pack(w->data + channel * w->ld_out + tap, w->ld_out, w->ld_depth, n, w->depth,
+                        job->nr, w->scale ? w->scale + channel : NULL,
+                        job->packed + (index * w->taps + tap) * size);
 }
 
 static void pack(xc_call *call, const xk_table *k, const xv_weights *w, void *to)
 {
-    pack_job job = {.w = w, .nr = k->nr, .panels = panels_of(k, w), .packed = to};
+    pack_job job = {.w = w, .gemm = &k->gemm, .nr = k->gemm.nr, .panels = panels_of(k, w), .packed = to};
     xc_spread(call, call->threads, (int64_t)w->groups * job.panels, pack_panel, &job);
 }
 

@@ -55,19 +55,19 @@ static winograd_job shape_job(const xv_plan *plan)
     job.tiles_y = (g->oh + job.m - 1) / job.m;
     job.tiles_x = (g->ow + job.m - 1) / job.m;
     job.tiles = g->n * job.tiles_y * job.tiles_x;
-    job.panels = (g->o + plan->kernels->nr - 1) / plan->kernels->nr;
+    job.panels = (g->o + plan->kernels->gemm.nr - 1) / plan->kernels->gemm.nr;
     const int64_t bytes = (int64_t)job.planes * g->c * (int64_t)sizeof(float); /* of a tile */
     /* A thread goes over all weights once per block: where they do not stay in the
      * second-level cache, fetching them again costs more than a V that spills from it. */
     const bool heavy = bytes * g->o > BLOCK_BYTES * 2;
     int64_t room = (heavy ? LARGE_BYTES : BLOCK_BYTES) / bytes;
-    if (room < plan->kernels->mr)
-        room = plan->kernels->mr;
+    if (room < plan->kernels->gemm.mr)
+        room = plan->kernels->gemm.mr;
     job.blocks = (job.tiles + room - 1) / room;
     job.shared = plan->threads > 1 && job.blocks < 2 * plan->threads;
     if (job.shared) {
         room = LARGE_BYTES / bytes;
-        room = room < plan->kernels->mr ? plan->kernels->mr : room;
+        room = room < plan->kernels->gemm.mr ? plan->kernels->gemm.mr : room;
         job.blocks = (job.tiles + room - 1) / room;
     }
     if (room > MAX_TILES)
@@ -76,7 +76,7 @@ static winograd_job shape_job(const xv_plan *plan)
     job.plane_v = tiles * g->c + PLANE_GAP;
     job.bands = tiles * bytes <= NEAR_BYTES ? job.panels : job.shared ? 2 * plan->threads : 1;
     job.bands = job.bands > job.panels ? job.panels : job.bands;
-    const int64_t width = (job.panels + job.bands - 1) / job.bands * plan->kernels->nr;
+    const int64_t width = (job.panels + job.bands - 1) / job.bands * plan->kernels->gemm.nr;
     job.plane_m = tiles * width + PLANE_GAP;
     job.per_worker = job.planes * (job.plane_m + (job.shared ? 0 : job.plane_v));
     return job;
@@ -101,6 +101,12 @@ static place place_of(const winograd_job *job, int64_t t)
                    (int)(t % job->tiles_x) * job->m};
 }
 
+static const xk_winograd *winograd_of(const winograd_job *job)
+{
+    const xk_table *k = job->run->plan->kernels;
+    return job->m == 4 ? &k->winograd4 : &k->winograd2;
+}
+
 static int clamp(int x, int lo, int hi)
 {
     return x < lo ? lo : x > hi ? hi : x;
@@ -111,12 +117,11 @@ static void transform_tile(const winograd_job *job, int64_t t, int64_t slot, flo
 {
     const xv_run *run = job->run;
     const xv_geometry *g = &run->plan->g;
-    const xk_table *k = run->plan->kernels;
     const place at = place_of(job, t);
     const int y = at.y - g->top, x = at.x - g->left, size = job->m + 2;
     const ptrdiff_t row = (ptrdiff_t)g->w * g->c;
     const float *in = run->in + at.image * g->h * row + y * row + (ptrdiff_t)x * g->c;
-    (job->m == 4 ? k->wino4_input : k->wino2_input)(
+    winograd_of(job)->input(
         in, row, g->c, clamp(-y, 0, size), clamp(g->h - y, 0, size), clamp(-x, 0, size),
         clamp(g->w - x, 0, size), g->c, run->pre_scale, run->pre_shift, v + slot * g->c,
         job->plane_v);
@@ -150,9 +155,9 @@ static void multiply_band(const winograd_job *job, int64_t first, int64_t count,
     const xk_table *k = run->plan->kernels;
     static const xk_epilogue plain = {0};
     const int p0 = band * job->panels / job->bands, p1 = (band + 1) * job->panels / job->bands;
-    const int channel = p0 * k->nr, width = (p1 - p0) * k->nr;
+    const int channel = p0 * k->gemm.nr, width = (p1 - p0) * k->gemm.nr;
     const int channels = g->o - channel < width ? g->o - channel : width;
-    const int64_t groups = (count + k->mr - 1) / k->mr;
+    const int64_t groups = (count + k->gemm.mr - 1) / k->gemm.mr;
     for (int plane = 0; plane < job->planes; plane++) {
         fetch_outputs(job, first + plane * count / job->planes,
                       first + (plane + 1) * count / job->planes, channel, channels);
@@ -161,15 +166,15 @@ static void multiply_band(const winograd_job *job, int64_t first, int64_t count,
             const int64_t panel = (int64_t)p * job->planes + plane;
             const int64_t then = p + 1 < p1 ? panel + job->planes
                                             : (int64_t)p0 * job->planes + plane + 1;
-            const float *w = packed + panel * g->c * k->nr, *next = packed + then * g->c * k->nr;
+            const float *w = packed + panel * g->c * k->gemm.nr, *next = packed + then * g->c * k->gemm.nr;
             for (int64_t i = 0; i < groups; i++) {
                 const int64_t t0 = i * count / groups, t1 = (i + 1) * count / groups;
                 const float *a[XK_MAX_MR];
                 for (int64_t t = t0; t < t1; t++)
                     a[t - t0] = v + plane * job->plane_v + t * g->c;
-                k->gemm((int)(t1 - t0), k->nr, g->c, 1, a, w,
+                k->gemm.tile((int)(t1 - t0), k->gemm.nr, g->c, 1, a, w,
                         xk_next_panel(k, i, groups, g->c, next),
-                        m + plane * job->plane_m + t0 * width + (p - p0) * k->nr, width, &plain);
+                        m + plane * job->plane_m + t0 * width + (p - p0) * k->gemm.nr, width, &plain);
             }
         }
     }
@@ -179,7 +184,7 @@ static void multiply_band(const winograd_job *job, int64_t first, int64_t count,
         const place at = place_of(job, first + t);
         const int64_t offset = (at.image * g->oh + at.y) * row + (int64_t)at.x * g->o + channel;
         e.residual = run->residual ? run->residual + offset : NULL;
-        (job->m == 4 ? k->wino4_output : k->wino2_output)(
+        winograd_of(job)->output(
             m + t * width, job->plane_m, channels, run->out + offset, row, g->o,
             clamp(g->oh - at.y, 0, job->m), clamp(g->ow - at.x, 0, job->m), &e);
     }
@@ -252,13 +257,14 @@ static double cost2(const xk_table *k, const xv_geometry *g) { return cost(k, g,
 
 typedef struct {
     const xv_weights *w;
-    int nr, tile;
+    const xk_winograd *kernels;
+    int nr, planes;
     float *packed;
 } pack_job;
 
 static int64_t packed(const xk_table *k, const xv_weights *w, int m)
 {
-    return (int64_t)(w->outputs + k->nr - 1) / k->nr * (m + 2) * (m + 2) * w->depth * k->nr;
+    return (int64_t)(w->outputs + k->gemm.nr - 1) / k->gemm.nr * (m + 2) * (m + 2) * w->depth * k->gemm.nr;
 }
 
 static int64_t packed4(const xk_table *k, const xv_weights *w) { return packed(k, w, 4); }
@@ -272,29 +278,28 @@ static void pack_panel(void *context, int64_t index, int worker)
     const xv_weights *w = job->w;
     const int64_t first = index * job->nr;
     const int n = (int)(w->outputs - first < job->nr ? w->outputs - first : job->nr);
-    const int planes = (job->tile + 2) * (job->tile + 2);
-    xk_pack_winograd(job->tile, w->data + first * w->ld_out, w->ld_out, w->ld_depth, n, w->depth,
-                     job->nr, w->scale ? w->scale + first : NULL,
-                     job->packed + index * planes * w->depth * job->nr);
+    job->kernels->pack(w->data + first * w->ld_out, w->ld_out, w->ld_depth, n, w->depth, job->nr,
+                       w->scale ? w->scale + first : NULL,
+                       job->packed + index * job->planes * w->depth * job->nr);
 }
 
-static void pack(xc_call *call, const xk_table *k, const xv_weights *w, int tile, float *to)
+static void pack(xc_call *call, const xv_weights *w, pack_job job)
 {
-    pack_job job = {.w = w, .nr = k->nr, .tile = tile, .packed = to};
-    xc_spread(call, call->threads, (w->outputs + k->nr - 1) / k->nr, pack_panel, &job);
+    xc_spread(call, call->threads, (w->outputs + job.nr - 1) / job.nr, pack_panel, &job);
 }
 
 static void pack4(xc_call *call, const xk_table *k, const xv_weights *w, void *to)
 {
-    pack(call, k, w, 4, to);
+    pack(call, w, (pack_job){w, &k->winograd4, k->gemm.nr, 36, to});
 }
 
 static void pack2(xc_call *call, const xk_table *k, const xv_weights *w, void *to)
 {
-    pack(call, k, w, 2, to);
+    pack(call, w, (pack_job){w, &k->winograd2, k->gemm.nr, 16, to});
 }
 
 const xv_algorithm xv_winograd4 = {.name = "winograd4",
+                                   .transforms = true,
                                    .fits = fits,
                                    .cost = cost4,
                                    .prepare = prepare,
@@ -304,6 +309,7 @@ const xv_algorithm xv_winograd4 = {.name = "winograd4",
                                    .run = run_winograd};
 
 const xv_algorithm xv_winograd2 = {.name = "winograd2",
+                                   .transforms = true,
                                    .fits = fits,
                                    .cost = cost2,
                                    .prepare = prepare,

@@ -22,11 +22,6 @@
  *   UNSUPPORTED UnsupportedError (all three ValueErrors), OS OSError. */
 int xpy_ok(PyObject *module, xcos_status status, const xcos_error *err);
 
-/* BRIDGE */
-#define XPY_PLAIN (NPY_ARRAY_CARRAY_RO | NPY_ARRAY_ENSUREARRAY)
-PyArrayObject *xpy_array(PyObject *obj, int type, int rank);
-PyArrayObject *xpy_floats(PyObject *obj, int rank, const char *what);
-
 /* Methods and types that the other files contribute to the module. */
 extern PyMethodDef xpy_image_methods[]; /* image.c */
 extern PyMethodDef xpy_face_methods[];  /* face.c */

@@ -31,63 +31,6 @@ int xpy_ok(PyObject *module, xcos_status status, const xcos_error *err)
     return 0;
 }
 
-/* A copy of a nest of lists and tuples that is all tuples, anything else as it is: a new
- * reference. NumPy 2.4 reads freed memory when an item's own code empties its list. */
-static PyObject *as_tuples(PyObject *obj)
-{
-    if (!PyList_Check(obj) && !PyTuple_Check(obj))
-        return Py_NewRef(obj);
-    if (Py_EnterRecursiveCall(" in a nest of lists"))
-        return NULL;
-    PyObject *items = PySequence_Tuple(obj);
-    PyObject *result = items ? PyTuple_New(PyTuple_GET_SIZE(items)) : NULL;
-    for (Py_ssize_t i = 0; result && i < PyTuple_GET_SIZE(items); i++) {
-        PyObject *item = as_tuples(PyTuple_GET_ITEM(items, i));
-        if (item)
-            PyTuple_SET_ITEM(result, i, item);
-        else
-            Py_CLEAR(result);
-    }
-    Py_XDECREF(items);
-    Py_LeaveRecursiveCall();
-    return result;
-}
-
-PyArrayObject *xpy_array(PyObject *obj, int type, int rank)
-{
-    PyObject *still = as_tuples(obj);
-    if (!still)
-        return NULL;
-    PyArrayObject *a = (PyArrayObject *)PyArray_FROMANY(still, type, rank, rank, XPY_PLAIN);
-    Py_DECREF(still);
-    return a;
-}
-
-PyArrayObject *xpy_floats(PyObject *obj, int rank, const char *what)
-{
-    PyObject *still = as_tuples(obj);
-    PyArrayObject *a = still ? (PyArrayObject *)PyArray_FROM_O(still) : NULL;
-    Py_XDECREF(still);
-    if (!a)
-        return NULL;
-    if (!PyArray_CanCastSafely(PyArray_TYPE(a), NPY_FLOAT64) || PyArray_TYPE(a) == NPY_OBJECT) {
-        PyErr_Format(PyExc_TypeError, "%s: expected an array of float32, got dtype %R", what,
-                     (PyObject *)PyArray_DESCR(a));
-        Py_DECREF(a);
-        return NULL;
-    }
-    if (rank >= 0 && PyArray_NDIM(a) != rank) {
-        PyErr_Format(PyExc_ValueError, "%s: expected %d dimensions, got %d", what, rank,
-                     PyArray_NDIM(a));
-        Py_DECREF(a);
-        return NULL;
-    }
-    PyArrayObject *out = (PyArrayObject *)PyArray_FROMANY(
-        (PyObject *)a, NPY_FLOAT32, 0, 0, XPY_PLAIN | NPY_ARRAY_FORCECAST);
-    Py_DECREF(a);
-    return out;
-}
-
 /* Long calls of the core ask on their thread whether Ctrl-C or another signal has come. */
 static int poll(void)
 {

@@ -3,8 +3,8 @@
  * The choice is made once, at first use, from what the processor and the operating
  * system offer (__builtin_cpu_supports also asks whether the system saves the wide
  * registers) less what xk_without was given. */
-#include "cpu.h"
-#include "kernels.h"
+#include "kernels/cpu.h"
+#include "kernels/kernels.h"
 #include "xcos.h"
 
 #include <stdatomic.h>

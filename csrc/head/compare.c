@@ -4,15 +4,17 @@
  * spot.  xcos_head_compare_all prepares a chunk of each side, then goes through their
  * pairs; chunks bound the memory to 2 * CHUNK_FLOATS floats and some.  Embeddings are
  * brought to length 1 once per face there; the products of a run with a block are one sgemm. */
-#include "head.h"
-#include "interrupt.h"
-#include "pool.h"
+#include "head/head.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "blas.h"
+#include "os/memory.h"
+#include "pool.h"
 
 enum {
     CHUNK_FLOATS = 1 << 22, /* of records on one side: 16 MiB, 1,747 faces of 7x7x32 */
@@ -38,7 +40,7 @@ typedef struct {
     size_t scratch_size, record, products, results;
     /* The first face with a value that is not finite, the first pair whose score is not. */
     _Atomic int64_t bad_a, bad_b, bad_pair;
-    _Atomic bool stop;
+    xc_call call;
 } job;
 
 static void lower(_Atomic int64_t *least, int64_t value)
@@ -62,12 +64,12 @@ static size_t face_size(const xcos_head *h)
 static void prepare_block(job *j, bool second, int64_t from, int count, float *scratch,
                           float *block)
 {
-    const int lanes = j->head->kernels->head->lanes;
+    const int lanes = j->head->kernels->pairs.lanes;
     const size_t values = j->head->values;
     const float *faces = second ? j->b : j->a;
     float *record = scratch + j->record;
     for (int l = 0; l < count; l++) {
-        if (!xh_prepare(j->head, faces + (size_t)(from + l) * face_size(j->head), second, scratch,
+        if (!xh_prepare(&j->call, j->head, faces + (size_t)(from + l) * face_size(j->head), second, scratch,
                         record))
             lower(second ? &j->bad_b : &j->bad_a, from + l);
         const int copies = l + 1 < count ? 1 : lanes - l;
@@ -112,11 +114,11 @@ static void compare_tile(job *j, const float *const *a, int rows, int a_stride, 
                          int64_t row, int64_t col, int count, const float *whole, float *results)
 {
     const xcos_head *h = j->head;
-    const int lanes = h->kernels->head->lanes;
+    const int lanes = h->kernels->pairs.lanes;
     const size_t cells = (size_t)h->cells, map = cells * (size_t)lanes;
     float *scores = results, *attention = scores + XK_PAIR_ROWS * lanes;
     float *cosine = j->cosine ? attention + XK_PAIR_ROWS * map : NULL;
-    h->kernels->head->pairs(&h->pairs, a, rows, a_stride, block, scores, cosine, attention);
+    h->kernels->pairs.run(&h->pairs, a, rows, a_stride, block, scores, cosine, attention);
     for (int i = 0; i < rows; i++)
         for (int l = 0; l < count; l++) {
             const int64_t pair = (row + i) * j->m + col + l;
@@ -141,10 +143,10 @@ static void compare_tile(job *j, const float *const *a, int rows, int a_stride, 
 static void prepare_first(void *context, int64_t index, int worker)
 {
     job *j = context;
-    if (xc_stop(&j->stop, worker))
+    if (xc_stop(&j->call, worker))
         return;
     float *record = j->a_records + (size_t)index * j->head->values;
-    if (!xh_prepare(j->head, j->a + (size_t)(j->a0 + index) * face_size(j->head), false,
+    if (!xh_prepare(&j->call, j->head, j->a + (size_t)(j->a0 + index) * face_size(j->head), false,
                     j->scratch + (size_t)worker * j->scratch_size, record))
         lower(&j->bad_a, j->a0 + index);
     if (j->size && !make_unit(j->a_whole + (j->a0 + index) * j->size, j->size,
@@ -155,9 +157,9 @@ static void prepare_first(void *context, int64_t index, int worker)
 static void prepare_second(void *context, int64_t index, int worker)
 {
     job *j = context;
-    if (xc_stop(&j->stop, worker))
+    if (xc_stop(&j->call, worker))
         return;
-    const int lanes = j->head->kernels->head->lanes;
+    const int lanes = j->head->kernels->pairs.lanes;
     const int64_t from = index * lanes, to = smaller(from + lanes, j->b_count);
     prepare_block(j, true, j->b0 + from, (int)(to - from),
                   j->scratch + (size_t)worker * j->scratch_size,
@@ -171,17 +173,17 @@ static void prepare_second(void *context, int64_t index, int worker)
 static void compare_run(void *context, int64_t index, int worker)
 {
     job *j = context;
-    if (xc_stop(&j->stop, worker))
+    if (xc_stop(&j->call, worker))
         return;
-    const int lanes = j->head->kernels->head->lanes;
+    const int lanes = j->head->kernels->pairs.lanes;
     const int64_t runs = (j->a_count + RUN - 1) / RUN, block = index / runs;
     const int64_t from = index % runs * RUN, to = smaller(from + RUN, j->a_count);
     const int count = (int)smaller(lanes, j->b_count - block * lanes);
     float *scratch = j->scratch + (size_t)worker * j->scratch_size;
     float *products = scratch + j->products;
     if (j->size)
-        xh_products(j->a_unit + from * j->size, (int)(to - from),
-                    j->b_unit + block * lanes * j->size, count, j->size, products, lanes);
+        xb_multiply((int)(to - from), count, j->size, j->a_unit + from * j->size, j->size,
+                    j->b_unit + block * lanes * j->size, j->size, true, products, lanes);
     for (int64_t i = from; i < to; i += XK_PAIR_ROWS) {
         const int rows = (int)smaller(XK_PAIR_ROWS, to - i);
         const float *a[XK_PAIR_ROWS];
@@ -196,9 +198,9 @@ static void compare_run(void *context, int64_t index, int worker)
 static void compare_block(void *context, int64_t index, int worker)
 {
     job *j = context;
-    if (xc_stop(&j->stop, worker))
+    if (xc_stop(&j->call, worker))
         return;
-    const int lanes = j->head->kernels->head->lanes;
+    const int lanes = j->head->kernels->pairs.lanes;
     const size_t block = (size_t)lanes * j->head->values;
     const int64_t from = index * lanes;
     const int count = (int)smaller(lanes, j->m - from);
@@ -226,7 +228,7 @@ static void compare_block(void *context, int64_t index, int worker)
 /* Scratch for `workers`; records of a_faces and b_faces, and their embeddings of `unit` numbers. */
 static bool job_alloc(job *j, int workers, size_t a_faces, size_t b_faces, size_t unit)
 {
-    const size_t lanes = (size_t)j->head->kernels->head->lanes, cells = (size_t)j->head->cells;
+    const size_t lanes = (size_t)j->head->kernels->pairs.lanes, cells = (size_t)j->head->cells;
     const size_t maps = j->cosine ? 2 : 1;
     j->record = xh_scratch_size(j->head);
     j->products = j->record + j->head->values;
@@ -237,8 +239,6 @@ static bool job_alloc(job *j, int workers, size_t a_faces, size_t b_faces, size_
     j->b_blocks = xh_alloc(b_faces * j->head->values);
     j->a_unit = xh_alloc(a_faces * unit);
     j->b_unit = xh_alloc(b_faces * unit);
-    for (int i = 0; j->scratch && i < workers; i++)
-        memset(j->scratch + (size_t)i * j->scratch_size, 0, j->record * sizeof(float));
     return j->scratch && j->a_records && j->b_blocks && j->a_unit && j->b_unit;
 }
 
@@ -267,18 +267,9 @@ static xcos_status not_finite(const job *j, const char *name, const float *faces
                      i / (size_t)h->cells, cell / h->width, cell % h->width, (double)x[i]);
 }
 
-static xcos_status job_end(job *j, bool allocated, bool paired, xcos_error *err)
+static xcos_status found(const job *j, bool paired, xcos_error *err)
 {
     const int64_t a = j->bad_a, b = j->bad_b, pair = j->bad_pair;
-    free(j->scratch);
-    free(j->a_records);
-    free(j->b_blocks);
-    free(j->a_unit);
-    free(j->b_unit);
-    if (!allocated)
-        return xcos_fail(err, XCOS_E_NOMEM, "head: out of memory");
-    if (j->stop)
-        return xcos_fail(err, XCOS_E_INTERRUPTED, "interrupted");
     if (a != NONE)
         return not_finite(j, "a", j->a, j->a_whole, a, err);
     if (b != NONE)
@@ -289,6 +280,20 @@ static xcos_status job_end(job *j, bool allocated, bool paired, xcos_error *err)
                          "overflows float32",
                          paired ? pair : pair / j->m, pair % j->m);
     return XCOS_OK;
+}
+
+static xcos_status job_end(job *j, bool allocated, bool paired, xcos_error *err)
+{
+    xo_free(j->scratch);
+    xo_free(j->a_records);
+    xo_free(j->b_blocks);
+    xo_free(j->a_unit);
+    xo_free(j->b_unit);
+    const xcos_status status =
+        !allocated ? xcos_fail(err, XCOS_E_NOMEM, "head: out of memory")
+        : j->call.stop || j->call.torn ? XCOS_OK /* xc_close has the word */
+                                       : found(j, paired, err);
+    return xc_close(&j->call, status, err);
 }
 
 /* Checks the arguments of a call and begins its job. */
@@ -315,12 +320,11 @@ static xcos_status job_begin(job *j, int64_t n, const xcos_embeddings *whole, xc
     return XCOS_OK;
 }
 
-/* Workers for loops of at most `count` calls. */
-static int workers_for(int threads, int64_t count)
+/* Opens the job's call for loops of at most `count` rounds; returns how many threads have scratch. */
+static int open_call(job *j, int threads, int64_t count)
 {
-    if (count == 1)
-        return 1; /* the default is not worth its look-up for a single pair */
-    return (int)smaller(smaller(threads > 0 ? threads : xcos_default_threads(), MAX_WORKERS), count);
+    xc_open(&j->call, count == 1 ? 1 : threads); /* the default is not worth its look-up for a pair */
+    return (int)smaller(smaller(j->call.threads, MAX_WORKERS), count);
 }
 
 xcos_status xcos_head_compare_all(const xcos_head *h, const float *a, int64_t n, const float *b,
@@ -332,24 +336,24 @@ xcos_status xcos_head_compare_all(const xcos_head *h, const float *a, int64_t n,
     const xcos_status status = job_begin(&j, n, whole, err);
     if (status != XCOS_OK || !n || !m)
         return status;
-    const int64_t lanes = h->kernels->head->lanes;
+    const int64_t lanes = h->kernels->pairs.lanes;
     const int64_t fit = (int64_t)(CHUNK_FLOATS / (h->values + (size_t)j.size)) / lanes * lanes;
     const int64_t chunk = fit > lanes ? fit : lanes;
     const int64_t a_chunk = smaller(chunk, n);
     const int64_t b_chunk = smaller(chunk, (m + lanes - 1) / lanes * lanes);
     const int64_t tiles = b_chunk / lanes * ((a_chunk + RUN - 1) / RUN);
-    const int workers = workers_for(threads, a_chunk > tiles ? a_chunk : tiles);
+    const int workers = open_call(&j, threads, a_chunk > tiles ? a_chunk : tiles);
     const bool allocated = job_alloc(&j, workers, (size_t)a_chunk, (size_t)b_chunk, (size_t)j.size);
     for (j.a0 = 0; allocated && j.a0 < n; j.a0 += chunk) {
         j.a_count = smaller(chunk, n - j.a0);
-        xc_parallel(workers, j.a_count, prepare_first, &j);
+        xc_spread(&j.call, workers, j.a_count, prepare_first, &j);
         for (j.b0 = 0; j.b0 < m; j.b0 += chunk) {
             j.b_count = smaller(chunk, m - j.b0);
             const int64_t blocks = (j.b_count + lanes - 1) / lanes;
-            xc_parallel(workers, blocks, prepare_second, &j);
-            if (j.bad_a != NONE || j.bad_b != NONE || j.stop)
+            xc_spread(&j.call, workers, blocks, prepare_second, &j);
+            if (j.bad_a != NONE || j.bad_b != NONE || j.call.stop || j.call.torn)
                 return job_end(&j, allocated, false, err);
-            xc_parallel(workers, blocks * ((j.a_count + RUN - 1) / RUN), compare_run, &j);
+            xc_spread(&j.call, workers, blocks * ((j.a_count + RUN - 1) / RUN), compare_run, &j);
         }
     }
     return job_end(&j, allocated, false, err);
@@ -364,12 +368,12 @@ xcos_status xcos_head_compare(const xcos_head *h, const float *a, const float *b
     const xcos_status status = job_begin(&j, n, whole, err);
     if (status != XCOS_OK || !n)
         return status;
-    const int lanes = h->kernels->head->lanes;
+    const int lanes = h->kernels->pairs.lanes;
     const int64_t blocks = (n + lanes - 1) / lanes;
-    const int workers = workers_for(threads, blocks);
+    const int workers = open_call(&j, threads, blocks);
     const size_t faces = (size_t)workers * (size_t)lanes;
     const bool allocated = job_alloc(&j, workers, faces, faces, 0);
     if (allocated)
-        xc_parallel(workers, blocks, compare_block, &j);
+        xc_spread(&j.call, workers, blocks, compare_block, &j);
     return job_end(&j, allocated, true, err);
 }

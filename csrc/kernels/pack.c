@@ -1,5 +1,5 @@
 /* pack.c: weights in the order in which the kernels read them.  Runs once, at load. */
-#include "kernels.h"
+#include "kernels/kernels.h"
 
 #include <float.h>
 #include <math.h>
@@ -64,11 +64,11 @@ static void wino2_line(const lanes *g, int step, lanes *u, int to)
     }
 }
 
-void xk_pack_winograd(int tile, const float *w, ptrdiff_t ld_out, ptrdiff_t ld_in, int outputs,
-                      int inputs, int nr, const float *scale, float *packed)
+static void pack_winograd(int tile, void (*line)(const lanes *, int, lanes *, int), const float *w,
+                          ptrdiff_t ld_out, ptrdiff_t ld_in, int outputs, int inputs, int nr,
+                          const float *scale, float *packed)
 {
     const int size = tile + 2;
-    void (*const line)(const lanes *, int, lanes *, int) = tile == 4 ? wino4_line : wino2_line;
     for (int c = 0; c < inputs; c++, packed += nr) {
         for (int first = 0; first < nr; first += LANES) {
             lanes g[9], columns[6 * 3], u[36];
@@ -87,4 +87,16 @@ void xk_pack_winograd(int tile, const float *w, ptrdiff_t ld_out, ptrdiff_t ld_i
                     packed[(ptrdiff_t)p * inputs * nr + first + j] = flushed(u[p][j]);
         }
     }
+}
+
+void xk_pack_winograd4(const float *w, ptrdiff_t ld_out, ptrdiff_t ld_in, int outputs, int inputs,
+                       int nr, const float *scale, float *packed)
+{
+    pack_winograd(4, wino4_line, w, ld_out, ld_in, outputs, inputs, nr, scale, packed);
+}
+
+void xk_pack_winograd2(const float *w, ptrdiff_t ld_out, ptrdiff_t ld_in, int outputs, int inputs,
+                       int nr, const float *scale, float *packed)
+{
+    pack_winograd(2, wino2_line, w, ld_out, ld_in, outputs, inputs, nr, scale, packed);
 }

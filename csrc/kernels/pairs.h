@@ -1,6 +1,6 @@
-/* head_kernels.h: the pair kernel of the xCos head, one per instruction set.
+/* pairs.h: the pair kernel of the xCos head, one per instruction set.
  *
- * What depends on one face alone is computed once per face (head.c) and kept as a record
+ * What depends on one face alone is computed once per face (head/head.c) and kept as a record
  * of floats, three parts in a row:
  *
  *   unit    [cells][depth]             the grid, each cell divided by its norm
@@ -18,8 +18,8 @@
  *
  * Lanes are pairs.  In a block of `lanes` records value v of record l is at
  * [v*lanes + l]; a record on its own has its values side by side. */
-#ifndef XCOS_HEAD_KERNELS_H
-#define XCOS_HEAD_KERNELS_H
+#ifndef XCOS_KERNELS_PAIRS_H
+#define XCOS_KERNELS_PAIRS_H
 
 typedef struct {
     int depth, channels, height, width;
@@ -31,20 +31,15 @@ typedef struct {
 
 enum { XK_PAIR_ROWS = 8 };
 
-struct xk_head_kernels {
+typedef struct {
     int lanes;
     /* Compares rows <= XK_PAIR_ROWS first faces with a block of second faces.
      * a_stride 1: a[i] is one record, compared with every lane of b.  a_stride lanes:
      * a[i] is a block, compared with b lane by lane.
      * Out: scores [rows][lanes]; attention and (unless NULL) cosine [rows][cells][lanes].
      * A pair's result depends on neither its lane, nor its row, nor the others. */
-    void (*pairs)(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
-                  const float *b, float *scores, float *cosine, float *attention);
-};
-
-extern const struct xk_head_kernels xk_head_generic;
-#if defined(__x86_64__)
-extern const struct xk_head_kernels xk_head_avx2, xk_head_avx512;
-#endif
+    void (*run)(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
+                const float *b, float *scores, float *cosine, float *attention);
+} xk_pairs;
 
 #endif

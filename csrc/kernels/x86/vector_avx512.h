@@ -3,7 +3,8 @@
 #include <string.h>
 
 #define TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,fma")))
-#include "common.h"
+#define ISA avx512
+#include "../simd/common.h"
 #define VL 16
 
 typedef __m512 vf;
@@ -36,4 +37,23 @@ INLINE vf v_clip(vf x, vf lo, vf hi) { return _mm512_min_ps(hi, _mm512_max_ps(lo
 INLINE vf v_prelu(vf x, vf slope)
 {
     return _mm512_mask_mul_ps(x, _mm512_movepi32_mask(_mm512_castps_si512(x)), x, slope);
+}
+
+/* What the pair kernel needs beside. */
+INLINE vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+INLINE vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+INLINE vf v_round(vf x)
+{
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+/* 2^n for integers -126 <= n <= 127. */
+INLINE vf v_pow2(vf n)
+{
+    __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23));
+}
+/* x >= limit ? yes : no */
+INLINE vf v_at_least(vf x, vf limit, vf yes, vf no)
+{
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, limit, _CMP_GE_OQ), no, yes);
 }

@@ -2,12 +2,11 @@
 #ifndef XCOS_HEAD_H
 #define XCOS_HEAD_H
 
-#include "head_kernels.h"
-#include "kernels.h"
-#include "xcos.h"
-
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "conv/conv.h"
+#include "xcos.h"
 
 /* Floor of each cell's norm, as torch.nn.functional.cosine_similarity(eps=1e-6), which the
  * reference calls: c = sum (a / max(|a|, eps)) * (b / max(|b|, eps)). */
@@ -15,9 +14,10 @@
 
 /* A 3x3 convolution, or a 1x1, over the cells of one face; channels are contiguous. */
 typedef struct {
-    int outputs, depth, taps;
-    bool prelu;
-    float *weight, *bias, *slope;
+    xv_plan plan;
+    xk_activation activation;
+    void *weights;
+    float *bias, *slope;
 } xh_conv;
 
 struct xcos_head {
@@ -26,25 +26,23 @@ struct xcos_head {
     size_t values;             /* floats of one face's record */
     int *near;                 /* [9][cells]: neighbours of each cell */
     xh_conv embed;             /* PReLU(conv3x3(grid)) */
-    xh_conv first, second;     /* halves of attend1; second negated, see head_kernels.h */
+    xh_conv first, second;     /* halves of attend1; second negated, see kernels/pairs.h */
     xh_conv taps;              /* per cell the products with each tap of attend2 */
     float first_slope, bias;   /* slope of attend1, bias of attend2 */
     float whole;
+    float *zeros;              /* padding, as wide as a row of taps */
     xk_pair_head pairs;
 };
 
-/* Uninitialised, aligned for vectors; free() gives it back. */
+/* Uninitialised, aligned for vectors; xo_free gives it back. */
 float *xh_alloc(size_t count);
 
-/* Floats of scratch for xh_prepare; they must be zero at first and are its own from then on. */
+/* Floats of scratch for xh_prepare, aligned for doubles. */
 size_t xh_scratch_size(const xcos_head *h);
 
 /* Writes the record of one face (depth, height, width), head->values floats.
  * false: a value of the face is not finite. */
-bool xh_prepare(const xcos_head *h, const float *face, bool second, float *scratch, float *record);
-
-/* products [n][ld] of each of n vectors a with each of m vectors b, of `size` floats, side by side
- * (gemm.c). */
-void xh_products(const float *a, int n, const float *b, int m, int size, float *products, int ld);
+bool xh_prepare(xc_call *call, const xcos_head *h, const float *face, bool second, float *scratch,
+                float *record);
 
 #endif

@@ -1,10 +1,10 @@
-/* head_ref.c: the pair kernel in plain C, the fallback and the oracle of the others. */
-#include "head_kernels.h"
+/* pairs.c: the pair kernel in plain C. */
+#include "ref.h"
 
 #include <float.h>
 #include <math.h>
 
-enum { LANES = 8 };
+enum { LANES = XK_REF_LANES };
 
 /* logits [cells][LANES] = PReLU(linear_a + linear_b + conv3x3(max(half_a, half_b))). */
 static void attend(const xk_pair_head *h, const float *a, int a_stride, const float *b,
@@ -54,8 +54,8 @@ static void normalize(const xk_pair_head *h, int cells, float *x)
         x[i * LANES] = sum < FLT_MIN ? 1.0f / (float)cells : x[i * LANES] / sum;
 }
 
-static void pairs(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
-                  const float *b, float *scores, float *cosine, float *attention)
+void pairs_f32_8_ref(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
+                     const float *b, float *scores, float *cosine, float *attention)
 {
     const int lane = a_stride > 1, cells = h->height * h->width, depth = h->depth;
     for (int i = 0; i < rows; i++, scores += LANES, attention += cells * LANES) {
@@ -77,5 +77,3 @@ static void pairs(const xk_pair_head *h, const float *const *a, int rows, int a_
         }
     }
 }
-
-const struct xk_head_kernels xk_head_generic = {.lanes = LANES, .pairs = pairs};

@@ -1,5 +1,5 @@
 /* masks.c: masks applied to stacks of pictures, spread over the pool. */
-#include "masks.h"
+#include "image/masks.h"
 #include "pool.h"
 
 typedef struct {

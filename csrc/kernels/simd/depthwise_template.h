@@ -156,7 +156,7 @@ TARGET static void dw_pixel(const dw_row *d, int width, int kw, int dilation, pt
         dw_pixel_vectors(d, width, kw, dilation, x, c, 1, 0);
 }
 
-TARGET static void depthwise(const float *const *rows, int width, ptrdiff_t ldx, int channels,
+TARGET static void NAMED(depthwise_f32)(const float *const *rows, int width, ptrdiff_t ldx, int channels,
                              int kh, int kw, int stride_x, int dilation_x, int pad_left,
                              const float *w, ptrdiff_t ldw, float *y, int n_out, ptrdiff_t ldy,
                              const xk_epilogue *e)

@@ -198,7 +198,7 @@ INLINE void wino_collect(const float *x, ptrdiff_t row, ptrdiff_t col, int r0, i
         for (; vectors > 0; vectors--, x += VL, v += VL, scale += VL, shift += VL)                 \
             wino##tile##_in_vector(x, &rows, col, v, &planes, 1, v_load(scale), v_load(shift));    \
     }                                                                                              \
-    TARGET static void wino##tile##_input(const float *x, ptrdiff_t row, ptrdiff_t col, int r0,    \
+    TARGET static void NAMED(winograd##tile##_input_f32)(const float *x, ptrdiff_t row, ptrdiff_t col, int r0,    \
                                           int r1, int c0, int c1, int channels,                    \
                                           const float *scale, const float *shift, float *v,        \
                                           ptrdiff_t ldp)                                           \
@@ -336,7 +336,7 @@ TARGET static void wino_finish_any(const float *tile, int size, const wino_targe
 }
 
 #define WINO_OUTPUT(tile, size)                                                                    \
-    TARGET static void wino##tile##_output(const float *m, ptrdiff_t ldp, int channels, float *y,  \
+    TARGET static void NAMED(winograd##tile##_output_f32)(const float *m, ptrdiff_t ldp, int channels, float *y,  \
                                            ptrdiff_t row, ptrdiff_t col, int rows, int cols,       \
                                            const xk_epilogue *e)                                   \
     {                                                                                              \

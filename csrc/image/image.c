@@ -2,7 +2,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include "image.h"
+#include "image/image.h"
 
 /* What stb_image takes is zeroed, for it reads tables that a file leaves undefined, and each
  * piece is bounded by what a picture of the declared size may need: compressed data that

@@ -3,7 +3,7 @@
  * stb_image reads only the raw ones, ignores the maximum, and reads past its buffer on
  * 16-bit files up to version 2.27, so these are read here. */
 #include <stdlib.h>
-#include "image.h"
+#include "image/image.h"
 
 typedef struct {
     const uint8_t *p, *end;

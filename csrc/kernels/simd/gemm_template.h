@@ -1,7 +1,7 @@
 /* gemm_template.h: the tile of a convolution as a matrix product.
  *
- * The includer gives the vector operations and a full tile's MR pixels and NV = 2 vectors
- * of channels.  MR*NV sums, NV vectors of weights and one broadcast pixel must fit the
+ * The includer gives the vector operations, a full tile's MR pixels and NR channels, which are
+ * NV = 2 vectors.  MR*NV sums, NV vectors of weights and one broadcast pixel must fit the
  * registers: 14 x 2 of AVX-512's 32, 6 x 2 of AVX2's 16.
  *
  * Every number of rows 1..MR has its own copy of the code, in which the sums stay in
@@ -106,8 +106,15 @@ INLINE void gemm_tile(const int m, const int nv, int n, int depth, int taps, con
     }
 }
 
+_Static_assert(NV * VL == NR, "a tile is two vectors of channels wide");
+
+/* gemm_f32_6x16_avx2 and so on. */
+#define GEMM_NAME_(m, n) gemm_f32_##m##x##n
+#define GEMM_NAME(m, n) GEMM_NAME_(m, n)
+#define GEMM(m) NAMED(GEMM_NAME(m, NR))
+
 #define GEMM_ROWS(m)                                                                               \
-    TARGET static void gemm_##m(int n, int depth, int taps, const float *const *a, const float *w, \
+    TARGET static void GEMM(m)(int n, int depth, int taps, const float *const *a, const float *w, \
                                 const float *next, float *y, ptrdiff_t ldy,                        \
                                 const xk_epilogue *e)                                              \
     {                                                                                              \
@@ -134,14 +141,15 @@ GEMM_ROWS(14)
 #endif
 #undef GEMM_ROWS
 
-static void gemm(int m, int n, int depth, int taps, const float *const *a, const float *w,
-                 const float *next, float *y, ptrdiff_t ldy, const xk_epilogue *e)
+static void NAMED(gemm_f32)(int m, int n, int depth, int taps, const float *const *a,
+                            const float *w, const float *next, float *y, ptrdiff_t ldy,
+                            const xk_epilogue *e)
 {
     static void (*const rows[])(int, int, int, const float *const *, const float *,
                                 const float *, float *, ptrdiff_t, const xk_epilogue *) = {
-        gemm_1,  gemm_2,  gemm_3,  gemm_4,  gemm_5,  gemm_6,
+        GEMM(1), GEMM(2), GEMM(3), GEMM(4),  GEMM(5),  GEMM(6),
 #if MR == 14
-        gemm_7,  gemm_8,  gemm_9,  gemm_10, gemm_11, gemm_12, gemm_13, gemm_14,
+        GEMM(7), GEMM(8), GEMM(9), GEMM(10), GEMM(11), GEMM(12), GEMM(13), GEMM(14),
 #endif
     };
     rows[m - 1](n, depth, taps, a, w, next, y, ldy, e);

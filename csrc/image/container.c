@@ -5,7 +5,7 @@
  *
  * Sources: ITU-T T.81 annex B (JPEG); W3C PNG, section 5; GIF89a; BITMAPINFOHEADER. */
 #include <string.h>
-#include "image.h"
+#include "image/image.h"
 
 #define TRUNCATED(err, what) xcos_fail(err, XCOS_E_FORMAT, "truncated %s", what)
 

@@ -1,4 +1,4 @@
-/* head_template.h: the pair kernel (head_kernels.h says what it computes).
+/* pairs_template.h: the pair kernel (../pairs.h says what it computes).
  *
  * The includer gives the vector operations and TILE_ROWS, how many rows of the map the
  * convolution adds to at once: TILE_ROWS x TILE_COLS sums and TILE_ROWS x 3 weights must
@@ -191,7 +191,7 @@ INLINE void pairs_of(const xk_pair_head *h, const float *const *a, int rows, con
               1, paired);
 }
 
-TARGET static void pairs(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
+TARGET static void NAMED(pairs_f32)(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
                          const float *b, float *scores, float *cosine, float *attention)
 {
     if (a_stride > 1)

@@ -3,7 +3,8 @@
 #include <string.h>
 
 #define TARGET __attribute__((target("avx2,fma")))
-#include "common.h"
+#define ISA avx2
+#include "../simd/common.h"
 #define VL 8
 
 typedef __m256 vf;
@@ -54,3 +55,22 @@ INLINE vf v_clip(vf x, vf lo, vf hi) { return _mm256_min_ps(hi, _mm256_max_ps(lo
 
 /* x, times slope where x is negative. */
 INLINE vf v_prelu(vf x, vf slope) { return _mm256_blendv_ps(x, x * slope, x); }
+
+/* What the pair kernel needs beside. */
+INLINE vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+INLINE vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+INLINE vf v_round(vf x)
+{
+    return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+/* 2^n for integers -126 <= n <= 127. */
+INLINE vf v_pow2(vf n)
+{
+    __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
+}
+/* x >= limit ? yes : no */
+INLINE vf v_at_least(vf x, vf limit, vf yes, vf no)
+{
+    return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(x, limit, _CMP_GE_OQ));
+}

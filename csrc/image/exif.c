@@ -1,6 +1,6 @@
 /* exif.c: the orientation of a photograph, from the TIFF block of its Exif data
  * (TIFF 6.0, section 2; Exif 2.32, 4.6.4).  Every read is checked against the block. */
-#include "image.h"
+#include "image/image.h"
 
 enum { ORIENTATION = 0x0112, TYPE_SHORT = 3, ENTRY = 12 };
 

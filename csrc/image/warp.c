@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "image.h"
+#include "image/image.h"
 
 static xcos_status check_sizes(int src_h, int src_w, int dst_h, int dst_w, xcos_error *err)
 {

@@ -1,4 +1,10 @@
-/* common.h: what the vector headers share; TARGET comes from them. */
+/* common.h: what the vector headers share; TARGET and ISA come from them. */
+
+/* A kernel's symbol: NAMED(depthwise_f32) is depthwise_f32_avx2. */
+#define JOIN_(a, b) a##_##b
+#define JOIN(a, b) JOIN_(a, b)
+#define NAMED(name) JOIN(name, ISA)
+
 #define INLINE TARGET static inline __attribute__((always_inline))
 
 /* Completely: the loops so marked are short, and what they index lives in registers. */

@@ -1,100 +1,117 @@
 /* head.c: the xCos head: what is computed once per face, and the object that holds it.
- * head_kernels.h says how a pair's arithmetic is divided; compare.c drives the pairs. */
-#include "head.h"
+ * kernels/pairs.h says how a pair's arithmetic is divided; compare.c drives the pairs. */
+#include "head/head.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAPS = 9, MAX_SIZE = 65536, ALIGN = 64 };
+#include "os/memory.h"
+
+enum { TAPS = 9, MAX_SIZE = 65536 };
 
 float *xh_alloc(size_t count)
 {
-    if (count > SIZE_MAX / sizeof(float) / 2)
-        return NULL;
-    return aligned_alloc(ALIGN, (count * sizeof(float) + ALIGN) / ALIGN * ALIGN);
+    return count > SIZE_MAX / sizeof(float) / 2 ? NULL : xo_alloc(count * sizeof(float));
 }
 
 /* ------------------------------------------------------------ convolutions */
 
-/* Packs w[o*ld_out + c*ld_in + t], t < taps, for the GEMM kernel.  bias may be NULL. */
-static bool conv_new(xh_conv *c, const xk_table *kernels, const float *w, ptrdiff_t ld_out,
-                     ptrdiff_t ld_in, int outputs, int depth, int taps, const float *bias,
-                     float sign, float slope)
+/* A convolution of the head's cells with w[o*ld_out + c*ld_in + t], t < taps (9 or 1), times
+ * `sign`.  bias may be NULL. */
+static bool conv_new(xc_call *call, const xcos_head *h, xh_conv *c, const float *w,
+                     ptrdiff_t ld_out, ptrdiff_t ld_in, int outputs, int depth, int taps,
+                     const float *bias, float sign, float slope)
 {
-    const size_t k = (size_t)taps * (size_t)depth;
-    const size_t padded = ((size_t)outputs + XK_MAX_NR - 1) / XK_MAX_NR * XK_MAX_NR;
-    float *plain = xh_alloc((size_t)outputs * k);
-    *c = (xh_conv){.outputs = outputs, .depth = depth, .taps = taps, .prelu = slope != 1};
-    c->weight = xh_alloc(padded * k);
-    c->bias = xh_alloc(padded + XK_CHANNEL_PAD);
-    c->slope = xh_alloc(padded + XK_CHANNEL_PAD);
-    const bool ok = plain && c->weight && c->bias && c->slope;
-    if (ok) {
-        for (int o = 0; o < outputs; o++)
-            for (int t = 0; t < taps; t++)
-                for (int i = 0; i < depth; i++)
-                    plain[(size_t)o * k + (size_t)t * (size_t)depth + (size_t)i] =
-                        sign * w[o * ld_out + i * ld_in + t];
-        xk_pack_panels(plain, (ptrdiff_t)k, 1, outputs, (int)k, kernels->nr, NULL,
-                   c->weight);
-        for (size_t o = 0; o < padded + XK_CHANNEL_PAD; o++) {
-            c->bias[o] = bias && o < (size_t)outputs ? sign * bias[o] : 0;
-            c->slope[o] = slope;
-        }
+    const int side = taps == 1 ? 1 : 3;
+    c->plan = (xv_plan){.kernels = h->kernels,
+                        .g = {.n = 1, .h = h->height, .w = h->width, .c = depth, .oh = h->height,
+                              .ow = h->width, .o = outputs, .kh = side, .kw = side, .sy = 1, .sx = 1,
+                              .dy = 1, .dx = 1, .top = side / 2, .left = side / 2, .groups = 1},
+                        .exact = true,
+                        .threads = 1};
+    xv_pick(&c->plan);
+    c->activation = slope != 1 ? XK_PRELU : XK_NONE;
+    const size_t padded = (size_t)outputs + 2 * XK_CHANNEL_PAD;
+    float *scale = xh_alloc(padded);
+    const xv_weights weights = {.data = w,
+                                .scale = scale,
+                                .groups = 1,
+                                .outputs = outputs,
+                                .depth = depth,
+                                .taps = taps,
+                                .ld_out = ld_out,
+                                .ld_depth = ld_in};
+    const xv_algorithm *algorithm = c->plan.algorithm;
+    c->weights = xo_alloc(xc_bytes(algorithm->dtype, algorithm->packed(h->kernels, &weights)));
+    c->bias = xh_alloc(padded);
+    c->slope = xh_alloc(padded);
+    const bool ok = scale && c->weights && c->bias && c->slope;
+    for (size_t o = 0; ok && o < padded; o++) {
+        c->bias[o] = bias && o < (size_t)outputs ? sign * bias[o] : 0;
+        c->slope[o] = slope;
+        scale[o] = sign;
     }
-    free(plain);
+    if (ok)
+        algorithm->pack(call, h->kernels, &weights, c->weights);
+    xo_free(scale);
     return ok;
 }
 
 static void conv_free(xh_conv *c)
 {
-    free(c->weight);
-    free(c->bias);
-    free(c->slope);
+    xo_free(c->weights);
+    xo_free(c->bias);
+    xo_free(c->slope);
 }
 
-/* y [cells][outputs] from x [cells + 1][depth], whose last cell is zero: the border. */
-static void conv_run(const xcos_head *h, const xh_conv *c, const float *x, float *y)
+/* y [cells][outputs] from x [cells][depth]. */
+static void conv_run(xc_call *call, const xcos_head *h, const xh_conv *c, const float *x, float *y,
+                     void *scratch)
 {
-    const xk_table *kernels = h->kernels;
-    const int *near = c->taps == 1 ? h->near + TAPS / 2 * h->cells : h->near;
-    const float *rows[TAPS * XK_MAX_MR];
-    for (int p = 0, m; p < h->cells; p += m) {
-        const int tiles = (h->cells - p + kernels->mr - 1) / kernels->mr;
-        m = (h->cells - p + tiles - 1) / tiles; /* tiles of about the same size */
-        for (int t = 0; t < c->taps; t++)
-            for (int i = 0; i < m; i++)
-                rows[t * m + i] = x + (ptrdiff_t)near[t * h->cells + p + i] * c->depth;
-        for (int o = 0; o < c->outputs; o += kernels->nr) {
-            const int left = c->outputs - o;
-            const xk_epilogue e = {.bias = c->bias + o,
-                                   .activation = c->prelu ? XK_PRELU : XK_NONE,
-                                   .slope = c->slope + o};
-            kernels->gemm(m, left < kernels->nr ? left : kernels->nr, c->depth, c->taps, rows,
-                          c->weight + (ptrdiff_t)o * c->taps * c->depth, NULL,
-                          y + (ptrdiff_t)p * c->outputs + o, c->outputs, &e);
-        }
-    }
+    const xv_run run = {.call = call,
+                        .plan = &c->plan,
+                        .weights = c->weights,
+                        .in = x,
+                        .out = y,
+                        .bias = c->bias,
+                        .slope = c->slope,
+                        .activation = c->activation,
+                        .zeros = h->zeros,
+                        .scratch = scratch};
+    c->plan.algorithm->run(&run);
 }
 
 /* ---------------------------------------------------------------- one face */
 
-size_t xh_scratch_size(const xcos_head *h)
+static size_t larger(size_t a, size_t b)
 {
-    const size_t cells = (size_t)h->cells, padded = cells + 1;
-    return padded * (size_t)(h->depth + h->embed.outputs + h->pairs.channels + TAPS) +
-           2 * (cells + 1); /* doubles */
+    return a > b ? a : b;
 }
 
-bool xh_prepare(const xcos_head *h, const float *face, bool second, float *scratch,
+/* Floats of scratch that the largest of the convolutions takes. */
+static size_t conv_scratch(const xcos_head *h)
+{
+    const size_t bytes = larger(larger(h->embed.plan.scratch_bytes, h->first.plan.scratch_bytes),
+                                larger(h->second.plan.scratch_bytes, h->taps.plan.scratch_bytes));
+    return (bytes / sizeof(float) + 2) / 2 * 2; /* even: doubles follow */
+}
+
+size_t xh_scratch_size(const xcos_head *h)
+{
+    const size_t cells = (size_t)h->cells, outputs = (size_t)h->embed.plan.g.o;
+    return conv_scratch(h) + 2 * cells /* doubles */ +
+           cells * ((size_t)h->depth + outputs + (size_t)h->pairs.channels) + (cells + 1) * TAPS;
+}
+
+bool xh_prepare(xc_call *call, const xcos_head *h, const float *face, bool second, float *scratch,
                 float *restrict record)
 {
     const int cells = h->cells, depth = h->depth, channels = h->pairs.channels, width = h->width;
-    const ptrdiff_t padded = cells + 1;
-    double *norm = (double *)scratch;
-    float *grid = scratch + 2 * padded, *embedded = grid + padded * depth;
-    float *half = embedded + padded * h->embed.outputs, *taps = half + padded * channels;
+    double *norm = (double *)(scratch + conv_scratch(h));
+    float *grid = (float *)(norm + cells), *embedded = grid + (ptrdiff_t)cells * depth;
+    float *half = embedded + (ptrdiff_t)cells * h->embed.plan.g.o;
+    float *taps = half + (ptrdiff_t)cells * channels; /* and a cell of zeros: the border */
 
     memset(norm, 0, (size_t)cells * sizeof *norm);
     for (int d = 0; d < depth; d++, face += cells) {
@@ -113,9 +130,10 @@ bool xh_prepare(const xcos_head *h, const float *face, bool second, float *scrat
             record[d] = (float)(x[d] * scale);
     }
 
-    conv_run(h, &h->embed, grid, embedded);
-    conv_run(h, second ? &h->second : &h->first, embedded, half);
-    conv_run(h, &h->taps, half, taps);
+    conv_run(call, h, &h->embed, grid, embedded, scratch);
+    conv_run(call, h, second ? &h->second : &h->first, embedded, half, scratch);
+    conv_run(call, h, &h->taps, half, taps, scratch);
+    memset(taps + (ptrdiff_t)cells * TAPS, 0, TAPS * sizeof *taps);
     for (int y = 0; y < h->height; y++, half += channels * width, record += channels * width)
         for (int c = 0; c < channels; c++)
             for (int x = 0; x < width; x++)
@@ -198,28 +216,25 @@ static void fill_near(const xcos_head *h)
         }
 }
 
-xcos_status xcos_head_new(const xcos_head_weights *w, xcos_head **head, xcos_error *err)
+/* Fills in a head whose memory is zero; false: no memory. */
+static bool complete(xc_call *call, xcos_head *h, const xcos_head_weights *w)
 {
-    *head = NULL;
-    xcos_status status = check(w, err);
-    if (status != XCOS_OK)
-        return status;
-    xcos_head *h = calloc(1, sizeof *h);
-    if (!h)
-        return xcos_fail(err, XCOS_E_NOMEM, "head: out of memory");
-    const int embed = w->embed_channels, channels = w->attend_channels;
+    const int embed = w->embed_channels, channels = w->attend_channels, depth = w->depth;
     h->kernels = xk_kernels();
-    h->depth = w->depth;
+    h->depth = depth;
     h->height = w->height;
     h->width = w->width;
     h->cells = w->height * w->width;
-    h->values = (size_t)h->cells * (size_t)(h->depth + channels + 1);
+    h->values = (size_t)h->cells * (size_t)(depth + channels + 1);
     h->first_slope = w->attend1_slope;
     h->bias = w->attend2_bias[0];
     h->whole = w->whole;
     h->near = calloc((size_t)(TAPS * h->cells), sizeof *h->near);
+    /* As wide as a row of taps of any of the convolutions. */
+    const size_t widest = 3 * larger((size_t)depth, larger((size_t)embed, (size_t)channels));
+    h->zeros = xh_alloc(widest);
     float *weight = xh_alloc((size_t)(channels * TAPS));
-    h->pairs = (xk_pair_head){.depth = h->depth,
+    h->pairs = (xk_pair_head){.depth = depth,
                               .channels = channels,
                               .height = h->height,
                               .width = h->width,
@@ -227,24 +242,37 @@ xcos_status xcos_head_new(const xcos_head_weights *w, xcos_head **head, xcos_err
                               .slope = w->attend2_slope,
                               .sharpness = 1 / w->temperature,
                               .minmax = w->minmax != 0};
-    const float *second = w->attend1_weight + (ptrdiff_t)embed * TAPS;
-    if (!h->near || !weight ||
-        !conv_new(&h->embed, h->kernels, w->embed_weight, (ptrdiff_t)h->depth * TAPS, TAPS, embed,
-                  h->depth, TAPS, w->embed_bias, 1, w->embed_slope) ||
-        !conv_new(&h->first, h->kernels, w->attend1_weight, (ptrdiff_t)2 * embed * TAPS, TAPS,
-                  channels, embed, TAPS, w->attend1_bias, 1, 1) ||
-        !conv_new(&h->second, h->kernels, second, (ptrdiff_t)2 * embed * TAPS, TAPS, channels,
-                  embed, TAPS, NULL, -1, 1) ||
-        !conv_new(&h->taps, h->kernels, w->attend2_weight, 1, TAPS, TAPS, channels, 1, NULL, 1,
-                  1)) {
-        xcos_head_free(h);
-        return xcos_fail(err, XCOS_E_NOMEM, "head: out of memory");
-    }
+    if (!h->near || !h->zeros || !weight)
+        return false;
+    memset(h->zeros, 0, widest * sizeof *h->zeros);
     fill_near(h);
     for (int i = 0; i < channels * TAPS; i++)
         weight[i] = (float)((1.0 - w->attend1_slope) * w->attend2_weight[i]);
-    *head = h;
-    return XCOS_OK;
+    const ptrdiff_t ld = (ptrdiff_t)2 * embed * TAPS;
+    const float *first = w->attend1_weight, *second = first + (ptrdiff_t)embed * TAPS;
+    return conv_new(call, h, &h->embed, w->embed_weight, (ptrdiff_t)depth * TAPS, TAPS, embed,
+                    depth, TAPS, w->embed_bias, 1, w->embed_slope) &&
+           conv_new(call, h, &h->first, first, ld, TAPS, channels, embed, TAPS, w->attend1_bias, 1,
+                    1) &&
+           conv_new(call, h, &h->second, second, ld, TAPS, channels, embed, TAPS, NULL, -1, 1) &&
+           conv_new(call, h, &h->taps, w->attend2_weight, 1, TAPS, TAPS, channels, 1, NULL, 1, 1);
+}
+
+xcos_status xcos_head_new(const xcos_head_weights *w, xcos_head **head, xcos_error *err)
+{
+    *head = NULL;
+    const xcos_status status = check(w, err);
+    if (status != XCOS_OK)
+        return status;
+    xcos_head *h = calloc(1, sizeof *h);
+    xc_call call;
+    xc_open(&call, 1); /* small weights: no work for two */
+    if (h && complete(&call, h, w))
+        *head = h;
+    else
+        xcos_head_free(h);
+    return xc_close(&call, *head ? XCOS_OK : xcos_fail(err, XCOS_E_NOMEM, "head: out of memory"),
+                    err);
 }
 
 void xcos_head_free(xcos_head *h)
@@ -255,7 +283,8 @@ void xcos_head_free(xcos_head *h)
     conv_free(&h->first);
     conv_free(&h->second);
     conv_free(&h->taps);
-    free((float *)h->pairs.weight);
+    xo_free((float *)h->pairs.weight);
+    xo_free(h->zeros);
     free(h->near);
     free(h);
 }
