@@ -58,17 +58,20 @@ static void point_pixels(const xv_run *run, int64_t first, int m, const float **
 static void point_taps(const xv_run *run, int64_t first, int m, const float **a)
 {
     const xv_geometry *g = &run->plan->g;
+    const ptrdiff_t down = (ptrdiff_t)g->dy * g->w * g->c, right = (ptrdiff_t)g->dx * g->c;
     int ox = (int)(first % g->ow), oy = (int)(first / g->ow % g->oh);
     const float *image = run->in + first / g->ow / g->oh * ((int64_t)g->h * g->w * g->c);
     for (int i = 0; i < m; i++) {
-        const float **at = a + i;
-        for (int r = 0; r < g->kh; r++) {
-            const int y = oy * g->sy - g->top + r * g->dy;
-            for (int s = 0; s < g->kw; s++, at += m) {
-                const int x = ox * g->sx - g->left + s * g->dx;
-                const bool inside = y >= 0 && y < g->h && x >= 0 && x < g->w;
-                *at = inside ? image + ((int64_t)y * g->w + x) * g->c : run->zeros;
-            }
+        const int x = ox * g->sx - g->left, y = oy * g->sy - g->top;
+        const bool whole = x >= 0 && x + (g->kw - 1) * g->dx < g->w; /* no tap beside the map */
+        const float *row = image + ((int64_t)y * g->w + x) * g->c, **at = a + i;
+        for (int r = 0; r < g->kh; r++, row += down) {
+            const int yy = y + r * g->dy;
+            const bool inside = yy >= 0 && yy < g->h;
+            const float *tap = row;
+            for (int s = 0; s < g->kw; s++, at += m, tap += right)
+                *at = inside && (whole || (unsigned)(x + s * g->dx) < (unsigned)g->w) ? tap
+                                                                                      : run->zeros;
         }
         if (++ox == g->ow) {
             ox = 0;

@@ -1,4 +1,4 @@
-/* checkasm_bench.c: speeds of the kernels, each the best of many short runs (the least
+/* bench.c: speeds of the kernels, each the best of many short runs (the least
  * disturbed one), as GFLOP/s of one core and as a share of its measured peak. */
 #include "checkasm.h"
 #include "xcos.h"
@@ -8,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-static const xk_table *table;
 static double peak;
 
 static double now(void)
@@ -99,20 +98,20 @@ static void line(const char *what, double flop, double seconds, double bytes)
  * pixels before the next one is touched; rows of the maps are `depth` apart. */
 static void product(int pixels, int outputs, int depth, const float *w, const xk_epilogue *e)
 {
-    const int tiles = (pixels + table->mr - 1) / table->mr;
-    for (int first = 0; first < outputs; first += table->nr) {
-        int n = outputs - first < table->nr ? outputs - first : table->nr;
+    const int tiles = (pixels + table->gemm.mr - 1) / table->gemm.mr;
+    for (int first = 0; first < outputs; first += table->gemm.nr) {
+        int n = outputs - first < table->gemm.nr ? outputs - first : table->gemm.nr;
         for (int t = 0, p = 0; t < tiles; t++) {
             int m = (pixels - p + tiles - t - 1) / (tiles - t); /* tiles of equal size */
             const float *rows[XK_MAX_MR];
             for (int i = 0; i < m; i++)
                 rows[i] = maps + (size_t)(p + i) * depth;
-            table->gemm(m, n, depth, 1, rows, w,
-                        xk_next_panel(table, t, tiles, depth, w + (size_t)depth * table->nr),
+            table->gemm.tile(m, n, depth, 1, rows, w,
+                        xk_next_panel(table, t, tiles, depth, w + (size_t)depth * table->gemm.nr),
                         results + (size_t)p * outputs + first, outputs, e);
             p += m;
         }
-        w += (size_t)depth * table->nr;
+        w += (size_t)depth * table->gemm.nr;
     }
 }
 
@@ -123,19 +122,19 @@ static void bench_gemm(void)
     const xk_epilogue none = {0};
     const xk_epilogue full = {.bias = vectors, .activation = XK_PRELU, .slope = vectors};
     for (int depth = 32; depth <= 512; depth *= 2) {
-        int pixels = table->mr * 4, outputs = table->nr * 2;
+        int pixels = table->gemm.mr * 4, outputs = table->gemm.nr * 2;
         BEST(best, for (int i = 0; i < 8; i++) product(pixels, outputs, depth, weights, &full));
-        snprintf(what, sizeof what, "gemm hot, %dx%d tiles, depth %d", table->mr, table->nr, depth);
+        snprintf(what, sizeof what, "gemm hot, %dx%d tiles, depth %d", table->gemm.mr, table->gemm.nr, depth);
         line(what, 16.0 * pixels * outputs * depth, best, 0);
     }
-    for (int m = 1; m <= table->mr; m++) {
-        BEST(best, for (int i = 0; i < 64; i++) product(m, table->nr, 128, weights, &full));
-        snprintf(what, sizeof what, "gemm hot, %d x %d, depth 128", m, table->nr);
-        line(what, 128.0 * m * table->nr * 128, best, 0);
+    for (int m = 1; m <= table->gemm.mr; m++) {
+        BEST(best, for (int i = 0; i < 64; i++) product(m, table->gemm.nr, 128, weights, &full));
+        snprintf(what, sizeof what, "gemm hot, %d x %d, depth 128", m, table->gemm.nr);
+        line(what, 128.0 * m * table->gemm.nr * 128, best, 0);
     }
-    BEST(best, for (int i = 0; i < 64; i++) product(table->mr, table->nr / 2, 128, weights, &full));
-    snprintf(what, sizeof what, "gemm hot, %d x %d, depth 128", table->mr, table->nr / 2);
-    line(what, 128.0 * table->mr * table->nr / 2 * 128, best, 0);
+    BEST(best, for (int i = 0; i < 64; i++) product(table->gemm.mr, table->gemm.nr / 2, 128, weights, &full));
+    snprintf(what, sizeof what, "gemm hot, %d x %d, depth 128", table->gemm.mr, table->gemm.nr / 2);
+    line(what, 128.0 * table->gemm.mr * table->gemm.nr / 2 * 128, best, 0);
 
     /* Layers: pointwise convolutions of MobileFaceNet, one plane of Winograd, a fully
      * connected layer. */
@@ -175,16 +174,14 @@ static void bench_winograd(void)
             const int size = tile + 2, count = 2048 / channels > 7 ? 7 : 2048 / channels;
             const ptrdiff_t col = channels, row = 30 * col, ldp = count * channels + 16;
             for (int scaled = 0; scaled < 2; scaled++) {
-                BEST(best, for (int t = 0; t < count; t++)(
-                               tile == 4 ? table->wino4_input : table->wino2_input)(
+                BEST(best, for (int t = 0; t < count; t++)(tile == 4 ? table->winograd4 : table->winograd2).input(
                                maps + t * tile * col, row, col, 0, size, 0, size, channels,
                                scaled ? vectors : NULL, vectors, results + t * channels, ldp));
                 snprintf(what, sizeof what, "winograd %d input%s, %d tiles of %d", tile,
                          scaled ? " scaled" : "", count, channels);
                 line(what, (tile == 4 ? 144.0 : 32.0) * count * channels, best, 0);
             }
-            BEST(best, for (int t = 0; t < count; t++)(
-                           tile == 4 ? table->wino4_output : table->wino2_output)(
+            BEST(best, for (int t = 0; t < count; t++)(tile == 4 ? table->winograd4 : table->winograd2).output(
                            results + t * channels, ldp, channels, maps + t * tile * col, row, col,
                            tile, tile, &full));
             snprintf(what, sizeof what, "winograd %d output, %d tiles of %d", tile, count,
