@@ -30,6 +30,10 @@ def conv_select(name: str | None, /) -> None:
     """Compute convolutions of networks made from then on by "tiles", "winograd4", "winograd2", "depthwise" or
     "columns" wherever that way fits; None: by whichever costs least (tests, benchmarks)."""
 
+def operators() -> dict[str, tuple[int, int, int, dict[str, tuple[str, int, bool]]]]:
+    """The operators of a plan (csrc/ops/ops.def): name -> fewest inputs, most inputs, how many of them may be
+    constants, attributes: key -> type, rank of a tensor (else 0), optional."""
+
 def default_threads() -> int:
     """XCOS_NUM_THREADS, else what CPU affinity and the cgroup quota leave."""
 
