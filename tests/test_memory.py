@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 from memory_calls import CALLS, WRONG, resident
 
+from xcos.model_file import ModelFile
+from xcos.network import Network
+
 HERE = Path(__file__).parent
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 sanitized = pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer keeps freed memory")
@@ -94,6 +97,26 @@ def test_a_network_owns_its_weights():
         for value in tensors.values():
             value[...] = 7
         assert [y.tobytes() for y in network.run([x])] == expected
+
+
+@linux
+@sanitized
+def test_a_network_holds_its_weights_once(tmp_path):
+    """Packed: the pages of the mapped file they came from go back to the system."""
+    layer = {"op": "linear", "inputs": ["x"], "output": "y", "weight": "w"}
+    size = 4096  # 64 MiB of weights
+    weights = np.random.default_rng(0).random((size, size), np.float32)
+    inputs = [{"name": "x", "shape": [size]}]
+    path = tmp_path / "net.safetensors"
+    ModelFile("recognizer", "large", inputs, [layer], ["y"], {"w": weights}).write(path)
+    del weights
+    gc.collect()
+    before = resident()
+    network = Network.load(path)
+    for _ in range(2):
+        network.run(np.ones((1, size), np.float32), threads=1)
+    assert resident() - before < 1.5 * 4 * size * size
+    np.testing.assert_array_equal(network.file.tensors["w"], ModelFile.read(path).tensors["w"])
 
 
 def script(which, **environment):
