@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,21 +24,25 @@ def compiler() -> str:
     pytest.skip("no C compiler: C programs cannot be built")
 
 
+def blas(what: str) -> str:
+    """What the package scipy_openblas32 says; asked in a process of its own, since it loads the library."""
+    command = [sys.executable, "-c", f"import scipy_openblas32 as blas; print(blas.get_{what}())"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else pytest.skip("no scipy_openblas32: no headers of OpenBLAS")
+
+
 def includes() -> list[str]:
     """Where the headers are: ours, OpenBLAS's and the image decoder's."""
-    blas = pytest.importorskip("scipy_openblas32", reason="headers of OpenBLAS")
     stb = os.environ.get("XCOS_STB_INCLUDE", "/usr/include/stb")
     if not Path(stb, "stb_image.h").is_file():
         pytest.skip("no stb_image.h: the core cannot be compiled")
-    return [f"-I{CSRC}", f"-I{blas.get_include_dir()}", f"-I{stb}"]
+    return [f"-I{CSRC}", f"-I{blas('include_dir')}", f"-I{stb}"]
 
 
 def libraries() -> list[str]:
     """What a program that links all of libxcos.a needs beside."""
-    import scipy_openblas32 as blas
-
-    folder = blas.get_lib_dir()
-    return [f"-L{folder}", f"-Wl,-rpath,{folder}", f"-l{blas.get_library()}", "-lm", "-pthread"]
+    folder = blas("lib_dir")
+    return [f"-L{folder}", f"-Wl,-rpath,{folder}", f"-l{blas('library')}", "-lm", "-pthread"]
 
 
 def run(*command: str | Path) -> None:

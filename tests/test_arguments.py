@@ -201,6 +201,21 @@ def test_arguments_that_change_their_neighbours(name):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_number_that_moves_the_picture():
+    """The bytes to decode lie in an array; the limit's __index__ resizes it."""
+    header = b"P6 1000 1000 255\n"
+    data = np.concatenate([np.frombuffer(header, np.uint8), np.full(3_000_000, 7, np.uint8)])
+
+    class Limit:
+        def __index__(self):
+            data.resize(9, refcheck=False)
+            gc.collect()
+            return 10**6
+
+    with pytest.raises(ValueError, match="PNM"):  # what is left of it has no header
+        _core.decode(data, Limit())
+
+
 def test_indices_are_read_once():
     """Another thread writes them while the masks are blended: none of the old and the new is out of range unseen."""
     count = 20_000

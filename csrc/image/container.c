@@ -34,37 +34,37 @@ static uint32_t little32(const uint8_t *p)
 typedef struct {
     int offset, length;
     const char *bytes;
-    xc_format format;
+    xi_format format;
     const char *name;
 } signature;
 
 static const signature signatures[] = {
-    {0, 3, "\xFF\xD8\xFF", XC_JPEG, "a JPEG picture"},
-    {0, 8, "\x89PNG\r\n\x1A\n", XC_PNG, "a PNG picture"},
-    {0, 6, "GIF87a", XC_GIF, "a GIF picture"},
-    {0, 6, "GIF89a", XC_GIF, "a GIF picture"},
-    {8, 4, "WEBP", XC_UNKNOWN, "a WebP picture"},
-    {4, 8, "ftypavif", XC_UNKNOWN, "an AVIF picture"},
-    {4, 8, "ftypavis", XC_UNKNOWN, "an AVIF picture"},
-    {4, 7, "ftyphei", XC_UNKNOWN, "a HEIC picture"},
-    {4, 7, "ftyphev", XC_UNKNOWN, "a HEIC picture"},
-    {4, 8, "ftypmif1", XC_UNKNOWN, "a HEIF picture"},
-    {4, 8, "ftypmsf1", XC_UNKNOWN, "a HEIF picture"},
-    {4, 4, "ftyp", XC_UNKNOWN, "a video (MP4 or QuickTime)"},
-    {0, 4, "II*\0", XC_UNKNOWN, "a TIFF or raw camera picture"},
-    {0, 4, "MM\0*", XC_UNKNOWN, "a TIFF or raw camera picture"},
-    {0, 2, "\xFF\x0A", XC_UNKNOWN, "a JPEG XL picture"},
-    {4, 4, "JXL ", XC_UNKNOWN, "a JPEG XL picture"},
-    {4, 4, "jP  ", XC_UNKNOWN, "a JPEG 2000 picture"},
-    {0, 4, "\xFF\x4F\xFF\x51", XC_UNKNOWN, "a JPEG 2000 picture"},
-    {0, 4, "8BPS", XC_UNKNOWN, "a Photoshop document"},
-    {0, 5, "%PDF-", XC_UNKNOWN, "a PDF document"},
-    {0, 4, "PK\3\4", XC_UNKNOWN, "a ZIP archive"},
-    {0, 2, "\x1F\x8B", XC_UNKNOWN, "gzip data"},
-    {0, 6, "\x93NUMPY", XC_UNKNOWN, "a NumPy file"},
+    {0, 3, "\xFF\xD8\xFF", XI_JPEG, "a JPEG picture"},
+    {0, 8, "\x89PNG\r\n\x1A\n", XI_PNG, "a PNG picture"},
+    {0, 6, "GIF87a", XI_GIF, "a GIF picture"},
+    {0, 6, "GIF89a", XI_GIF, "a GIF picture"},
+    {8, 4, "WEBP", XI_UNKNOWN, "a WebP picture"},
+    {4, 8, "ftypavif", XI_UNKNOWN, "an AVIF picture"},
+    {4, 8, "ftypavis", XI_UNKNOWN, "an AVIF picture"},
+    {4, 7, "ftyphei", XI_UNKNOWN, "a HEIC picture"},
+    {4, 7, "ftyphev", XI_UNKNOWN, "a HEIC picture"},
+    {4, 8, "ftypmif1", XI_UNKNOWN, "a HEIF picture"},
+    {4, 8, "ftypmsf1", XI_UNKNOWN, "a HEIF picture"},
+    {4, 4, "ftyp", XI_UNKNOWN, "a video (MP4 or QuickTime)"},
+    {0, 4, "II*\0", XI_UNKNOWN, "a TIFF or raw camera picture"},
+    {0, 4, "MM\0*", XI_UNKNOWN, "a TIFF or raw camera picture"},
+    {0, 2, "\xFF\x0A", XI_UNKNOWN, "a JPEG XL picture"},
+    {4, 4, "JXL ", XI_UNKNOWN, "a JPEG XL picture"},
+    {4, 4, "jP  ", XI_UNKNOWN, "a JPEG 2000 picture"},
+    {0, 4, "\xFF\x4F\xFF\x51", XI_UNKNOWN, "a JPEG 2000 picture"},
+    {0, 4, "8BPS", XI_UNKNOWN, "a Photoshop document"},
+    {0, 5, "%PDF-", XI_UNKNOWN, "a PDF document"},
+    {0, 4, "PK\3\4", XI_UNKNOWN, "a ZIP archive"},
+    {0, 2, "\x1F\x8B", XI_UNKNOWN, "gzip data"},
+    {0, 6, "\x93NUMPY", XI_UNKNOWN, "a NumPy file"},
 };
 
-static xc_format sniff_text(const uint8_t *data, size_t size, const char **name)
+static xi_format sniff_text(const uint8_t *data, size_t size, const char **name)
 {
     const size_t bom = size >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
     size_t i = bom;
@@ -72,17 +72,17 @@ static xc_format sniff_text(const uint8_t *data, size_t size, const char **name)
         i++;
     if (i < size && data[i] == '<') {
         *name = "an HTML, SVG or XML document";
-        return XC_UNKNOWN;
+        return XI_UNKNOWN;
     }
     /* Text has no control characters; 512 bytes are enough to tell. */
     for (i = bom; i < size && i < 512; i++)
         if (data[i] == 0x7F || (data[i] < ' ' && (data[i] < '\t' || data[i] > '\r')))
-            return XC_UNKNOWN;
+            return XI_UNKNOWN;
     *name = "text";
-    return XC_UNKNOWN;
+    return XI_UNKNOWN;
 }
 
-xc_format xc_sniff(const uint8_t *data, size_t size, const char **name)
+xi_format xi_sniff(const uint8_t *data, size_t size, const char **name)
 {
     for (size_t i = 0; i < sizeof signatures / sizeof *signatures; i++) {
         const signature *s = &signatures[i];
@@ -96,11 +96,11 @@ xc_format xc_sniff(const uint8_t *data, size_t size, const char **name)
     if (size >= 3 && data[0] == 'P' && data[1] >= '1' && data[1] <= '6' &&
         (data[2] == '#' || data[2] == ' ' || (data[2] >= '\t' && data[2] <= '\r'))) {
         *name = "a PNM picture";
-        return XC_PNM;
+        return XI_PNM;
     }
     if (size >= 18 && memcmp(data, "BM", 2) == 0 && little32(data + 14) <= 124) {
         *name = "a BMP picture";
-        return XC_BMP;
+        return XI_BMP;
     }
     *name = "data of an unknown kind";
     return sniff_text(data, size, name);
@@ -125,7 +125,7 @@ static size_t next_marker(const uint8_t *data, size_t size, size_t i, int in_sca
 }
 
 static xcos_status read_frame(const uint8_t *segment, size_t length, int marker, int adobe,
-                              xc_container *out, xcos_error *err)
+                              xi_container *out, xcos_error *err)
 {
     if (marker > 0xC2)
         return xcos_fail(err, XCOS_E_UNSUPPORTED,
@@ -161,7 +161,7 @@ static int huffman_tables_fit(const uint8_t *segment, size_t length)
     return i == length;
 }
 
-static xcos_status walk_jpeg(const uint8_t *data, size_t size, xc_container *out, xcos_error *err)
+static xcos_status walk_jpeg(const uint8_t *data, size_t size, xi_container *out, xcos_error *err)
 {
     enum { MAX_SCANS = 100 }; /* encoders make ten; each goes over the whole picture again */
     int in_scan = 0, adobe = 0, scans = 0;
@@ -204,7 +204,7 @@ static xcos_status walk_jpeg(const uint8_t *data, size_t size, xc_container *out
 
 /* --------------------------------------------------------- PNG, GIF and BMP */
 
-static xcos_status walk_png(const uint8_t *data, size_t size, xc_container *out, xcos_error *err)
+static xcos_status walk_png(const uint8_t *data, size_t size, xi_container *out, xcos_error *err)
 {
     enum { COLOR_TYPE = 9, HAS_ALPHA = 4 };
     for (size_t i = 8; size - i >= 12;) {
@@ -251,7 +251,7 @@ static size_t colour_table(int flags)
     return flags & 0x80 ? (size_t)3 << ((flags & 7) + 1) : 0;
 }
 
-static xcos_status walk_gif(const uint8_t *data, size_t size, xc_container *out, xcos_error *err)
+static xcos_status walk_gif(const uint8_t *data, size_t size, xi_container *out, xcos_error *err)
 {
     enum { HEADER = 13, DESCRIPTOR = 10, EXTENSION = 0x21, IMAGE = 0x2C, TRAILER = 0x3B };
     if (size < HEADER)
@@ -275,7 +275,7 @@ static xcos_status walk_gif(const uint8_t *data, size_t size, xc_container *out,
     return TRUNCATED(err, "GIF");
 }
 
-static xcos_status walk_bmp(const uint8_t *data, size_t size, xc_container *out, xcos_error *err)
+static xcos_status walk_bmp(const uint8_t *data, size_t size, xi_container *out, xcos_error *err)
 {
     enum { CORE_HEADER = 12, RGB = 0, BITFIELDS = 3, ALPHA_BITFIELDS = 6 };
     const uint32_t start = little32(data + 10), header = little32(data + 14);
@@ -308,29 +308,29 @@ static xcos_status walk_bmp(const uint8_t *data, size_t size, xc_container *out,
     return XCOS_OK;
 }
 
-static xcos_status walk(xc_format format, const uint8_t *data, size_t size, xc_container *out,
+static xcos_status walk(xi_format format, const uint8_t *data, size_t size, xi_container *out,
                         xcos_error *err)
 {
     switch (format) {
-    case XC_JPEG:
+    case XI_JPEG:
         return walk_jpeg(data, size, out, err);
-    case XC_PNG:
+    case XI_PNG:
         return walk_png(data, size, out, err);
-    case XC_GIF:
+    case XI_GIF:
         return walk_gif(data, size, out, err);
-    case XC_BMP:
+    case XI_BMP:
         return walk_bmp(data, size, out, err);
-    case XC_PNM:
-    case XC_UNKNOWN:
+    case XI_PNM:
+    case XI_UNKNOWN:
         break;
     }
     return xcos_fail(err, XCOS_E_ARG, "no container to walk");
 }
 
-xcos_status xc_container_walk(xc_format format, const uint8_t *data, size_t size,
-                              xc_container *out, xcos_error *err)
+xcos_status xi_container_walk(xi_format format, const uint8_t *data, size_t size,
+                              xi_container *out, xcos_error *err)
 {
-    *out = (xc_container){0};
+    *out = (xi_container){0};
     const xcos_status status = walk(format, data, size, out, err);
     if (!status && (out->width < 1 || out->height < 1))
         return xcos_fail(err, XCOS_E_FORMAT, "a picture of %lld x %lld pixels",

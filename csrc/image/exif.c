@@ -12,7 +12,7 @@ static uint32_t read_uint(const uint8_t *p, int bytes, int big_endian)
     return value;
 }
 
-int xc_exif_orientation(const uint8_t *tiff, size_t size)
+int xi_exif_orientation(const uint8_t *tiff, size_t size)
 {
     if (!tiff || size < 8 || tiff[0] != tiff[1] || (tiff[0] != 'I' && tiff[0] != 'M'))
         return 1;

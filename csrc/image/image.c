@@ -50,7 +50,7 @@ static void *stb_realloc(void *p, size_t size)
 
 enum { MAX_SIDE = 32767 };
 
-xcos_status xc_check_pixels(int64_t width, int64_t height, int64_t max_pixels, xcos_error *err)
+xcos_status xi_check_pixels(int64_t width, int64_t height, int64_t max_pixels, xcos_error *err)
 {
     if (width > MAX_SIDE || height > MAX_SIDE)
         return xcos_fail(err, XCOS_E_LIMIT,
@@ -105,7 +105,7 @@ static xcos_status orient(xcos_image *image, int o, xcos_error *err)
 }
 
 static xcos_status stb_decode(const uint8_t *data, size_t size, const char *name,
-                              const xc_container *container, xcos_image *out, xcos_error *err)
+                              const xi_container *container, xcos_image *out, xcos_error *err)
 {
     int channels;
     if (size > INT_MAX)
@@ -135,26 +135,26 @@ xcos_status xcos_image_decode(const uint8_t *data, size_t size, int64_t max_pixe
                               xcos_image *out, xcos_error *err)
 {
     const char *name;
-    xc_container container;
+    xi_container container;
     *out = (xcos_image){0};
     if (size == 0)
         return xcos_fail(err, XCOS_E_FORMAT, "empty: no bytes at all");
     if (max_pixels < 1)
         return xcos_fail(err, XCOS_E_ARG, "max_pixels is %lld, expected at least 1",
                          (long long)max_pixels);
-    const xc_format format = xc_sniff(data, size, &name);
-    if (format == XC_UNKNOWN)
+    const xi_format format = xi_sniff(data, size, &name);
+    if (format == XI_UNKNOWN)
         return xcos_fail(err, XCOS_E_FORMAT,
                          "the content is %s; what is read is JPEG, PNG, BMP, GIF and PNM", name);
-    if (format == XC_PNM)
-        return xc_pnm_decode(data, size, max_pixels, out, err);
-    xcos_status status = xc_container_walk(format, data, size, &container, err);
+    if (format == XI_PNM)
+        return xi_pnm_decode(data, size, max_pixels, out, err);
+    xcos_status status = xi_container_walk(format, data, size, &container, err);
     if (!status)
-        status = xc_check_pixels(container.width, container.height, max_pixels, err);
+        status = xi_check_pixels(container.width, container.height, max_pixels, err);
     if (!status)
         status = stb_decode(data, size, name, &container, out, err);
     if (!status)
-        status = orient(out, xc_exif_orientation(container.exif, container.exif_size), err);
+        status = orient(out, xi_exif_orientation(container.exif, container.exif_size), err);
     if (status)
         xcos_image_free(out);
     return status;

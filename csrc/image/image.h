@@ -4,7 +4,7 @@
 
 #include "xcos.h"
 
-typedef enum { XC_UNKNOWN, XC_JPEG, XC_PNG, XC_BMP, XC_GIF, XC_PNM } xc_format;
+typedef enum { XI_UNKNOWN, XI_JPEG, XI_PNG, XI_BMP, XI_GIF, XI_PNM } xi_format;
 
 /* What a walk over the container tells, before anything is decoded. */
 typedef struct {
@@ -12,25 +12,25 @@ typedef struct {
     const uint8_t *exif; /* a TIFF block inside the data, or NULL */
     size_t exif_size;
     int alpha; /* pixels may be transparent */
-} xc_container;
+} xi_container;
 
 /* The format that the first bytes announce.  `*name` becomes a phrase for messages,
  * "a WebP picture" or "an HTML page", also for what is not read. */
-xc_format xc_sniff(const uint8_t *data, size_t size, const char **name);
+xi_format xi_sniff(const uint8_t *data, size_t size, const char **name);
 
 /* Walks the container to its end: fails with XCOS_E_FORMAT when the data ends early and
  * XCOS_E_UNSUPPORTED for variants that the decoder would get wrong. */
-xcos_status xc_container_walk(xc_format format, const uint8_t *data, size_t size,
-                              xc_container *out, xcos_error *err);
+xcos_status xi_container_walk(xi_format format, const uint8_t *data, size_t size,
+                              xi_container *out, xcos_error *err);
 
 /* The orientation (1..8) of a TIFF block as Exif stores it; 1 when it has none or is damaged. */
-int xc_exif_orientation(const uint8_t *tiff, size_t size);
+int xi_exif_orientation(const uint8_t *tiff, size_t size);
 
 /* XCOS_E_LIMIT when a side is longer than 32,767 or width*height is more than max_pixels. */
-xcos_status xc_check_pixels(int64_t width, int64_t height, int64_t max_pixels, xcos_error *err);
+xcos_status xi_check_pixels(int64_t width, int64_t height, int64_t max_pixels, xcos_error *err);
 
 /* PBM, PGM and PPM, plain and raw, any maximum up to 65535. */
-xcos_status xc_pnm_decode(const uint8_t *data, size_t size, int64_t max_pixels, xcos_image *out,
+xcos_status xi_pnm_decode(const uint8_t *data, size_t size, int64_t max_pixels, xcos_image *out,
                           xcos_error *err);
 
 #endif

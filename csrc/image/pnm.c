@@ -76,7 +76,7 @@ static void spread_grey(xcos_image *image)
     }
 }
 
-xcos_status xc_pnm_decode(const uint8_t *data, size_t size, int64_t max_pixels, xcos_image *out,
+xcos_status xi_pnm_decode(const uint8_t *data, size_t size, int64_t max_pixels, xcos_image *out,
                           xcos_error *err)
 {
     const int kind = data[1] - '0', bitmap = kind == 1 || kind == 4, raw = kind >= 4;
@@ -88,7 +88,7 @@ xcos_status xc_pnm_decode(const uint8_t *data, size_t size, int64_t max_pixels, 
         !is_space(*r.p))
         return xcos_fail(err, XCOS_E_FORMAT, "damaged PNM file (its header)");
     r.p++;
-    xcos_status status = xc_check_pixels(width, height, max_pixels, err);
+    xcos_status status = xi_check_pixels(width, height, max_pixels, err);
     if (status)
         return status;
     const size_t row = (size_t)width * channels;

@@ -10,7 +10,7 @@ static xcos_status check_sizes(int src_h, int src_w, int dst_h, int dst_w, xcos_
         return xcos_fail(err, XCOS_E_ARG,
                          "%d x %d pixels to %d x %d pixels: every side must be at least 1", src_w,
                          src_h, dst_w, dst_h);
-    return xc_check_pixels(dst_w, dst_h, INT64_MAX, err);
+    return xi_check_pixels(dst_w, dst_h, INT64_MAX, err);
 }
 
 /* -------------------------------------------------------------------- warp */

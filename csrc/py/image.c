@@ -28,12 +28,14 @@ static PyObject *adopt(xcos_image *image)
 
 static PyObject *decode(PyObject *module, PyObject *args)
 {
+    PyObject *given, *copy = NULL;
     Py_buffer data;
     long long max_pixels;
-    PyObject *copy = NULL;
-    if (!PyArg_ParseTuple(args, "y*L:decode", &data, &max_pixels))
+    /* Numbers first: code of theirs could resize an array whose buffer is out already. */
+    if (!PyArg_ParseTuple(args, "OL:decode", &given, &max_pixels) ||
+        PyObject_GetBuffer(given, &data, PyBUF_SIMPLE) < 0)
         return NULL;
-    if (!data.obj || !PyBytes_CheckExact(data.obj)) { /* might change while the GIL is free */
+    if (!data.obj || !PyBytes_CheckExact(data.obj)) { /* might change while the lock is free */
         if (!(copy = PyBytes_FromStringAndSize(data.buf, data.len))) {
             PyBuffer_Release(&data);
             return NULL;
