@@ -93,7 +93,7 @@ void test_interrupt(void)
         asked = 0;
         xc_open(&call, threads);
         xc_spread(&call, threads, 100, wait_for_stop, &call);
-        CHECK(asked == 3);
+        CHECK(asked >= 3);
         CHECK(xc_close(&call, XCOS_E_ARG, &err) == XCOS_E_INTERRUPTED);
     }
     xcos_poll_with(NULL);
