@@ -19,6 +19,9 @@ static int wished; /* threads; 0: no wish. Written by xcos_start alone */
 
 xcos_status xcos_start(xcos_error *err)
 {
+    static bool started;
+    if (started) /* another interpreter of the process imports us while threads run */
+        return XCOS_OK;
     const xo_environment environment = xo_read_environment();
     const char *text = environment.num_threads;
     if (*text) {
@@ -29,7 +32,9 @@ xcos_status xcos_start(xcos_error *err)
                              MOST_THREADS);
         wished = (int)n;
     }
-    return xk_without(environment.disable_cpu, err);
+    const xcos_status status = xk_without(environment.disable_cpu, err);
+    started = status == XCOS_OK;
+    return status;
 }
 
 static int quota;

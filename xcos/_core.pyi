@@ -35,7 +35,7 @@ def operators() -> dict[str, tuple[int, int, int, dict[str, tuple[str, int, bool
     constants, attributes: key -> type, rank of a tensor (else 0), optional."""
 
 def default_threads() -> int:
-    """XCOS_NUM_THREADS, else what CPU affinity and the cgroup quota leave."""
+    """XCOS_NUM_THREADS as it was at import, else what CPU affinity and the cgroup quotas leave."""
 
 def decode(data: bytes | bytearray | memoryview, max_pixels: int) -> NDArray[np.uint8]:
     """Encoded picture -> (H, W, 3) uint8 RGB, EXIF orientation applied. The GIL is free meanwhile."""
