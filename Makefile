@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 # In an environment made for it, the build needs no isolated one: a rebuild takes seconds.
 BUILD_REQUIRES := "setuptools>=77" "numpy>=2.0" "scipy-openblas32>=0.3.30" wheel
-SOURCES := setup.py pyproject.toml $(shell find csrc -name '*.[ch]')
+SOURCES := setup.py pyproject.toml $(shell find csrc -name '*.[ch]' -o -name '*.def')
 
 .PHONY: demo test lint docs fuzz sanitize tsan test-all wheel clean distclean
 

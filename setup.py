@@ -8,7 +8,7 @@ What a user may set in the environment:
                         ThreadSanitizer (``make sanitize`` and ``make tsan`` run the tests with them)
 
 Nothing here looks at the CPU of the build machine: instruction sets are chosen
-at run time (csrc/cpu.c), function by function.
+at run time (csrc/kernels/cpu.c), function by function.
 """
 
 import os
@@ -101,7 +101,7 @@ setup(
         Extension(
             "xcos._core",
             sources=sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.c")),
-            depends=sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.h")),
+            depends=sorted(str(p.relative_to(ROOT)) for end in ("*.h", "*.def") for p in (ROOT / "csrc").rglob(end)),
             include_dirs=[
                 "csrc",
                 numpy.get_include(),

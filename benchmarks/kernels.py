@@ -2,7 +2,7 @@
 
     python benchmarks/kernels.py > benchmarks/results/kernels.txt
 
-Builds tests/checkasm.c with the system's C compiler and runs its benchmark for every
+Builds tests/c/checkasm with the system's C compiler and runs its benchmark for every
 instruction set of the machine. Each figure is the best of many short runs.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from test_kernels import CHECKASM, build  # noqa: E402
+from test_kernels import build  # noqa: E402
 
 
 def cpu_name() -> str:
@@ -27,7 +27,7 @@ def cpu_name() -> str:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        program = build(Path(folder) / "checkasm", CHECKASM)
+        program = build(Path(folder), "-O3")
         print(cpu_name(), flush=True)
         subprocess.run([program, "--bench"], check=True)
 

@@ -48,9 +48,15 @@ xcos_status xcos_fail(xcos_error *err, xcos_status status, const char *format, .
 
 /* ---------------------------------------------------------------- machine */
 
+/* Reads the environment: XCOS_NUM_THREADS (1 to 1024) and XCOS_DISABLE_CPU (a comma list of
+ * instruction sets to do without: avx512, avx2).  To be called before every other function and
+ * while no thread changes the environment, which nothing reads later: further calls do nothing.
+ * A program that does not call it runs as if neither were set.  XCOS_E_ARG names the variable
+ * whose value is neither empty nor known. */
+xcos_status xcos_start(xcos_error *err);
+
 /* Name of the instruction set whose kernels run: "avx512", "avx2" or "generic".
- * Chosen once, at first use, from CPUID and XCOS_DISABLE_CPU (a comma list of
- * names to do without).  Thread-safe. */
+ * Chosen once, at first use, from CPUID and what xcos_start read.  Thread-safe. */
 const char *xcos_isa_name(void);
 
 /* Narrows the choice from then on: `name` must be one that this machine has.
@@ -61,10 +67,19 @@ xcos_status xcos_isa_select(const char *name, xcos_error *err);
 /* Names of all instruction sets that this machine can run, best first, ending with NULL. */
 const char *const *xcos_isa_available(void);
 
+/* Narrows how convolutions are computed from then on: "tiles", "winograd4", "winograd2",
+ * "depthwise" or "columns" wherever that way fits; NULL: whichever costs least.  For tests and
+ * benchmarks, as above. */
+xcos_status xcos_conv_select(const char *name, xcos_error *err);
+
 /* ---------------------------------------------------------------- threads */
 
-/* Default number of threads: XCOS_NUM_THREADS if set, else the smaller of the
- * process's CPU affinity and its cgroup quota (rounded up), at least 1. */
+/* Default number of threads: XCOS_NUM_THREADS if set, else the smaller of the process's CPU
+ * affinity and the least quota of its cgroup and those above it (rounded up), at least 1.
+ *
+ * Threads that calls have used wait for more work, and end when none comes for a second.  A call
+ * in which the process forks (from the function given to xcos_poll_with) goes on in the parent
+ * and, where it had been shared among threads, ends with XCOS_E_OS in the child. */
 int xcos_default_threads(void);
 
 /* Calls that may last (xcos_net_run, xcos_head_compare, xcos_head_compare_all) ask `poll` about
@@ -130,31 +145,34 @@ xcos_status xcos_yunet_decode(const float *cls, const float *obj, const float *b
 
 /* --------------------------------------------------------------- networks */
 
-enum { XCOS_MAX_RANK = 6, XCOS_MAX_INPUTS = 16 };
+enum { XCOS_MAX_RANK = 6, XCOS_MAX_INPUTS = 16, XCOS_MAX_OUTPUTS = 64 };
 
+/* XCOS_OP_CONV and so on: ops/ops.def has them in order, with what each takes. */
 typedef enum {
-    XCOS_OP_CONV,       /* weight (O, I/groups, kh, kw), bias (O) or none */
-    XCOS_OP_LINEAR,     /* weight (O, I), bias (O) or none; input (N, I) */
-    XCOS_OP_BATCH_NORM, /* gamma, beta, mean, var (C each); epsilon; channel axis 1 */
-    XCOS_OP_PRELU,      /* slope (C) or (1); channel axis 1 */
-    XCOS_OP_RELU,
-    XCOS_OP_CLIP,       /* lo, hi */
-    XCOS_OP_SIGMOID,
-    XCOS_OP_EXP,
-    XCOS_OP_ADD,        /* two inputs, NumPy broadcasting; likewise: */
-    XCOS_OP_SUB,
-    XCOS_OP_MUL,
-    XCOS_OP_DIV,
-    XCOS_OP_MAX_POOL,   /* kernel (0, 0 = whole map), stride, pad */
-    XCOS_OP_AVG_POOL,   /* the same, and count_include_pad */
-    XCOS_OP_CONCAT,     /* axis */
-    XCOS_OP_SLICE,      /* axis, start, stop (negative: from the end; stop is clamped) */
-    XCOS_OP_SOFTMAX,    /* axis */
-    XCOS_OP_TRANSPOSE,  /* perm, perm[0] == 0 */
-    XCOS_OP_RESHAPE,    /* shape: dimensions after the batch, one may be -1 */
-    XCOS_OP_RESIZE,     /* nearest: size floor(n * scale), source index floor(i / scale) */
+#define XCOS_OP(id, ...) XCOS_OP_##id,
+#include "ops/ops.def"
+#undef XCOS_OP
     XCOS_OP_COUNT
 } xcos_op;
+
+/* An attribute of an operator: its key in a model file, the type that ops/ops.def gives it in
+ * small letters ("tensor", "window", ...), where in xcos_layer it stands, and of a tensor the
+ * rank. */
+typedef struct {
+    const char *key, *type;
+    size_t at;
+    int rank, optional;
+} xcos_attribute;
+
+/* An operator as ops/ops.def says it: how many inputs, and how many of them may be constants. */
+typedef struct {
+    const char *name;
+    int fewest, most, constants;
+    xcos_attribute attributes[8]; /* those with a key */
+} xcos_operator;
+
+/* All XCOS_OP_COUNT of them, by xcos_op.  They live as long as the process. */
+const xcos_operator *xcos_operators(void);
 
 /* A float32 tensor owned by somebody else. */
 typedef struct {
@@ -169,7 +187,7 @@ typedef struct {
     const char *name; /* for messages; copied */
     int n_inputs;
     int inputs[XCOS_MAX_INPUTS]; /* value ids */
-    int kernel[2], stride[2], dilation[2];
+    int kernel[2], stride[2], dilation[2]; /* kernel: may be 0, 0 for conv, whose weight says it */
     int pad[4]; /* top, left, bottom, right */
     int groups, count_include_pad;
     int axis;
@@ -186,26 +204,28 @@ typedef struct {
 /* A network: a plan of layers, each with one output value.
  * Building: new, then input/constant/layer/output in topological order, then
  * finish; after finish it is immutable and any number of threads may run it at
- * once.  Weights are borrowed until xcos_net_free. */
+ * once.  Tensors are borrowed until finish, which copies what it needs of them.
+ * After a finish that failed the network can only be freed. */
 typedef struct xcos_net xcos_net;
 
 xcos_status xcos_net_new(xcos_net **net, xcos_error *err);
 void xcos_net_free(xcos_net *net);
 
-/* Declares an input: dims after the batch (rank-1 of them, -1 = any). */
+/* Declares an input: dims after the batch (rank-1 of them, -1 = any).  XCOS_MAX_INPUTS at most. */
 xcos_status xcos_net_input(xcos_net *net, const char *name, int rank, const int64_t *dims, int *id,
                            xcos_error *err);
 /* Declares a constant value (batch dimension must be 1: it broadcasts). */
 xcos_status xcos_net_constant(xcos_net *net, const char *name, const xcos_tensor *tensor, int *id,
                               xcos_error *err);
 xcos_status xcos_net_layer(xcos_net *net, const xcos_layer *layer, int *id, xcos_error *err);
+/* XCOS_MAX_OUTPUTS at most. */
 xcos_status xcos_net_output(xcos_net *net, int id, const char *name, xcos_error *err);
-/* Folds batch norms, fuses activations and residual additions. */
+/* Folds batch norms, finds which activations and residual additions ride along with convolutions,
+ * and lays all weights out as they will be read; large ones on xcos_default_threads() threads. */
 xcos_status xcos_net_finish(xcos_net *net, xcos_error *err);
 
 /* Shapes of all outputs for given input shapes.  in_dims: n_inputs rows of
- * XCOS_MAX_RANK, batch first, all batches equal.  Plans (and caches the plan
- * for) that shape. */
+ * XCOS_MAX_RANK, batch first, all batches equal. */
 xcos_status xcos_net_shapes(xcos_net *net, const int64_t (*in_dims)[XCOS_MAX_RANK], int *out_rank,
                             int64_t (*out_dims)[XCOS_MAX_RANK], xcos_error *err);
 

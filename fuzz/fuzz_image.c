@@ -6,14 +6,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "image.h"
+#include "image/image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1)
         return 0;
     const int64_t max_pixels = (int64_t)1 << (data[0] % 21); /* up to a megapixel */
-    const int orientation = xc_exif_orientation(data + 1, size - 1);
+    const int orientation = xi_exif_orientation(data + 1, size - 1);
     if (orientation < 1 || orientation > 8)
         abort();
     xcos_image image;

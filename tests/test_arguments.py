@@ -1,8 +1,11 @@
 """Arguments of every function of xcos._core: whatever is given, the answer is a result that a plain copy of the
 argument gives too, or an exception that says what was expected. Never a crash."""
 
+import contextlib
 import gc
 import itertools
+import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -41,6 +44,9 @@ GRIDS = RNG.normal(size=(5, 8, 7, 7)).astype(np.float32)
 PICTURE = RNG.integers(0, 256, (20, 30, 3), np.uint8)
 AFFINE = np.array([[1.0, 0.1, 2.0], [-0.1, 1.0, 3.0]])
 BOXES = np.array([[0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]], np.float32)
+
+MASKS = RNG.random((3, 6, 5)).astype(np.float32)
+FILLS = RNG.normal(size=(1, 3, 6, 5)).astype(np.float32)
 
 # What takes an array, and a sound one.
 CALLS = {
@@ -125,6 +131,114 @@ class Evil:
         return 1
 
 
+class Neighbour:
+    """While it is being converted it tries to move the memory of another argument, and to change its shape."""
+
+    def __init__(self, victim, value):
+        self.victim, self.value, self.ran = victim, value, False
+
+    def __array__(self, dtype=None, copy=None):
+        self.ran = True
+        for change in (
+            lambda: self.victim.resize((1,), refcheck=False),
+            lambda: setattr(self.victim, "shape", (self.victim.size,)),
+            lambda: setattr(self.victim, "strides", (0,) * self.victim.ndim),
+        ):
+            with contextlib.suppress(ValueError, AttributeError, TypeError):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    change()
+        gc.collect()
+        return np.array(self.value)
+
+
+def own(a):
+    """A copy large enough that its memory goes back to the system when it is freed."""
+    return np.concatenate([a] * (1 + (1 << 22) // a.nbytes))
+
+
+NEIGHBOURS = {
+    "normalize": lambda a, evil: _core.normalize(a, evil, [1, 1, 1]),
+    "warp": lambda a, evil: _core.warp(a, evil, 12, 11),
+    "compare_all": lambda a, evil: _core.Head(**HEAD).compare_all(a, evil),
+    "compare": lambda a, evil: _core.Head(**HEAD).compare(a, evil),
+    "mask_blend": lambda a, evil: _core.mask_blend(a, np.zeros_like(a), np.ones((2, 6, 5)), evil),
+    "nms": lambda a, evil: _core.nms(a, evil, 0.5),
+    "run": lambda a, evil: _core.Network(
+        [{"name": "a", "shape": [4]}, {"name": "b", "shape": [4]}],
+        [{"op": "add", "inputs": ["a", "b"], "output": "y"}], ["y"], {},
+    ).run([a, evil]),
+    "head": lambda a, evil: _core.Head(**{**HEAD, "embed_weight": a, "attend1_weight": evil}).compare(GRIDS, GRIDS),
+    "network": lambda a, evil: _core.Network(
+        [{"name": "x", "shape": [3, 9, 9]}], [{**LAYERS[0], "bias": "b"}], ["y"], {"w": a, "b": evil}
+    ).run([np.ones((1, 3, 9, 9), np.float32)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_arguments_that_change_their_neighbours(name):
+    """The answer is that for the arguments as they were given, whatever converting one does to another."""
+    many = own(GRIDS)
+    victim, value = {
+        "normalize": (own(PICTURE[None]), np.ones(3)),
+        "warp": (own(PICTURE), AFFINE),
+        "compare_all": (many, GRIDS[:2]),
+        "compare": (many, many.copy()),
+        "mask_blend": (own(FILLS), [len(own(FILLS)) - 1, 0]),
+        "nms": (own(BOXES), np.arange(len(own(BOXES)), dtype=np.float32)),
+        "run": (own(np.ones((1, 4), np.float32)), own(np.ones((1, 4), np.float32))),
+        "head": (HEAD["embed_weight"].copy(), HEAD["attend1_weight"]),
+        "network": (TENSORS["w"].copy(), np.ones(4, np.float32)),
+    }[name]
+    if name == "nms":  # quadratic in what is kept
+        victim, value = victim[:300].copy(), value[:300]
+    call = NEIGHBOURS[name]
+    expected = list(leaves(call(victim.copy(), np.array(value))))
+    evil = Neighbour(victim, value)
+    got = list(leaves(call(victim, evil)))
+    assert evil.ran
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_number_that_moves_the_picture():
+    """The bytes to decode lie in an array; the limit's __index__ resizes it."""
+    header = b"P6 1000 1000 255\n"
+    data = np.concatenate([np.frombuffer(header, np.uint8), np.full(3_000_000, 7, np.uint8)])
+
+    class Limit:
+        def __index__(self):
+            data.resize(9, refcheck=False)
+            gc.collect()
+            return 10**6
+
+    with pytest.raises(ValueError, match="PNM"):  # what is left of it has no header
+        _core.decode(data, Limit())
+
+
+def test_indices_are_read_once():
+    """Another thread writes them while the masks are blended: none of the old and the new is out of range unseen."""
+    count = 20_000
+    which, stop = np.zeros(count, np.int64), threading.Event()
+    images = RNG.normal(size=(1, 1, 4, 4)).astype(np.float32)
+    masks = np.ones((count, 4, 4), np.float32)
+
+    def write():
+        while not stop.is_set():
+            which[count // 2 :] = 1 << 40
+            which[count // 2 :] = 0
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(200):
+            with contextlib.suppress(ValueError):
+                assert (_core.mask_blend(images, images, masks, which, threads=2) == images).all()
+    finally:
+        stop.set()
+        thread.join()
+
+
 def hostile():
     shapes = [(), (0,), (0, 3, 9, 9), (3,), (1, 3, 0, 9), (2, 2), (1, 3, 9, 9), (5, 8, 7, 7), (1,) * 20, (20, 30, 3)]
     dtypes = ["f4", "f8", "f2", "i8", "u1", "?", "c8", "O", "S3", "U2", "M8[s]", "m8[s]", "V5", ">f4", "g"]
@@ -165,10 +279,6 @@ def test_lists_that_change_while_they_are_read():
     outputs = [[np.zeros(n * width, np.float32) for n in (16, 4, 1)] for width in (1, 1, 4, 10)]
     outputs[2][0] = Evil(outputs[2], np.zeros(64, np.float32))
     assert len(_core.yunet_faces(*outputs, 32, 32, 0.5, 0.5)) == 0
-
-
-MASKS = RNG.random((3, 6, 5)).astype(np.float32)
-FILLS = RNG.normal(size=(1, 3, 6, 5)).astype(np.float32)
 
 
 @pytest.mark.parametrize(

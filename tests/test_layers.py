@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import check, plan
 
+from xcos import _core
 from xcos.errors import ModelFileError
 from xcos.model_file import ModelFile
 from xcos.network import Network
 
-ALGORITHMS = ("", "gemm", "im2col", "wino4", "wino2")  # values of XCOS_CONV, "" = the core's own choice
+ALGORITHMS = (None, "tiles", "columns", "winograd4", "winograd2")  # None: the core's own choice
 
 
 def random_conv(rng, depthwise):
@@ -42,13 +43,19 @@ def random_conv(rng, depthwise):
     return layer, tensors, (inside, *size)
 
 
+@pytest.fixture
+def convolved(algorithm):
+    """Convolutions by one algorithm, wherever it fits."""
+    _core.conv_select(algorithm)
+    yield algorithm
+    _core.conv_select(None)
+
+
 @pytest.mark.parametrize("depthwise", [False, True], ids=["dense", "depthwise"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_conv(algorithm, depthwise, isa, monkeypatch):
+def test_conv(convolved, depthwise, isa):
     """Random kernels, strides, dilations, groups, asymmetric pads, odd sizes; PyTorch is a second oracle."""
-    if algorithm:
-        monkeypatch.setenv("XCOS_CONV", algorithm)
-    rng = np.random.default_rng([5, depthwise, len(algorithm)])
+    rng = np.random.default_rng([5, depthwise, len(convolved or "")])
     for _ in range(20):
         layer, tensors, shape = random_conv(rng, depthwise)
         file = plan([layer], tensors, [{"name": "x", "shape": list(shape)}])
@@ -68,10 +75,8 @@ def test_conv(algorithm, depthwise, isa, monkeypatch):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_conv_with_neighbours(algorithm, isa, monkeypatch):
+def test_conv_with_neighbours(convolved, isa):
     """Batch norms before and after, activations, and a residual sum: what the core fuses."""
-    if algorithm:
-        monkeypatch.setenv("XCOS_CONV", algorithm)
     rng = np.random.default_rng(11)
     for channels, size in ((8, 7), (16, 14), (33, 9), (64, 5)):
         tensors = {"w": rng.standard_normal((channels, channels, 3, 3)).astype(np.float32) / (3 * channels**0.5)}

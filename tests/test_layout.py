@@ -1,5 +1,6 @@
 """The house rules that a machine can check: who may include what, and what the built module shows."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -25,41 +26,113 @@ def including(pattern: str) -> set[str]:
     return found
 
 
+def code_of(path: Path) -> str:
+    """A file without its comments and strings."""
+    return STRING.sub('""', COMMENT.sub("", path.read_text()))
+
+
 def test_there_are_sources():
     assert len(SOURCES) > 5
 
 
+def outside(pattern: str, *places: str) -> set[str]:
+    """Files that include a matching header, but for those in `places`: files, or folders with a slash."""
+    return {name for name in including(pattern) if not name.startswith(places)}
+
+
 def test_only_the_binding_knows_python():
-    assert {name for name in including(r"^Python\.h$|^numpy/") if not name.startswith("py/")} == set()
+    assert outside(r"^Python\.h$|^numpy/", "py/") == set()
 
 
-def test_only_the_gemm_file_knows_blas():
-    assert including(r"cblas") <= {"gemm.c"}
+def test_one_file_knows_blas():
+    assert including(r"^cblas\.h$") == {"blas.c"}
 
 
 def test_only_x86_has_intrinsics():
-    assert {name for name in including(r"intrin\.h$") if not name.startswith("x86/")} == set()
+    assert outside(r"intrin\.h$", "kernels/x86/") == set()
 
 
 def test_only_the_image_file_has_the_decoder():
-    assert including(r"stb_image") <= {"image.c"}
+    assert including(r"stb_image") == {"image/image.c"}
 
 
-def test_kernels_know_no_network_arena_or_pool():
-    kernels = {p.relative_to(ROOT / "csrc").as_posix() for p in SOURCES}
-    kernels = {name for name in kernels if name.startswith(("x86/", "kernels", "head_kernels", "head_ref"))}
-    assert kernels
-    assert including(r"^(\.\./)?(net|arena|pool|conv|xcos)\.h$") & kernels == set()
+def test_the_system_is_behind_os():
+    """Threads, memory, the clock, processors and the environment: what another system has otherwise."""
+    assert outside(r"^(pthread|sched|unistd|time|errno|sys/.*)\.h$", "os/") == set()
 
 
-def test_the_core_does_not_know_the_binding():
-    assert {name for name in including(r"binding\.h$|^py/") if not name.startswith("py/")} == set()
+def test_one_file_reads_the_environment():
+    calls = {p.relative_to(ROOT / "csrc").as_posix() for p in SOURCES if re.search(r"\bgetenv\b", code_of(p))}
+    assert calls == {"os/environment.c"}
+
+
+# A folder, and what its files may include beside their own folder and the system's headers; "" is csrc/ itself.
+HOUSE = {
+    "os": (),
+    "kernels": ("os/", "xcos.h"),
+    "conv": ("kernels/", "blas.h", "call.h", "dtype.h", "pool.h", "xcos.h"),
+    "net": ("conv/", "ops/", "os/", "dtype.h", "pool.h", "xcos.h"),
+    "ops": ("net/", "pool.h", "xcos.h"),
+    "head": ("conv/", "os/", "blas.h", "pool.h", "xcos.h"),
+    "image": ("call.h", "pool.h", "xcos.h"),
+    "py": ("image/masks.h", "xcos.h"),
+    "": ("os/", "kernels/cpu.h", "ops/ops.def", "xcos.h", "blas.h", "call.h", "dtype.h", "pool.h"),
+}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_the_house(path):
+    """Who may know whom. A header is named by its path from csrc/, or lies beside the file."""
+    folder = path.relative_to(ROOT / "csrc").parts[0] if path.parent != ROOT / "csrc" else ""
+    allowed = (*HOUSE[folder], *([f"{folder}/"] if folder else []))
+    for name in INCLUDE.findall(path.read_text()):
+        beside = (path.parent / name).resolve()
+        if beside.is_file():
+            name = beside.relative_to(ROOT / "csrc").as_posix()
+        if (ROOT / "csrc" / name).is_file():
+            assert name.startswith(allowed), f"{path.name} includes {name}"
+
+
+def test_kernels_know_only_kernels():
+    """Neither templates nor tables: only the choice among tables asks the system."""
+    found = outside(r"^os/|^xcos\.h$|^(net|conv|pool|call)", "kernels/cpu.")
+    assert {name for name in found if name.startswith("kernels/")} == set()
+
+
+def test_one_file_picks_the_algorithm():
+    """By cost: no other file compares them, and nobody asks for an instruction set by its name."""
+    for path in SOURCES:
+        name = path.relative_to(ROOT / "csrc").as_posix()
+        if name not in ("kernels/cpu.c", "conv/pick.c"):
+            assert not re.search(r"strcmp\([^)]*(->|\.)isa\b|->cost\(", code_of(path)), name
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_the_core_never_prints_or_exits(path):
-    code = STRING.sub('""', COMMENT.sub("", path.read_text()))
-    assert re.findall(r"\b(printf|puts|putchar|perror|exit|_exit|abort)\s*\(", code) == []
+    assert re.findall(r"\b(printf|puts|putchar|perror|exit|_exit|abort)\s*\(", code_of(path)) == []
+
+
+def test_the_stub_names_what_the_module_has():
+    stub = ast.parse((ROOT / "xcos" / "_core.pyi").read_text())
+    named = {node.name: node for node in stub.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    public = {name for name in dir(_core) if not name.startswith("_")}
+    assert set(named) == public
+    for name, node in named.items():
+        if isinstance(node, ast.ClassDef) and node.body and not issubclass(getattr(_core, name), Exception):
+            methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)} - {"__init__"}
+            assert methods == {key for key in vars(getattr(_core, name)) if not key.startswith("_")}, name
+
+
+def test_operators_are_those_of_the_documentation():
+    """The core's table and docs/model-file.md's: the same operators, tensors and attributes."""
+    text = (ROOT / "docs" / "model-file.md").read_text().split("| op | tensors |")[1].split("\n\n")[0]
+    said = {}
+    for row in text.splitlines()[2:]:
+        ops, tensors, attributes = re.split(r"(?<!\\)\|", row)[1:4]
+        for op in re.findall(r"`(\w+)`", ops):
+            said[op] = set(re.findall(r"`([a-z_]+)`", tensors + attributes))
+    said["max_pool"].discard("count_include_pad")  # the row says: average only
+    assert {name: set(attributes) for name, (_, _, _, attributes) in _core.operators().items()} == said
 
 
 def test_the_library_never_prints():

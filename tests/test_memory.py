@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 from memory_calls import CALLS, WRONG, resident
 
+from xcos.model_file import ModelFile
+from xcos.network import Network
+
 HERE = Path(__file__).parent
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 sanitized = pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer keeps freed memory")
@@ -72,14 +75,48 @@ def test_references_of_arguments(name):
     assert [sys.getrefcount(item) for item in given] == before
 
 
-def test_a_network_keeps_its_weights():
-    weight = np.ones((4, 3, 3, 3), np.float32)
-    layer = {"op": "conv", "inputs": ["x"], "output": "y", "weight": "w"}
-    before = sys.getrefcount(weight)
-    network = memory_calls._core.Network([{"name": "x", "shape": [3, 9, 9]}], [layer], ["y"], {"w": weight})
-    assert sys.getrefcount(weight) == before + 1
-    del network
-    assert sys.getrefcount(weight) == before
+def test_a_network_owns_its_weights():
+    """It keeps no array of the caller, and what is written to one later changes no result."""
+    rng = np.random.default_rng(2)
+    for size in (9, None):  # None: how to convolve is decided, and weights are packed, when it runs
+        tensors = {name: value.copy() for name, value in memory_calls.TENSORS.items()}
+        references = {name: sys.getrefcount(value) for name, value in tensors.items()}
+        layers = [
+            {**memory_calls.FIRST, "output": "a"},
+            {"op": "conv", "inputs": ["a"], "output": "b", "weight": "c16", "bias": "n", "pad": [1] * 4},
+            {"op": "prelu", "inputs": ["a"], "output": "p", "slope": "n"},
+            {"op": "batch_norm", "inputs": ["p"], "output": "q", **memory_calls.NORM},
+            {"op": "mul", "inputs": ["q", "k"], "output": "y"},
+        ]
+        inputs = [{"name": "x", "shape": [3, size, size]}]
+        network = memory_calls._core.Network(inputs, layers, ["y", "b"], tensors)
+        twin = memory_calls._core.Network(inputs, layers, ["y", "b"], tensors)
+        x = rng.normal(size=(2, 3, 9, 9)).astype(np.float32)
+        expected = [y.tobytes() for y in twin.run([x])]
+        assert {name: sys.getrefcount(value) for name, value in tensors.items()} == references
+        for value in tensors.values():
+            value[...] = 7
+        assert [y.tobytes() for y in network.run([x])] == expected
+
+
+@linux
+@sanitized
+def test_a_network_holds_its_weights_once(tmp_path):
+    """Packed: the pages of the mapped file they came from go back to the system."""
+    layer = {"op": "linear", "inputs": ["x"], "output": "y", "weight": "w"}
+    size = 4096  # 64 MiB of weights
+    weights = np.random.default_rng(0).random((size, size), np.float32)
+    inputs = [{"name": "x", "shape": [size]}]
+    path = tmp_path / "net.safetensors"
+    ModelFile("recognizer", "large", inputs, [layer], ["y"], {"w": weights}).write(path)
+    del weights
+    gc.collect()
+    before = resident()
+    network = Network.load(path)
+    for _ in range(2):
+        network.run(np.ones((1, size), np.float32), threads=1)
+    assert resident() - before < 1.5 * 4 * size * size
+    np.testing.assert_array_equal(network.file.tensors["w"], ModelFile.read(path).tensors["w"])
 
 
 def script(which, **environment):

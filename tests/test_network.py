@@ -261,6 +261,61 @@ def test_huge_sizes_end_in_an_error():
         Network(file).output_shapes({"x": (1, 0, 1, 1)})
 
 
+MAPS = [{"name": "x", "shape": [3, None, None]}, {"name": "r", "shape": [8, None, None]}]
+RESIDUAL = [
+    {"op": "conv", "inputs": ["x"], "output": "c", "weight": "w", "pad": [1, 1, 1, 1]},
+    {"op": "add", "name": "sum", "inputs": ["c", "r"], "output": "s"},
+    {"op": "prelu", "inputs": ["s"], "output": "y", "slope": "p"},
+]
+RESIDUAL_TENSORS = {
+    "w": np.random.default_rng(1).standard_normal((8, 3, 3, 3)).astype(np.float32) / 5,
+    "p": np.linspace(-0.5, 0.5, 8, dtype=np.float32),
+}
+
+
+@pytest.mark.parametrize("residual", [(4, 6), (4, 1), (1, 6), (1, 1)])
+@pytest.mark.parametrize("size", [(4, 6), (1, 6)])
+def test_residual_additions_of_any_size(residual, size):
+    """Fused with the convolution where shapes are the same; as NumPy broadcasts where they are not."""
+    rng = np.random.default_rng(2)
+    file = plan(RESIDUAL, RESIDUAL_TENSORS, MAPS)
+    x, r = rng.standard_normal((2, 3, *size)), rng.standard_normal((2, 8, *residual))
+    check(file, {"x": x.astype(np.float32), "r": r.astype(np.float32)})
+
+
+def test_residual_additions_that_do_not_fit():
+    network = Network(plan(RESIDUAL, RESIDUAL_TENSORS, MAPS))
+    for residual in ((6, 4), (4, 5), (8, 3), (24, 1)):  # of as many elements, or not
+        inputs = {"x": np.ones((1, 3, 4, 6), np.float32), "r": np.ones((1, 8, *residual), np.float32)}
+        for call in (network.run, lambda i: network.output_shapes({name: a.shape for name, a in i.items()})):
+            with pytest.raises(ValueError, match=r"layer 'sum' \(add\): sizes do not broadcast"):
+                call(inputs)
+
+
+def test_a_scaled_convolution_of_one_channel():
+    """A batch norm before a padded 3x3 convolution of one channel, which counts as depthwise."""
+    tensors = {key: np.array([value], np.float32) for key, value in {"g": 2, "b": 3, "m": 0.5, "v": 1}.items()}
+    tensors["w"] = np.random.default_rng(1).standard_normal((1, 1, 3, 3)).astype(np.float32)
+    norm = {"op": "batch_norm", "output": "n", "gamma": "g", "beta": "b", "mean": "m", "var": "v"}
+    conv = {"op": "conv", "inputs": ["n"], "weight": "w", "pad": [1, 1, 1, 1]}
+    file = plan([norm, conv], tensors, [{"name": "x", "shape": [1, 6, 7]}])
+    check(file, {"x": np.random.default_rng(2).standard_normal((2, 1, 6, 7)).astype(np.float32)})
+
+
+def test_subnormal_numbers_are_zero_on_every_thread():
+    """They cost a hundred times as much: off in all of a call, whatever is spread, and only there."""
+    tiny = np.float32(1e-40)
+    network = Network(plan([{"op": "mul", "inputs": ["x", "k"]}], {"k": np.full((1, 3, 1, 1), 1, np.float32)}))
+    for batch in (1, 2, 3):
+        for threads in (1, 2):
+            assert (network.run(np.full((batch, 3, 9, 10), tiny), threads=threads)["y"] == 0).all()
+    images = np.full((1, 1, 2, 2), tiny)
+    for count in (1, 2):
+        blended = _core.mask_blend(images, images, np.ones((count, 2, 2)), [0] * count, threads=2)
+        assert (blended == 0).all()
+    assert tiny * np.float32(1) > 0
+
+
 CONV = {"op": "conv", "name": "stem", "inputs": ["x"], "output": "y", "weight": "w"}
 BAD_FOR_THE_CORE = [
     {"layers": [{**CONV, "op": "convolve"}]},

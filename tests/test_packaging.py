@@ -52,7 +52,8 @@ def test_sdist_holds_what_is_needed(dist):
         names = {name.split("/", 1)[1] for name in tar.getnames() if "/" in name}
     for needed in (
         "setup.py", "pyproject.toml", "LICENSE", "THIRD_PARTY_NOTICES.md", "README.md", "Makefile", "CHANGELOG.md",
-        "csrc/xcos.h", "csrc/py/module.c", "csrc/x86/avx2.c", "xcos/_core.pyi", "xcos/py.typed",
+        "csrc/xcos.h", "csrc/py/module.c", "csrc/kernels/x86/avx2.c", "csrc/ops/ops.def", "xcos/_core.pyi",
+        "xcos/py.typed",
         "tests/test_packaging.py", "CITATION.cff", "docs/model-file.md", "docs/conf.py",
         "xcos/view/explanation.js", "xcos/serve/page.html", "examples/obama_portrait_2012.jpg",
         "xcos/models/mobilefacenet_xcos_v1.safetensors",

@@ -77,6 +77,112 @@ def test_threads_are_obeyed():
     assert done.returncode == 0, done.stderr
 
 
+def script(work, **environment):
+    """Runs Python in a process of its own, with what memory_calls.py has."""
+    paths = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
+    environment = {**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", **environment}
+    command = [sys.executable, "-c", "import os, time, numpy as np\nfrom memory_calls import *\n" + work]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+
+proc = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="reads /proc")
+
+
+@proc
+def test_a_loop_wakes_no_more_workers_than_it_uses():
+    """After a call with 24 threads all but one of its workers sleep through calls with two."""
+    done = script(
+        "grids = np.ones((600, 8, 7, 7), np.float32)\n"
+        "def switches():\n"
+        "    found = {}\n"
+        "    for task in os.listdir('/proc/self/task'):\n"
+        "        lines = open(f'/proc/self/task/{task}/status').read().splitlines()\n"
+        "        found[task] = sum(int(line.split()[1]) for line in lines if 'ctxt_switches' in line)\n"
+        "    return found\n"
+        "h = head(); h.compare(grids, grids, threads=24); time.sleep(0.1)\n"
+        "before = switches()\n"
+        "for _ in range(100): h.compare(grids[:64], grids[:64], threads=2)\n"
+        "after = switches()\n"
+        "print(len(before), sum(after[task] > n + 3 for task, n in before.items() if task in after))\n"
+    )
+    assert done.returncode == 0, done.stderr
+    had, woken = map(int, done.stdout.split())
+    assert had > 20 and woken <= 2  # the caller's thread and one worker
+
+
+@proc
+def test_idle_workers_end():
+    done = script(
+        "count = lambda: len(os.listdir('/proc/self/task'))\n"
+        "before, h, grids = count(), head(), np.ones((600, 8, 7, 7), np.float32)\n"
+        "expected = h.compare(grids, grids, threads=8)[0].tobytes()\n"
+        "assert count() > before\n"
+        "for _ in range(100):\n"
+        "    time.sleep(0.1)\n"
+        "    if count() == before: break\n"
+        "assert count() == before, count()\n"
+        "assert h.compare(grids, grids, threads=8)[0].tobytes() == expected and count() > before\n"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_environment_is_read_once():
+    """When the module is loaded: whoever changes it later races with nobody."""
+    done = script(
+        "from xcos import _core\n"
+        "assert _core.default_threads() == 3\n"
+        "os.environ['XCOS_NUM_THREADS'] = '7'; os.environ['XCOS_DISABLE_CPU'] = 'avx512,avx2'\n"
+        "assert _core.default_threads() == 3\n",
+        XCOS_NUM_THREADS="3",
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("XCOS_DISABLE_CPU", "avx51", "XCOS_DISABLE_CPU names 'avx51', expected a comma list of avx512 and avx2"),
+        ("XCOS_DISABLE_CPU", "avx2,generic", "XCOS_DISABLE_CPU names 'generic'"),
+        ("XCOS_NUM_THREADS", "many", "XCOS_NUM_THREADS is 'many', expected 1 to 1024"),
+        ("XCOS_NUM_THREADS", "0", "XCOS_NUM_THREADS is '0', expected 1 to 1024"),
+    ],
+)
+def test_unknown_values_in_the_environment_are_errors(name, value, message):
+    done = script("", **{name: value})
+    assert done.returncode == 1 and f"ValueError: {message}" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_fork_in_a_signal_handler(threads):
+    """In the middle of a call: the parent's result is right; the child's too, or it says what it lacks."""
+    done = script(
+        "import signal, sys\n"
+        "child = None\n"
+        "def handler(*_):\n"
+        "    global child\n"
+        "    if child is None: child = os.fork()\n"
+        "signal.signal(signal.SIGALRM, handler)\n"
+        "h, grids = head(), RNG.normal(size=(1500, 8, 7, 7)).astype(np.float32)\n"
+        "expected = h.compare_all(grids, grids, threads=1)[0]\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.15, 0.05)\n"
+        "for _ in range(200):\n"
+        "    try:\n"
+        f"        got = h.compare_all(grids, grids, threads={threads})[0]\n"
+        "        wrong = not np.array_equal(got, expected)\n"
+        "    except OSError as error:\n"
+        "        wrong = child != 0 or 'forked while this call ran' not in str(error)\n"
+        "    if wrong or child is not None: break\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0)\n"
+        "if child == 0:\n"
+        "    wrong |= not np.array_equal(h.compare_all(grids, grids, threads=2)[0], expected)\n"
+        "    os._exit(wrong)\n"
+        "assert child, 'no signal came'\n"
+        "assert not wrong and os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0\n"
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def in_child(work):
     """Forks; the child ends with what work() says; a minute at most."""
     child = os.fork()

@@ -13,16 +13,17 @@ blas=$("$python" -c 'import scipy_openblas32; print(scipy_openblas32.get_include
 stb=${XCOS_STB_INCLUDE:-/usr/include/stb}
 warnings="-Wall -Wextra -Werror"
 include="-Icsrc -I$stb -I$blas"
-checkasm="tests/checkasm.c tests/checkasm_bench.c csrc/cpu.c csrc/status.c csrc/pack.c csrc/kernels_ref.c csrc/head_ref.c"
+core=$(find csrc -name '*.c' ! -path 'csrc/py/*')
+checkasm="$(find tests/c/checkasm csrc/kernels csrc/os -name '*.c') csrc/call.c csrc/status.c"
 
 for target in "gcc -march=x86-64" "aarch64-linux-gnu-gcc"; do
-    for source in csrc/*.c csrc/x86/*.c; do
+    for source in $core; do
         # shellcheck disable=SC2086  # lists of words
         $target -std=c11 -O3 -fno-math-errno $warnings $include -c "$source" -o "$work/object.o"
     done
     echo "$target: the core compiles"
     # shellcheck disable=SC2086
-    $target -std=gnu11 -O3 $warnings -static -Icsrc $checkasm csrc/x86/*.c -o "$work/checkasm" -lm -pthread
+    $target -std=gnu11 -O3 $warnings -static -fno-math-errno -Icsrc $checkasm -o "$work/checkasm" -lm -pthread
     case $target in
     aarch64*) qemu-aarch64 "$work/checkasm" ;;
     *) XCOS_DISABLE_CPU=avx512,avx2 "$work/checkasm" ;;

@@ -26,8 +26,16 @@ def isa_available() -> list[str]:
 def isa_select(name: str, /) -> None:
     """Choose the instruction set for networks and heads made from then on (tests, benchmarks)."""
 
+def conv_select(name: str | None, /) -> None:
+    """Compute convolutions of networks made from then on by "tiles", "winograd4", "winograd2", "depthwise" or
+    "columns" wherever that way fits; None: by whichever costs least (tests, benchmarks)."""
+
+def operators() -> dict[str, tuple[int, int, int, dict[str, tuple[str, int, bool]]]]:
+    """The operators of a plan (csrc/ops/ops.def): name -> fewest inputs, most inputs, how many of them may be
+    constants, attributes: key -> type, rank of a tensor (else 0), optional."""
+
 def default_threads() -> int:
-    """XCOS_NUM_THREADS, else what CPU affinity and the cgroup quota leave."""
+    """XCOS_NUM_THREADS as it was at import, else what CPU affinity and the cgroup quotas leave."""
 
 def decode(data: bytes | bytearray | memoryview, max_pixels: int) -> NDArray[np.uint8]:
     """Encoded picture -> (H, W, 3) uint8 RGB, EXIF orientation applied. The GIL is free meanwhile."""
@@ -77,7 +85,7 @@ class Network:
         outputs: Sequence[str],
         tensors: Mapping[str, NDArray[np.float32]],
     ) -> None:
-        """`inputs`, `layers`, `outputs` as in docs/model-file.md; tensors are referenced, not copied."""
+        """`inputs`, `layers`, `outputs` as in docs/model-file.md; tensors are copied."""
 
     def run(self, inputs: Sequence[ArrayLike], threads: int = 0) -> list[NDArray[np.float32]]:
         """Inputs in the order of `inputs`, outputs in the order of `outputs`, float32, batch first."""

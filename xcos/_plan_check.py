@@ -1,17 +1,20 @@
-"""What a plan may say: the table of docs/model-file.md as data, and its check.
+"""What a plan may say: the check of the table in docs/model-file.md.
 
-The check is about form: known operators, known names, attributes of the right type and range, tensors of the
-right rank. Whether shapes fit together is the core's to say when a network is made.
+Which operators there are, with how many inputs and which attributes, comes from the core (csrc/ops/ops.def); here is
+what a value of each type of attribute may be. The check is about form: known operators, known names, attributes of
+the right type and range, tensors of the right rank. Whether shapes fit together is the core's to say when a network
+is made.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _core
 from .errors import ModelFileError
 
 MAX_RANK = 6  # XCOS_MAX_RANK and XCOS_MAX_INPUTS of csrc/xcos.h
@@ -66,54 +69,45 @@ def _shape(value: Any) -> bool:
     )
 
 
-_INT64 = _integer(-(2**63), 2**63 - 1)
-_AXIS = _integer(1, MAX_RANK - 1)
-_WINDOW = _integers(2, 1, MAX_WINDOW)
-_PAD = _integers(4, 0, MAX_WINDOW)
+# By the types of ops.def; tensors apart, which are known by their rank.
+TYPES: dict[str, Check] = {
+    "window": _integers(2, 1, MAX_WINDOW),
+    "pad": _integers(4, 0, MAX_WINDOW),
+    "count": _integer(1, MAX_SIZE),
+    "flag": lambda value: isinstance(value, bool),
+    "axis": _integer(1, MAX_RANK - 1),
+    "index": _integer(-(2**63), 2**63 - 1),
+    "number": is_number,
+    "positive": lambda value: is_number(value) and value >= 0,
+    "perm": _perm,
+    "shape": _shape,
+    "scale": _scales,
+}
 
 
 @dataclass(frozen=True)
 class Op:
-    """One operator: how many inputs, which tensors (name to rank), which attributes (name to check)."""
+    """One operator: how many inputs, of which some may be constants; ranks of tensors and checks of attributes by
+    name; which of these must be there."""
 
-    inputs: tuple[int, int] = (1, 1)
-    tensors: Mapping[str, int] = field(default_factory=dict)
-    optional_tensors: Mapping[str, int] = field(default_factory=dict)
-    attributes: Mapping[str, Check] = field(default_factory=dict)
-    optional: Mapping[str, Check] = field(default_factory=dict)
+    inputs: tuple[int, int]
+    constants: bool
+    tensors: Mapping[str, int]
+    attributes: Mapping[str, Check]
+    needed: tuple[str, ...]
 
 
-_POOL: dict[str, Check] = {"kernel": _WINDOW, "stride": _WINDOW, "pad": _PAD}
+def _operator(fewest: int, most: int, constants: int, attributes: Mapping[str, tuple[str, int, bool]]) -> Op:
+    return Op(
+        inputs=(fewest, most),
+        constants=constants > 0,
+        tensors={key: rank for key, (kind, rank, _) in attributes.items() if kind == "tensor"},
+        attributes={key: TYPES[kind] for key, (kind, _, _) in attributes.items() if kind != "tensor"},
+        needed=tuple(key for key, (_, _, optional) in attributes.items() if not optional),
+    )
 
-OPS: dict[str, Op] = {
-    "conv": Op(
-        tensors={"weight": 4},
-        optional_tensors={"bias": 1},
-        optional={"stride": _WINDOW, "pad": _PAD, "dilation": _WINDOW, "groups": _integer(1, MAX_SIZE)},
-    ),
-    "linear": Op(tensors={"weight": 2}, optional_tensors={"bias": 1}),
-    "batch_norm": Op(
-        tensors={"gamma": 1, "beta": 1, "mean": 1, "var": 1},
-        optional={"epsilon": lambda value: is_number(value) and value >= 0},
-    ),
-    "prelu": Op(tensors={"slope": 1}),
-    "relu": Op(),
-    "sigmoid": Op(),
-    "exp": Op(),
-    "clip": Op(attributes={"min": is_number, "max": is_number}),
-    "add": Op(inputs=(2, 2)),
-    "sub": Op(inputs=(2, 2)),
-    "mul": Op(inputs=(2, 2)),
-    "div": Op(inputs=(2, 2)),
-    "max_pool": Op(optional=_POOL),
-    "avg_pool": Op(optional={**_POOL, "count_include_pad": lambda value: isinstance(value, bool)}),
-    "concat": Op(inputs=(2, MAX_INPUTS), attributes={"axis": _AXIS}),
-    "slice": Op(attributes={"axis": _AXIS}, optional={"start": _INT64, "stop": _INT64}),
-    "softmax": Op(attributes={"axis": _AXIS}),
-    "transpose": Op(attributes={"perm": _perm}),
-    "reshape": Op(attributes={"shape": _shape}),
-    "resize": Op(attributes={"scale": _scales}),
-}
+
+OPS = {name: _operator(*row) for name, row in _core.operators().items()}
 
 
 def check_plan(inputs: Any, layers: Any, outputs: Any, tensors: Mapping[str, NDArray[np.float32]]) -> None:
@@ -179,7 +173,7 @@ def _check_layer(layer: Mapping[str, Any], values: set[str], tensors: Mapping[st
         if not isinstance(source, str) or (source not in values and source not in tensors):
             raise ModelFileError(f"reads {str(source)[:80]!r}, which is no earlier value and no tensor")
         if source not in values:
-            if kind not in ("add", "sub", "mul", "div"):
+            if not op.constants:
                 raise ModelFileError(f"{kind} takes no constants, got {source!r}")
             _check_constant(source, tensors[source])
     if not any(source in values for source in sources):
@@ -190,18 +184,16 @@ def _check_layer(layer: Mapping[str, Any], values: set[str], tensors: Mapping[st
     if "name" in layer and not isinstance(layer["name"], str):
         raise ModelFileError("name must be a text")
 
-    known = {**op.attributes, **op.optional}
-    tensor_ranks = {**op.tensors, **op.optional_tensors}
     for key, value in layer.items():
         if key in ("op", "name", "inputs", "output"):
             continue
-        if key in tensor_ranks:
-            _check_tensor(key, value, tensor_ranks[key], tensors)
-        elif key not in known:
+        if key in op.tensors:
+            _check_tensor(key, value, op.tensors[key], tensors)
+        elif key not in op.attributes:
             raise ModelFileError(f"{kind} has no attribute {key[:80]!r}")
-        elif not known[key](value):
+        elif not op.attributes[key](value):
             raise ModelFileError(f"{key} has the wrong type or range: {str(value)[:80]}")
-    for key in (*op.tensors, *op.attributes):
+    for key in op.needed:
         if key not in layer:
             raise ModelFileError(f"{kind} lacks {key}")
     _check_together(kind, layer, tensors)

@@ -40,6 +40,21 @@ def load(source: Source, *, floats_alone: bool = False) -> tuple[dict[str, str],
     return _parse(_view(source), floats_alone)
 
 
+def unload(tensors: Mapping[str, NDArray[np.float32]]) -> None:
+    """Gives the memory of mapped tensors back to the system, which reads the file again where they are needed once
+    more. For after a network was made, which has its weights in a form of its own."""
+    maps = {}
+    for tensor in tensors.values():
+        owner: Any = tensor
+        while isinstance(owner, np.ndarray) and owner.base is not None:
+            owner = owner.base
+        if isinstance(owner, memoryview) and isinstance(owner.obj, mmap.mmap):
+            maps[id(owner.obj)] = owner.obj
+    for mapped in maps.values():
+        if hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
 def dump(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[np.float32]]) -> Iterator[bytes | memoryview]:
     """The chunks of a safetensors file with float32 tensors, in the order given."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)}

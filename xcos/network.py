@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
+from ._safetensors import unload
 from .errors import ModelFileError
 from .model_file import ModelFile
 
@@ -29,6 +30,7 @@ class Network:
         self._file = file
         try:
             self._core = _core.Network(file.inputs, file.layers, file.outputs, file.tensors)
+            unload(file.tensors)
             self._outputs = self._infer_outputs()
         except ValueError as error:
             raise ModelFileError(f"{file.name}: {error}") from None

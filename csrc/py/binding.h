@@ -1,7 +1,7 @@
 /* binding.h: what the files of csrc/py/ share.
  *
- * The binding checks arguments, makes NumPy views, releases the GIL around the
- * core, and turns a status into an exception in one function, xpy_ok.
+ * The binding converts, freezes and checks arguments (args.h), calls the core without the
+ * interpreter's lock, and turns a status into an exception in one function, xpy_ok.
  */
 #ifndef XCOS_BINDING_H
 #define XCOS_BINDING_H
@@ -17,22 +17,10 @@
 
 #include "xcos.h"
 
-/* What the core reads: C order, aligned, native bytes, and of the base class, so that no code of a
- * subclass runs between a check and what it guards. */
-#define XPY_PLAIN (NPY_ARRAY_CARRAY_RO | NPY_ARRAY_ENSUREARRAY)
-
 /* 1 if status is XCOS_OK; else sets the exception that fits and returns 0:
  *   NOMEM MemoryError, ARG ValueError, FORMAT FormatError, LIMIT LimitError,
  *   UNSUPPORTED UnsupportedError (all three ValueErrors), OS OSError. */
 int xpy_ok(PyObject *module, xcos_status status, const xcos_error *err);
-
-/* `obj` as XPY_PLAIN of exactly that NPY_ type and rank: new reference, or NULL with NumPy's error. */
-PyArrayObject *xpy_array(PyObject *obj, int type, int rank);
-
-/* `obj` as an XPY_PLAIN float32 array of exactly `rank` dimensions (rank < 0: any);
- * converts what is safe to convert.  New reference or NULL with a TypeError/ValueError naming
- * `what`. */
-PyArrayObject *xpy_floats(PyObject *obj, int rank, const char *what);
 
 /* Methods and types that the other files contribute to the module. */
 extern PyMethodDef xpy_image_methods[]; /* image.c */

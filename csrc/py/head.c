@@ -1,5 +1,5 @@
 /* head.c: the type xcos._core.Head. */
-#include "binding.h"
+#include "args.h"
 
 #include <limits.h>
 
@@ -17,20 +17,6 @@ static void head_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-/* 1 if the array has exactly this shape; else sets a ValueError and returns 0. */
-static int has_shape(PyArrayObject *a, const char *name, int rank, const npy_intp *expected)
-{
-    if (PyArray_CompareLists(PyArray_DIMS(a), expected, rank))
-        return 1;
-    PyObject *got = PyObject_GetAttrString((PyObject *)a, "shape");
-    PyObject *want = PyArray_IntTupleFromIntp(rank, expected);
-    if (got && want)
-        PyErr_Format(PyExc_ValueError, "%s: expected shape %R, got %R", name, want, got);
-    Py_XDECREF(got);
-    Py_XDECREF(want);
-    return 0;
-}
-
 static PyObject *head_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"embed_weight",   "embed_bias",    "embed_slope",
@@ -38,25 +24,30 @@ static PyObject *head_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                             "attend2_weight", "attend2_bias",  "attend2_slope",
                             "height",         "width",         "temperature",
                             "minmax",         "whole",         NULL};
-    static const int tensor_names[] = {0, 1, 3, 4, 6, 7}, ranks[] = {4, 1, 4, 1, 4, 1};
-    PyObject *given[6];
-    PyArrayObject *arrays[6] = {NULL};
+    enum { EMBED, EMBED_BIAS, ATTEND1, ATTEND1_BIAS, ATTEND2, ATTEND2_BIAS, COUNT };
+    xpy_arg a[COUNT] = {{.name = "embed_weight", .type = NPY_FLOAT32, .rank = 4},
+                        {.name = "embed_bias", .type = NPY_FLOAT32, .rank = 1},
+                        {.name = "attend1_weight", .type = NPY_FLOAT32, .rank = 4},
+                        {.name = "attend1_bias", .type = NPY_FLOAT32, .rank = 1},
+                        {.name = "attend2_weight", .type = NPY_FLOAT32, .rank = 4},
+                        {.name = "attend2_bias", .type = NPY_FLOAT32, .rank = 1}};
     PyObject *self = NULL;
+    xcos_error err;
     xcos_head_weights w = {.height = 7, .width = 7, .temperature = 1};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOfOOfOOf|iifpf:Head", names, &given[0],
-                                     &given[1], &w.embed_slope, &given[2], &given[3],
-                                     &w.attend1_slope, &given[4], &given[5], &w.attend2_slope,
-                                     &w.height, &w.width, &w.temperature, &w.minmax, &w.whole))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOfOOfOOf|iifpf:Head", names, &a[EMBED].given,
+                                     &a[EMBED_BIAS].given, &w.embed_slope, &a[ATTEND1].given,
+                                     &a[ATTEND1_BIAS].given, &w.attend1_slope, &a[ATTEND2].given,
+                                     &a[ATTEND2_BIAS].given, &w.attend2_slope, &w.height, &w.width,
+                                     &w.temperature, &w.minmax, &w.whole))
         return NULL;
-    for (int i = 0; i < 6; i++)
-        if (!(arrays[i] = xpy_floats(given[i], ranks[i], names[tensor_names[i]])))
-            goto end;
-    const npy_intp embed = PyArray_DIM(arrays[0], 0), depth = PyArray_DIM(arrays[0], 1);
-    const npy_intp attend = PyArray_DIM(arrays[2], 0);
-    const npy_intp shapes[6][4] = {{embed, depth, 3, 3},  {embed}, {attend, 2 * embed, 3, 3},
-                                   {attend}, {1, attend, 3, 3}, {1}};
-    for (int i = 0; i < 6; i++)
-        if (!has_shape(arrays[i], names[tensor_names[i]], ranks[i], shapes[i]))
+    if (!xpy_convert(a, COUNT))
+        goto end;
+    const npy_intp embed = xpy_dim(&a[EMBED], 0), depth = xpy_dim(&a[EMBED], 1);
+    const npy_intp attend = xpy_dim(&a[ATTEND1], 0);
+    const npy_intp shapes[COUNT][4] = {{embed, depth, 3, 3},  {embed}, {attend, 2 * embed, 3, 3},
+                                       {attend}, {1, attend, 3, 3}, {1}};
+    for (int i = 0; i < COUNT; i++)
+        if (!xpy_has_shape(&a[i], a[i].rank, shapes[i]))
             goto end;
     if (embed > INT_MAX || depth > INT_MAX || attend > INT_MAX) {
         PyErr_SetString(PyExc_ValueError, "head: more channels than it can do");
@@ -65,52 +56,45 @@ static PyObject *head_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     w.depth = (int)depth;
     w.embed_channels = (int)embed;
     w.attend_channels = (int)attend;
-    w.embed_weight = PyArray_DATA(arrays[0]);
-    w.embed_bias = PyArray_DATA(arrays[1]);
-    w.attend1_weight = PyArray_DATA(arrays[2]);
-    w.attend1_bias = PyArray_DATA(arrays[3]);
-    w.attend2_weight = PyArray_DATA(arrays[4]);
-    w.attend2_bias = PyArray_DATA(arrays[5]);
+    w.embed_weight = xpy_data(&a[EMBED]);
+    w.embed_bias = xpy_data(&a[EMBED_BIAS]);
+    w.attend1_weight = xpy_data(&a[ATTEND1]);
+    w.attend1_bias = xpy_data(&a[ATTEND1_BIAS]);
+    w.attend2_weight = xpy_data(&a[ATTEND2]);
+    w.attend2_bias = xpy_data(&a[ATTEND2_BIAS]);
     if (!(self = type->tp_alloc(type, 0)))
         goto end;
     HeadObject *head = (HeadObject *)self;
     head->depth = w.depth;
     head->height = w.height;
     head->width = w.width;
-    xcos_error err;
-    if (!xpy_ok(PyType_GetModule(type), xcos_head_new(&w, &head->head, &err), &err))
+    if (!XPY_CALL(PyType_GetModule(type), xcos_head_new(&w, &head->head, &err)))
         Py_CLEAR(self);
 end:
-    for (int i = 0; i < 6; i++)
-        Py_XDECREF(arrays[i]);
+    xpy_release(a, COUNT);
     return self;
 }
 
-static PyArrayObject *grids(const HeadObject *head, PyObject *obj, const char *name)
-{
-    PyArrayObject *a = xpy_floats(obj, 4, name);
-    if (!a)
-        return NULL;
-    const npy_intp expected[4] = {PyArray_DIM(a, 0), head->depth, head->height, head->width};
-    if (!has_shape(a, name, 4, expected))
-        Py_CLEAR(a);
-    return a;
-}
+enum { A, B, A_WHOLE, B_WHOLE, COMPARED };
 
-/* Embeddings of n and m faces, of one size; 0 with an exception set. */
-static int read_embeddings(PyObject *const *given, npy_intp n, npy_intp m, PyArrayObject **arrays,
-                           xcos_embeddings *whole)
+/* Whether the grids are of the head's size, and embeddings, where there are any, of one size. */
+static bool check_faces(const HeadObject *head, const xpy_arg *a, int all, int has_whole)
 {
-    if (!(arrays[0] = xpy_floats(given[0], 2, "a_whole")) ||
-        !(arrays[1] = xpy_floats(given[1], 2, "b_whole")))
-        return 0;
-    const npy_intp size = PyArray_DIM(arrays[0], 1), first[2] = {n, size}, second[2] = {m, size};
-    if (!has_shape(arrays[0], "a_whole", 2, first) || !has_shape(arrays[1], "b_whole", 2, second))
-        return 0;
-    *whole = (xcos_embeddings){.a = PyArray_DATA(arrays[0]),
-                               .b = PyArray_DATA(arrays[1]),
-                               .size = size > INT_MAX ? INT_MAX : (int)size};
-    return 1;
+    const npy_intp n = xpy_dim(&a[A], 0), m = xpy_dim(&a[B], 0);
+    const npy_intp first[4] = {n, head->depth, head->height, head->width};
+    const npy_intp second[4] = {m, head->depth, head->height, head->width};
+    if (!xpy_has_shape(&a[A], 4, first) || !xpy_has_shape(&a[B], 4, second))
+        return false;
+    if (has_whole) {
+        const npy_intp size = xpy_dim(&a[A_WHOLE], 1), of_a[2] = {n, size}, of_b[2] = {m, size};
+        if (!xpy_has_shape(&a[A_WHOLE], 2, of_a) || !xpy_has_shape(&a[B_WHOLE], 2, of_b))
+            return false;
+    }
+    if (all || n == m)
+        return true;
+    PyErr_Format(PyExc_ValueError, "a and b: expected as many grids in both, got %zd and %zd",
+                 (Py_ssize_t)n, (Py_ssize_t)m);
+    return false;
 }
 
 /* Scores of shape dims[:rank] and, if asked for, two maps; -> (scores, cosine, attention). */
@@ -118,25 +102,21 @@ static PyObject *compare_grids(PyObject *self, PyObject *args, PyObject *kwargs,
 {
     static char *names[] = {"a", "b", "maps", "threads", "a_whole", "b_whole", NULL};
     HeadObject *head = (HeadObject *)self;
-    PyObject *given[4] = {NULL, NULL, Py_None, Py_None}, *result = NULL, *out[3] = {NULL};
-    PyArrayObject *a = NULL, *b = NULL, *embeddings[2] = {NULL};
+    xpy_arg a[COMPARED] = {{.name = "a", .type = NPY_FLOAT32, .rank = 4},
+                           {.name = "b", .type = NPY_FLOAT32, .rank = 4},
+                           {.name = "a_whole", .given = Py_None, .type = NPY_FLOAT32, .rank = 2},
+                           {.name = "b_whole", .given = Py_None, .type = NPY_FLOAT32, .rank = 2}};
+    PyObject *result = NULL, *out[3] = {NULL};
+    xcos_error err;
     int maps = !all, threads = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, all ? "OO|piOO:compare_all" : "OO|piOO:compare",
-                                     names, &given[0], &given[1], &maps, &threads, &given[2],
-                                     &given[3]))
+                                     names, &a[A].given, &a[B].given, &maps, &threads,
+                                     &a[A_WHOLE].given, &a[B_WHOLE].given))
         return NULL;
-    if (!(a = grids(head, given[0], "a")) || !(b = grids(head, given[1], "b")))
+    const int has_whole = a[A_WHOLE].given != Py_None && a[B_WHOLE].given != Py_None;
+    if (!xpy_convert(a, has_whole ? COMPARED : 2) || !check_faces(head, a, all, has_whole))
         goto end;
-    const npy_intp n = PyArray_DIM(a, 0), m = PyArray_DIM(b, 0);
-    xcos_embeddings whole;
-    const int has_whole = given[2] != Py_None && given[3] != Py_None;
-    if (has_whole && !read_embeddings(given + 2, n, m, embeddings, &whole))
-        goto end;
-    if (!all && n != m) {
-        PyErr_Format(PyExc_ValueError, "a and b: expected as many grids in both, got %zd and %zd",
-                     (Py_ssize_t)n, (Py_ssize_t)m);
-        goto end;
-    }
+    const npy_intp n = xpy_dim(&a[A], 0), m = xpy_dim(&a[B], 0);
     npy_intp dims[4] = {n};
     int rank = 1;
     if (all)
@@ -149,27 +129,25 @@ static PyObject *compare_grids(PyObject *self, PyObject *args, PyObject *kwargs,
             goto end;
         data[i] = PyArray_DATA((PyArrayObject *)out[i]);
     }
-    const float *pa = PyArray_DATA(a), *pb = PyArray_DATA(b);
-    xcos_status status;
-    xcos_error err;
-    Py_BEGIN_ALLOW_THREADS
-    const xcos_embeddings *w = has_whole ? &whole : NULL;
-    if (all)
-        status = xcos_head_compare_all(head->head, pa, n, pb, m, w, data[0], data[1], data[2],
-                                       threads, &err);
-    else
-        status = xcos_head_compare(head->head, pa, pb, n, w, data[0], data[1], data[2], threads,
-                                   &err);
-    Py_END_ALLOW_THREADS
-    if (xpy_ok(PyType_GetModule(Py_TYPE(self)), status, &err))
+    xcos_embeddings embeddings = {0};
+    if (has_whole) {
+        const npy_intp size = xpy_dim(&a[A_WHOLE], 1);
+        embeddings = (xcos_embeddings){.a = xpy_data(&a[A_WHOLE]),
+                                       .b = xpy_data(&a[B_WHOLE]),
+                                       .size = size > INT_MAX ? INT_MAX : (int)size};
+    }
+    const xcos_embeddings *w = has_whole ? &embeddings : NULL;
+    const float *pa = xpy_data(&a[A]), *pb = xpy_data(&a[B]);
+    if (XPY_CALL(PyType_GetModule(Py_TYPE(self)),
+                 all ? xcos_head_compare_all(head->head, pa, n, pb, m, w, data[0], data[1], data[2],
+                                             threads, &err)
+                     : xcos_head_compare(head->head, pa, pb, n, w, data[0], data[1], data[2],
+                                         threads, &err)))
         result = PyTuple_Pack(3, out[0], maps ? out[1] : Py_None, maps ? out[2] : Py_None);
 end:
     for (int i = 0; i < 3; i++)
         Py_XDECREF(out[i]);
-    Py_XDECREF(a);
-    Py_XDECREF(b);
-    Py_XDECREF(embeddings[0]);
-    Py_XDECREF(embeddings[1]);
+    xpy_release(a, COMPARED);
     return result;
 }
 

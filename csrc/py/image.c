@@ -1,5 +1,5 @@
 /* image.c: pictures as NumPy arrays: decode, warp, resize, normalize. */
-#include "binding.h"
+#include "args.h"
 
 static void free_pixels(PyObject *capsule)
 {
@@ -28,12 +28,14 @@ static PyObject *adopt(xcos_image *image)
 
 static PyObject *decode(PyObject *module, PyObject *args)
 {
+    PyObject *given, *copy = NULL;
     Py_buffer data;
     long long max_pixels;
-    PyObject *copy = NULL;
-    if (!PyArg_ParseTuple(args, "y*L:decode", &data, &max_pixels))
+    /* Numbers first: code of theirs could resize an array whose buffer is out already. */
+    if (!PyArg_ParseTuple(args, "OL:decode", &given, &max_pixels) ||
+        PyObject_GetBuffer(given, &data, PyBUF_SIMPLE) < 0)
         return NULL;
-    if (!data.obj || !PyBytes_CheckExact(data.obj)) { /* might change while the GIL is free */
+    if (!data.obj || !PyBytes_CheckExact(data.obj)) { /* might change while the lock is free */
         if (!(copy = PyBytes_FromStringAndSize(data.buf, data.len))) {
             PyBuffer_Release(&data);
             return NULL;
@@ -42,26 +44,22 @@ static PyObject *decode(PyObject *module, PyObject *args)
     const char *bytes = copy ? PyBytes_AS_STRING(copy) : data.buf;
     xcos_image image;
     xcos_error err;
-    xcos_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = xcos_image_decode((const uint8_t *)bytes, (size_t)data.len, max_pixels, &image, &err);
-    Py_END_ALLOW_THREADS
+    const int ok = XPY_CALL(module, xcos_image_decode((const uint8_t *)bytes, (size_t)data.len,
+                                                      max_pixels, &image, &err));
     Py_XDECREF(copy);
     PyBuffer_Release(&data);
-    return xpy_ok(module, status, &err) ? adopt(&image) : NULL;
+    return ok ? adopt(&image) : NULL;
 }
 
-/* `obj` as C-contiguous (H, W, 3) uint8 of sides that fit an int: a new reference, or NULL. */
-static PyArrayObject *pixels(PyObject *obj)
+#define PICTURE                                                                                    \
+    {.name = "image", .type = NPY_UINT8, .rank = 3, .expected = "an array of shape (H, W, 3), uint8"}
+
+/* Whether an argument of PICTURE has three channels, and sides that fit an int. */
+static bool is_picture(const xpy_arg *arg)
 {
-    if (!PyArray_Check(obj) || PyArray_TYPE((PyArrayObject *)obj) != NPY_UINT8 ||
-        PyArray_NDIM((PyArrayObject *)obj) != 3 || PyArray_DIM((PyArrayObject *)obj, 2) != 3 ||
-        PyArray_DIM((PyArrayObject *)obj, 0) > NPY_MAX_INT ||
-        PyArray_DIM((PyArrayObject *)obj, 1) > NPY_MAX_INT) {
-        PyErr_SetString(PyExc_ValueError, "image: expected an array of shape (H, W, 3), uint8");
-        return NULL;
-    }
-    return (PyArrayObject *)PyArray_FROM_OF(obj, XPY_PLAIN);
+    return (xpy_dim(arg, 2) == 3 && xpy_dim(arg, 0) <= NPY_MAX_INT &&
+            xpy_dim(arg, 1) <= NPY_MAX_INT) ||
+           xpy_unexpected(arg);
 }
 
 static PyObject *new_picture(int height, int width)
@@ -76,72 +74,58 @@ static PyObject *new_picture(int height, int width)
 static PyObject *warp(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"image", "matrix", "height", "width", "border", NULL};
-    PyObject *image, *matrix;
+    xpy_arg a[2] = {PICTURE, {.name = "matrix", .type = NPY_FLOAT64, .rank = 2, .copy = true}};
+    PyObject *dst = NULL;
+    xcos_error err;
     int height, width;
     unsigned char border[3] = {0, 0, 0};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOii|(bbb):warp", names, &image, &matrix,
-                                     &height, &width, &border[0], &border[1], &border[2]))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOii|(bbb):warp", names, &a[0].given,
+                                     &a[1].given, &height, &width, &border[0], &border[1],
+                                     &border[2]))
         return NULL;
-    PyArrayObject *src = pixels(image);
-    PyArrayObject *map = src ? xpy_array(matrix, NPY_FLOAT64, 2) : NULL;
-    PyObject *dst = NULL;
-    if (map && (PyArray_DIM(map, 0) != 2 || PyArray_DIM(map, 1) != 3))
+    if (!xpy_convert(a, 2) || !is_picture(&a[0]))
+        goto done;
+    if (xpy_dim(&a[1], 0) != 2 || xpy_dim(&a[1], 1) != 3)
         PyErr_SetString(PyExc_ValueError, "matrix: expected the shape (2, 3)");
-    else if (map)
+    else
         dst = new_picture(height, width);
-    if (dst) {
-        xcos_error err;
-        xcos_status status;
-        Py_BEGIN_ALLOW_THREADS
-        status = xcos_image_warp(PyArray_DATA(src), (int)PyArray_DIM(src, 0),
-                                 (int)PyArray_DIM(src, 1), PyArray_DATA(map), border,
-                                 PyArray_DATA((PyArrayObject *)dst), height, width, &err);
-        Py_END_ALLOW_THREADS
-        if (!xpy_ok(module, status, &err))
-            Py_CLEAR(dst);
-    }
-    Py_XDECREF(src);
-    Py_XDECREF(map);
+    if (dst && !XPY_CALL(module, xcos_image_warp(xpy_data(&a[0]), (int)xpy_dim(&a[0], 0),
+                                                 (int)xpy_dim(&a[0], 1), xpy_data(&a[1]), border,
+                                                 PyArray_DATA((PyArrayObject *)dst), height, width,
+                                                 &err)))
+        Py_CLEAR(dst);
+done:
+    xpy_release(a, 2);
     return dst;
 }
 
 static PyObject *resize(PyObject *module, PyObject *args)
 {
-    PyObject *image;
+    xpy_arg a = PICTURE;
+    PyObject *dst = NULL;
+    xcos_error err;
     int height, width;
-    if (!PyArg_ParseTuple(args, "Oii:resize", &image, &height, &width))
+    if (!PyArg_ParseTuple(args, "Oii:resize", &a.given, &height, &width))
         return NULL;
-    PyArrayObject *src = pixels(image);
-    PyObject *dst = src ? new_picture(height, width) : NULL;
-    if (dst) {
-        xcos_error err;
-        xcos_status status;
-        Py_BEGIN_ALLOW_THREADS
-        status = xcos_image_resize(PyArray_DATA(src), (int)PyArray_DIM(src, 0),
-                                   (int)PyArray_DIM(src, 1), PyArray_DATA((PyArrayObject *)dst),
-                                   height, width, &err);
-        Py_END_ALLOW_THREADS
-        if (!xpy_ok(module, status, &err))
-            Py_CLEAR(dst);
-    }
-    Py_XDECREF(src);
+    if (xpy_convert(&a, 1) && is_picture(&a))
+        dst = new_picture(height, width);
+    if (dst && !XPY_CALL(module, xcos_image_resize(xpy_data(&a), (int)xpy_dim(&a, 0),
+                                                   (int)xpy_dim(&a, 1),
+                                                   PyArray_DATA((PyArrayObject *)dst), height, width,
+                                                   &err)))
+        Py_CLEAR(dst);
+    xpy_release(&a, 1);
     return dst;
 }
 
-/* One float32 per channel from `obj`, or 0 with an exception. */
-static int per_channel(PyObject *obj, npy_intp channels, const char *what, float out[4])
+/* Whether there is one value per channel. */
+static bool per_channel(const xpy_arg *arg, npy_intp channels)
 {
-    PyArrayObject *a = xpy_floats(obj, 1, what);
-    if (!a)
-        return 0;
-    const npy_intp length = PyArray_DIM(a, 0);
-    if (length == channels)
-        memcpy(out, PyArray_DATA(a), (size_t)channels * sizeof *out);
-    else
-        PyErr_Format(PyExc_ValueError, "%s: expected %zd values, one per channel, got %zd", what,
-                     (Py_ssize_t)channels, (Py_ssize_t)length);
-    Py_DECREF(a);
-    return length == channels;
+    if (xpy_dim(arg, 0) == channels)
+        return true;
+    PyErr_Format(PyExc_ValueError, "%s: expected %zd values, one per channel, got %zd", arg->name,
+                 (Py_ssize_t)channels, (Py_ssize_t)xpy_dim(arg, 0));
+    return false;
 }
 
 /* (pixels, channels) to (channels, pixels); a table per channel holds all 256 results. */
@@ -161,38 +145,39 @@ static void spread(const uint8_t *src, npy_intp count, int channels, const float
 static PyObject *normalize(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"images", "mean", "scale", "reverse", NULL};
-    PyObject *images, *mean_obj, *scale_obj;
+    enum { IMAGES, MEAN, SCALE, COUNT };
+    xpy_arg a[COUNT] = {{.name = "images",
+                         .type = NPY_UINT8,
+                         .rank = 4,
+                         .expected = "an array of shape (N, H, W, C), uint8, C of 1 to 4"},
+                        {.name = "mean", .type = NPY_FLOAT32, .rank = 1},
+                        {.name = "scale", .type = NPY_FLOAT32, .rank = 1}};
+    PyObject *dst = NULL;
     int reverse = 0;
-    float mean[4], scale[4];
     (void)module;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|p:normalize", names, &images, &mean_obj,
-                                     &scale_obj, &reverse))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|p:normalize", names, &a[IMAGES].given,
+                                     &a[MEAN].given, &a[SCALE].given, &reverse))
         return NULL;
-    PyArrayObject *src = (PyArrayObject *)images;
-    if (!PyArray_Check(images) || PyArray_TYPE(src) != NPY_UINT8 || PyArray_NDIM(src) != 4 ||
-        PyArray_DIM(src, 3) < 1 || PyArray_DIM(src, 3) > 4) {
-        PyErr_SetString(PyExc_ValueError,
-                        "images: expected an array of shape (N, H, W, C), uint8, C of 1 to 4");
-        return NULL;
-    }
-    const npy_intp *d = PyArray_DIMS(src);
-    if (!per_channel(mean_obj, d[3], "mean", mean) || !per_channel(scale_obj, d[3], "scale", scale))
-        return NULL;
+    if (!xpy_convert(a, COUNT))
+        goto done;
+    const npy_intp *d = PyArray_DIMS(a[IMAGES].array);
+    if ((d[3] < 1 || d[3] > 4) && !xpy_unexpected(&a[IMAGES]))
+        goto done;
+    if (!per_channel(&a[MEAN], d[3]) || !per_channel(&a[SCALE], d[3]))
+        goto done;
     const npy_intp shape[4] = {d[0], d[3], d[1], d[2]}, area = d[1] * d[2];
     const int channels = (int)d[3];
-    PyObject *dst = PyArray_SimpleNew(4, shape, NPY_FLOAT32);
-    src = dst ? (PyArrayObject *)PyArray_FROM_OF(images, XPY_PLAIN) : NULL;
-    if (src) {
-        const uint8_t *from = PyArray_DATA(src);
-        float *to = PyArray_DATA((PyArrayObject *)dst);
-        Py_BEGIN_ALLOW_THREADS
-        for (npy_intp n = 0; n < shape[0]; n++, from += area * channels, to += area * channels)
-            spread(from, area, channels, mean, scale, reverse, to);
-        Py_END_ALLOW_THREADS
-    } else {
-        Py_CLEAR(dst);
-    }
-    Py_XDECREF(src);
+    if (!(dst = PyArray_SimpleNew(4, shape, NPY_FLOAT32)))
+        goto done;
+    const uint8_t *from = xpy_data(&a[IMAGES]);
+    const float *mean = xpy_data(&a[MEAN]), *scale = xpy_data(&a[SCALE]);
+    float *to = PyArray_DATA((PyArrayObject *)dst);
+    Py_BEGIN_ALLOW_THREADS
+    for (npy_intp n = 0; n < shape[0]; n++, from += area * channels, to += area * channels)
+        spread(from, area, channels, mean, scale, reverse, to);
+    Py_END_ALLOW_THREADS
+done:
+    xpy_release(a, COUNT);
     return dst;
 }
 

@@ -1,6 +1,10 @@
-/* layers.c: a plan as Python dicts (docs/model-file.md), read into the core's structures. */
+/* layers.c: a plan as Python dicts (docs/model-file.md), read into the core's structures.
+ *
+ * Which attributes an operator has is said by its row (xcos_operators); here are their types. A
+ * dict is copied before it is read, so that nobody can change it meanwhile. */
 #include <string.h>
 
+#include "args.h"
 #include "layers.h"
 
 /* New reference; NULL without an exception where the key is absent or None. */
@@ -103,7 +107,7 @@ static int get_list(const xpy_build *b, PyObject *dict, const char *key, int64_t
     return (int)n;
 }
 
-/* The tensor called `name` (borrowed by the core: the array is kept). */
+/* The tensor called `name`, frozen: what holds it goes to b->kept. */
 static int find_tensor(xpy_build *b, PyObject *name, xcos_tensor *out)
 {
     PyObject *value = PyObject_GetItem(b->tensors, name);
@@ -115,24 +119,24 @@ static int find_tensor(xpy_build *b, PyObject *name, xcos_tensor *out)
     char what[300];
     const char *text = PyUnicode_AsUTF8(name);
     PyOS_snprintf(what, sizeof what, "tensor '%.250s'", text ? text : "?");
-    PyArrayObject *array = text ? xpy_floats(value, -1, what) : NULL;
-    Py_DECREF(value);
-    if (!array)
-        return -1;
-    int failed = PyList_Append(b->kept, (PyObject *)array);
-    Py_DECREF(array);
-    if (failed)
-        return -1;
-    if (PyArray_NDIM(array) > XCOS_MAX_RANK) {
+    xpy_arg arg = {.name = what, .given = value, .type = NPY_FLOAT32, .rank = -1};
+    int failed = !text || !xpy_convert(&arg, 1) ||
+                 PyList_Append(b->kept, (PyObject *)arg.array) < 0 ||
+                 PyList_Append(b->kept, arg.pin) < 0;
+    if (!failed && PyArray_NDIM(arg.array) > XCOS_MAX_RANK) {
         PyErr_Format(PyExc_ValueError, "%s has %d dimensions, expected at most %d", what,
-                     PyArray_NDIM(array), XCOS_MAX_RANK);
-        return -1;
+                     PyArray_NDIM(arg.array), XCOS_MAX_RANK);
+        failed = 1;
     }
-    out->data = PyArray_DATA(array);
-    out->rank = PyArray_NDIM(array);
-    for (int i = 0; i < out->rank; i++)
-        out->dims[i] = PyArray_DIM(array, i);
-    return 0;
+    if (!failed) {
+        out->data = xpy_data(&arg);
+        out->rank = PyArray_NDIM(arg.array);
+        for (int i = 0; i < out->rank; i++)
+            out->dims[i] = xpy_dim(&arg, i);
+    }
+    xpy_release(&arg, 1);
+    Py_DECREF(value);
+    return failed ? -1 : 0;
 }
 
 static int get_tensor(xpy_build *b, PyObject *dict, const char *key, xcos_tensor *out)
@@ -146,99 +150,75 @@ static int get_tensor(xpy_build *b, PyObject *dict, const char *key, xcos_tensor
     return failed;
 }
 
-static int op_of(const xpy_build *b, PyObject *dict, xcos_op *op)
+/* The permutation or shape at `key`, and its length. */
+static int get_sizes(xpy_build *b, PyObject *dict, const char *key, xcos_layer *l)
 {
-    static const char *const names[XCOS_OP_COUNT] = {
-        "conv", "linear", "batch_norm", "prelu", "relu", "clip", "sigmoid",
-        "exp", "add", "sub", "mul", "div", "max_pool", "avg_pool",
-        "concat", "slice", "softmax", "transpose", "reshape", "resize",
-    };
+    int64_t sizes[XCOS_MAX_RANK];
+    l->rank = get_list(b, dict, key, sizes);
+    for (int i = 0; i < l->rank; i++) {
+        l->shape[i] = sizes[i];
+        l->perm[i] = sizes[i] < 0 || sizes[i] >= XCOS_MAX_RANK ? -1 : (int)sizes[i];
+    }
+    return l->rank < 0 ? -1 : 0;
+}
+
+static int get_scale(xpy_build *b, PyObject *dict, const char *key, double *out)
+{
+    PyObject *value = get(dict, key);
+    PyObject *items = value ? PySequence_Tuple(value) : NULL;
+    int ok = items && PyTuple_GET_SIZE(items) == 2;
+    for (int i = 0; ok && i < 2; i++) {
+        out[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(items, i));
+        ok = !PyErr_Occurred();
+    }
+    Py_XDECREF(items);
+    Py_XDECREF(value);
+    return ok ? 0 : bad(b, key, "a list of 2 numbers");
+}
+
+/* Reads one attribute into the layer; absent: it stays as it is. */
+static int read_attribute(xpy_build *b, PyObject *dict, const xcos_attribute *a, xcos_layer *l)
+{
+    void *const at = (char *)l + a->at;
+    const char *const type = a->type;
+    if (!strcmp(type, "tensor"))
+        return get_tensor(b, dict, a->key, at);
+    if (!strcmp(type, "window"))
+        return get_ints(b, dict, a->key, 2, at);
+    if (!strcmp(type, "pad"))
+        return get_ints(b, dict, a->key, 4, at);
+    if (!strcmp(type, "index"))
+        return get_int64(b, dict, a->key, at);
+    if (!strcmp(type, "number") || !strcmp(type, "positive"))
+        return get_float(b, dict, a->key, at);
+    if (!strcmp(type, "perm") || !strcmp(type, "shape"))
+        return get_sizes(b, dict, a->key, l);
+    if (!strcmp(type, "scale"))
+        return get_scale(b, dict, a->key, at);
+    return get_int(b, dict, a->key, at); /* count, flag, axis */
+}
+
+/* The operator of a layer, and what it needs. */
+static int read_operator(xpy_build *b, PyObject *dict, xcos_layer *l)
+{
+    const xcos_operator *rows = xcos_operators();
     PyObject *value = get(dict, "op");
     const char *text = value && PyUnicode_Check(value) ? PyUnicode_AsUTF8(value) : NULL;
     int found = -1;
     for (int i = 0; text && i < XCOS_OP_COUNT; i++)
-        if (!strcmp(names[i], text))
+        if (!strcmp(rows[i].name, text))
             found = i;
     if (found < 0 && !PyErr_Occurred())
         PyErr_Format(PyExc_ValueError, "layer '%s': unknown op %R", b->layer,
                      value ? value : Py_None);
     Py_XDECREF(value);
-    *op = (xcos_op)found;
-    return found < 0 ? -1 : 0;
-}
-
-/* Attributes and tensors that the op needs. */
-static int read_attributes(xpy_build *b, PyObject *dict, xcos_layer *l)
-{
-    int64_t shape[XCOS_MAX_RANK];
-    int include = 0;
-    switch (l->op) {
-    case XCOS_OP_CONV:
-        if (get_tensor(b, dict, "weight", &l->weight) < 0 ||
-            get_tensor(b, dict, "bias", &l->bias) < 0 || get_int(b, dict, "groups", &l->groups) < 0)
+    if (found < 0)
+        return -1;
+    l->op = (xcos_op)found;
+    for (const xcos_attribute *a = rows[found].attributes; a->key; a++)
+        if (read_attribute(b, dict, a, l) < 0)
             return -1;
-        for (int i = 0; i < 2 && l->weight.rank == 4; i++)
-            l->kernel[i] = l->weight.dims[2 + i] > 1 << 30 ? 0 : (int)l->weight.dims[2 + i];
-        goto window;
-    case XCOS_OP_MAX_POOL:
-    case XCOS_OP_AVG_POOL:
-        if (get_ints(b, dict, "kernel", 2, l->kernel) < 0 ||
-            get_int(b, dict, "count_include_pad", &include) < 0)
-            return -1;
-        l->count_include_pad = include;
-    window:
-        return get_ints(b, dict, "stride", 2, l->stride) < 0 ||
-                       get_ints(b, dict, "dilation", 2, l->dilation) < 0 ||
-                       get_ints(b, dict, "pad", 4, l->pad) < 0
-                   ? -1
-                   : 0;
-    case XCOS_OP_LINEAR:
-        return get_tensor(b, dict, "weight", &l->weight) < 0 ? -1
-                                                             : get_tensor(b, dict, "bias", &l->bias);
-    case XCOS_OP_PRELU:
-        return get_tensor(b, dict, "slope", &l->weight);
-    case XCOS_OP_BATCH_NORM:
-        return get_tensor(b, dict, "gamma", &l->gamma) < 0 ||
-                       get_tensor(b, dict, "beta", &l->beta) < 0 ||
-                       get_tensor(b, dict, "mean", &l->mean) < 0 ||
-                       get_tensor(b, dict, "var", &l->var) < 0 ||
-                       get_float(b, dict, "epsilon", &l->epsilon) < 0
-                   ? -1
-                   : 0;
-    case XCOS_OP_CLIP:
-        return get_float(b, dict, "min", &l->lo) < 0 ? -1 : get_float(b, dict, "max", &l->hi);
-    case XCOS_OP_SLICE:
-        if (get_int64(b, dict, "start", &l->start) < 0 || get_int64(b, dict, "stop", &l->stop) < 0)
-            return -1;
-        return get_int(b, dict, "axis", &l->axis);
-    case XCOS_OP_CONCAT:
-    case XCOS_OP_SOFTMAX:
-        return get_int(b, dict, "axis", &l->axis);
-    case XCOS_OP_TRANSPOSE:
-    case XCOS_OP_RESHAPE:
-        l->rank = get_list(b, dict, l->op == XCOS_OP_RESHAPE ? "shape" : "perm", shape);
-        if (l->rank < 0)
-            return -1;
-        for (int i = 0; i < l->rank; i++) {
-            l->shape[i] = shape[i];
-            l->perm[i] = shape[i] < 0 || shape[i] >= XCOS_MAX_RANK ? -1 : (int)shape[i];
-        }
-        return 0;
-    case XCOS_OP_RESIZE: {
-        PyObject *scale = get(dict, "scale");
-        int ok = scale && PySequence_Check(scale) && PySequence_Size(scale) == 2;
-        for (int i = 0; ok && i < 2; i++) {
-            PyObject *x = PySequence_GetItem(scale, i);
-            l->scale[i] = x ? PyFloat_AsDouble(x) : -1;
-            Py_XDECREF(x);
-            ok = !PyErr_Occurred();
-        }
-        Py_XDECREF(scale);
-        return ok ? 0 : bad(b, "scale", "a list of 2 numbers");
-    }
-    default:
-        return 0;
-    }
+    return 0;
 }
 
 /* Id of the value called `name`; a tensor of that name becomes a constant. */
@@ -284,14 +264,22 @@ static int name_value(xpy_build *b, PyObject *name, int id)
     return failed;
 }
 
-int xpy_add_layer(xpy_build *b, PyObject *dict)
+/* A plain copy of a dict, or NULL with an exception. */
+static PyObject *copy_of(PyObject *given, const char *expected)
+{
+    if (PyDict_Check(given))
+        return PyDict_Copy(given);
+    PyErr_SetString(PyExc_TypeError, expected);
+    return NULL;
+}
+
+int xpy_add_layer(xpy_build *b, PyObject *given)
 {
     xcos_layer l = {.stride = {1, 1}, .dilation = {1, 1}, .groups = 1, .epsilon = 1e-5f,
                     .stop = INT64_MAX, .lo = -__builtin_inff(), .hi = __builtin_inff()};
-    if (!PyDict_Check(dict)) {
-        PyErr_SetString(PyExc_TypeError, "each layer must be a dict");
+    PyObject *dict = copy_of(given, "each layer must be a dict");
+    if (!dict)
         return -1;
-    }
     PyObject *output = get(dict, "output"), *inputs = NULL;
     PyObject *name = PyErr_Occurred() ? NULL : get(dict, "name");
     int failed = -1, id;
@@ -304,7 +292,7 @@ int xpy_add_layer(xpy_build *b, PyObject *dict)
     if (!b->layer)
         goto done;
     l.name = b->layer;
-    if (op_of(b, dict, &l.op) < 0 || read_attributes(b, dict, &l) < 0)
+    if (read_operator(b, dict, &l) < 0)
         goto done;
     PyObject *list = get(dict, "inputs");
     inputs = list ? PySequence_Tuple(list) : NULL;
@@ -324,16 +312,16 @@ done:
     Py_XDECREF(inputs);
     Py_XDECREF(output);
     Py_XDECREF(name);
+    Py_DECREF(dict);
     return failed;
 }
 
-int xpy_add_input(xpy_build *b, PyObject *dict, int *rank)
+int xpy_add_input(xpy_build *b, PyObject *given, int *rank)
 {
     int64_t dims[XCOS_MAX_RANK] = {0};
-    if (!PyDict_Check(dict)) {
-        PyErr_SetString(PyExc_TypeError, "each input must be a dict with name and shape");
+    PyObject *dict = copy_of(given, "each input must be a dict with name and shape");
+    if (!dict)
         return -1;
-    }
     PyObject *name = get(dict, "name"), *shape = NULL, *items = NULL;
     int failed = -1, id;
     xcos_error err;
@@ -363,6 +351,7 @@ done:
     Py_XDECREF(items);
     Py_XDECREF(name);
     Py_XDECREF(shape);
+    Py_DECREF(dict);
     return failed;
 }
 

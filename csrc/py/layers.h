@@ -10,7 +10,7 @@ typedef struct {
     xcos_net *net;
     PyObject *ids;     /* value name -> id */
     PyObject *tensors; /* mapping given by the caller */
-    PyObject *kept;    /* list of arrays in use */
+    PyObject *kept;    /* list of what the tensors in use are kept by: arrays and their pins */
     const char *layer; /* name of the layer at hand, for messages */
 } xpy_build;
 

@@ -31,63 +31,6 @@ int xpy_ok(PyObject *module, xcos_status status, const xcos_error *err)
     return 0;
 }
 
-/* A copy of a nest of lists and tuples that is all tuples, anything else as it is: a new
- * reference. NumPy 2.4 reads freed memory when an item's own code empties its list. */
-static PyObject *as_tuples(PyObject *obj)
-{
-    if (!PyList_Check(obj) && !PyTuple_Check(obj))
-        return Py_NewRef(obj);
-    if (Py_EnterRecursiveCall(" in a nest of lists"))
-        return NULL;
-    PyObject *items = PySequence_Tuple(obj);
-    PyObject *result = items ? PyTuple_New(PyTuple_GET_SIZE(items)) : NULL;
-    for (Py_ssize_t i = 0; result && i < PyTuple_GET_SIZE(items); i++) {
-        PyObject *item = as_tuples(PyTuple_GET_ITEM(items, i));
-        if (item)
-            PyTuple_SET_ITEM(result, i, item);
-        else
-            Py_CLEAR(result);
-    }
-    Py_XDECREF(items);
-    Py_LeaveRecursiveCall();
-    return result;
-}
-
-PyArrayObject *xpy_array(PyObject *obj, int type, int rank)
-{
-    PyObject *still = as_tuples(obj);
-    if (!still)
-        return NULL;
-    PyArrayObject *a = (PyArrayObject *)PyArray_FROMANY(still, type, rank, rank, XPY_PLAIN);
-    Py_DECREF(still);
-    return a;
-}
-
-PyArrayObject *xpy_floats(PyObject *obj, int rank, const char *what)
-{
-    PyObject *still = as_tuples(obj);
-    PyArrayObject *a = still ? (PyArrayObject *)PyArray_FROM_O(still) : NULL;
-    Py_XDECREF(still);
-    if (!a)
-        return NULL;
-    if (!PyArray_CanCastSafely(PyArray_TYPE(a), NPY_FLOAT64) || PyArray_TYPE(a) == NPY_OBJECT) {
-        PyErr_Format(PyExc_TypeError, "%s: expected an array of float32, got dtype %R", what,
-                     (PyObject *)PyArray_DESCR(a));
-        Py_DECREF(a);
-        return NULL;
-    }
-    if (rank >= 0 && PyArray_NDIM(a) != rank) {
-        PyErr_Format(PyExc_ValueError, "%s: expected %d dimensions, got %d", what, rank,
-                     PyArray_NDIM(a));
-        Py_DECREF(a);
-        return NULL;
-    }
-    PyArrayObject *out = (PyArrayObject *)PyArray_FROMANY(
-        (PyObject *)a, NPY_FLOAT32, 0, 0, XPY_PLAIN | NPY_ARRAY_FORCECAST);
-    Py_DECREF(a);
-    return out;
-}
-
 /* Long calls of the core ask on their thread whether Ctrl-C or another signal has come. */
 static int poll(void)
 {
@@ -125,6 +68,40 @@ static PyObject *isa_select(PyObject *module, PyObject *arg)
     Py_RETURN_NONE;
 }
 
+static PyObject *conv_select(PyObject *module, PyObject *arg)
+{
+    xcos_error err;
+    const char *name = arg == Py_None ? NULL : PyUnicode_AsUTF8(arg);
+    if ((!name && PyErr_Occurred()) || !xpy_ok(module, xcos_conv_select(name, &err), &err))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* The table of operators, for xcos/_plan_check.py. */
+static PyObject *operators(PyObject *module, PyObject *args)
+{
+    (void)module, (void)args;
+    const xcos_operator *rows = xcos_operators();
+    PyObject *table = PyDict_New();
+    for (int i = 0; table && i < XCOS_OP_COUNT; i++) {
+        PyObject *attributes = PyDict_New();
+        for (const xcos_attribute *a = rows[i].attributes; attributes && a->key; a++) {
+            PyObject *attribute =
+                Py_BuildValue("siO", a->type, a->rank, a->optional ? Py_True : Py_False);
+            if (!attribute || PyDict_SetItemString(attributes, a->key, attribute) < 0)
+                Py_CLEAR(attributes);
+            Py_XDECREF(attribute);
+        }
+        PyObject *row = attributes ? Py_BuildValue("iiiN", rows[i].fewest, rows[i].most,
+                                                   rows[i].constants, attributes)
+                                   : NULL;
+        if (!row || PyDict_SetItemString(table, rows[i].name, row) < 0)
+            Py_CLEAR(table);
+        Py_XDECREF(row);
+    }
+    return table;
+}
+
 static PyObject *default_threads(PyObject *module, PyObject *args)
 {
     (void)module, (void)args;
@@ -135,6 +112,10 @@ static PyMethodDef machine_methods[] = {
     {"isa", isa, METH_NOARGS, "Name of the instruction set whose kernels run."},
     {"isa_available", isa_available, METH_NOARGS, "Instruction sets of this machine, best first."},
     {"isa_select", isa_select, METH_O, "Choose the instruction set (tests, benchmarks)."},
+    {"conv_select", conv_select, METH_O,
+     "Choose the way to convolve, None: the cheapest (tests, benchmarks)."},
+    {"operators", operators, METH_NOARGS,
+     "name -> (fewest inputs, most, constants among them, {key: (type, rank, optional)})."},
     {"default_threads", default_threads, METH_NOARGS, "Threads used when none are asked for."},
     {NULL, NULL, 0, NULL},
 };
@@ -152,6 +133,11 @@ static int exec_module(PyObject *module)
     module_state *state = PyModule_GetState(module);
     import_array1(-1);
     xcos_poll_with(poll);
+    xcos_error err;
+    if (xcos_start(&err) != XCOS_OK) {
+        PyErr_SetString(PyExc_ValueError, err.text);
+        return -1;
+    }
     if (add_error(module, "FormatError", "Data that is not what it claims to be.",
                   &state->format_error) < 0 ||
         add_error(module, "LimitError", "Larger than the caller allowed.", &state->limit_error) < 0 ||

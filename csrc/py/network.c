@@ -1,18 +1,17 @@
 /* network.c: the type xcos._core.Network. */
+#include "args.h"
 #include "layers.h"
-
-enum { MAX_OUTPUTS = 64 };
 
 typedef struct {
     PyObject_HEAD
     xcos_net *net;
-    PyObject *tensors; /* list of arrays that the core borrows */
     Py_ssize_t n_inputs, n_outputs;
     int ranks[XCOS_MAX_INPUTS];
     PyObject *module;  /* for exceptions */
 } Network;
 
-/* Everything is built before the object is seen by anyone: a Network that exists can run. */
+/* Everything is built before the object is seen by anyone: a Network that exists can run. Tensors
+ * are frozen as they are read, and needed until the network is finished. */
 static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"inputs", "layers", "outputs", "tensors", NULL};
@@ -23,11 +22,12 @@ static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     Network *self = (Network *)type->tp_alloc(type, 0);
     if (!self)
         return NULL;
+    PyObject_GC_UnTrack(self); /* until it is complete, the collector must not show it around */
     self->module = Py_NewRef(PyType_GetModule(type));
     xpy_build b = {.module = self->module, .tensors = tensors, .layer = "?"};
     xcos_error err;
     int failed = 1;
-    if (!(b.ids = PyDict_New()) || !(self->tensors = b.kept = PyList_New(0)) ||
+    if (!(b.ids = PyDict_New()) || !(b.kept = PyList_New(0)) ||
         !xpy_ok(b.module, xcos_net_new(&self->net, &err), &err))
         goto done;
     b.net = self->net;
@@ -36,9 +36,9 @@ static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
             goto done;
     self->n_inputs = PyTuple_GET_SIZE(lists[0]);
     self->n_outputs = PyTuple_GET_SIZE(lists[2]);
-    if (self->n_inputs > XCOS_MAX_INPUTS || self->n_outputs > MAX_OUTPUTS) {
+    if (self->n_inputs > XCOS_MAX_INPUTS || self->n_outputs > XCOS_MAX_OUTPUTS) {
         PyErr_Format(PyExc_ValueError, "at most %d inputs and %d outputs, got %zd and %zd",
-                     XCOS_MAX_INPUTS, MAX_OUTPUTS, self->n_inputs, self->n_outputs);
+                     XCOS_MAX_INPUTS, XCOS_MAX_OUTPUTS, self->n_inputs, self->n_outputs);
         goto done;
     }
     for (Py_ssize_t i = 0; i < self->n_inputs; i++)
@@ -50,97 +50,104 @@ static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     for (Py_ssize_t i = 0; i < self->n_outputs; i++)
         if (xpy_add_output(&b, PyTuple_GET_ITEM(lists[2], i)) < 0)
             goto done;
-    xcos_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = xcos_net_finish(b.net, &err);
-    Py_END_ALLOW_THREADS
-    failed = !xpy_ok(b.module, status, &err);
+    failed = !XPY_CALL(b.module, xcos_net_finish(b.net, &err));
 done:
     Py_XDECREF(b.ids);
+    Py_XDECREF(b.kept);
     for (int i = 0; i < 3; i++)
         Py_XDECREF(lists[i]);
     if (failed)
         Py_CLEAR(self);
+    else
+        PyObject_GC_Track(self);
     return (PyObject *)self;
 }
 
 /* ---------------------------------------------------------------- running */
 
+/* `given` as a tuple with one item per input, or NULL and an exception. */
+static PyObject *one_per_input(const Network *self, PyObject *given, const char *what)
+{
+    PyObject *items = PySequence_Tuple(given);
+    if (items && PyTuple_GET_SIZE(items) != self->n_inputs) {
+        PyErr_Format(PyExc_ValueError, "expected %zd %s, got %zd", self->n_inputs, what,
+                     PyTuple_GET_SIZE(items));
+        Py_CLEAR(items);
+    }
+    return items;
+}
+
+/* A list of new arrays for the outputs, whose memory is in `data`. */
+static PyObject *new_outputs(const Network *self, const int *ranks,
+                             int64_t (*dims)[XCOS_MAX_RANK], float **data)
+{
+    PyObject *result = PyList_New(self->n_outputs);
+    for (Py_ssize_t i = 0; result && i < self->n_outputs; i++) {
+        npy_intp shape[XCOS_MAX_RANK];
+        for (int j = 0; j < ranks[i]; j++)
+            shape[j] = (npy_intp)dims[i][j];
+        PyObject *array = PyArray_SimpleNew(ranks[i], shape, NPY_FLOAT32);
+        if (array) {
+            PyList_SET_ITEM(result, i, array);
+            data[i] = PyArray_DATA((PyArrayObject *)array);
+        } else {
+            Py_CLEAR(result);
+        }
+    }
+    return result;
+}
+
 static PyObject *network_run(Network *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"inputs", "threads", NULL};
-    PyObject *given;
-    int threads = 0;
+    PyObject *given, *result = NULL;
+    int threads = 0, out_rank[XCOS_MAX_OUTPUTS];
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|i:run", names, &given, &threads))
         return NULL;
-    /* A tuple: converting an item may run Python code, which could change a list. */
-    PyObject *items = PySequence_Tuple(given), *result = NULL;
+    PyObject *items = one_per_input(self, given, "inputs");
     if (!items)
         return NULL;
-    int64_t in_dims[XCOS_MAX_INPUTS][XCOS_MAX_RANK] = {{0}}, out_dims[MAX_OUTPUTS][XCOS_MAX_RANK];
-    int out_rank[MAX_OUTPUTS];
-    PyArrayObject *arrays[XCOS_MAX_INPUTS] = {NULL};
+    xpy_arg inputs[XCOS_MAX_INPUTS] = {{.name = NULL}};
+    char what[XCOS_MAX_INPUTS][16];
+    int64_t in_dims[XCOS_MAX_INPUTS][XCOS_MAX_RANK] = {{0}};
+    int64_t out_dims[XCOS_MAX_OUTPUTS][XCOS_MAX_RANK];
     const float *in[XCOS_MAX_INPUTS];
-    float *out[MAX_OUTPUTS];
+    float *out[XCOS_MAX_OUTPUTS];
     xcos_error err;
-    xcos_status status;
-    if (PyTuple_GET_SIZE(items) != self->n_inputs) {
-        PyErr_Format(PyExc_ValueError, "expected %zd inputs, got %zd", self->n_inputs,
-                     PyTuple_GET_SIZE(items));
-        goto done;
+    const int count = (int)self->n_inputs;
+    for (int i = 0; i < count; i++) {
+        PyOS_snprintf(what[i], sizeof what[i], "input %d", i);
+        inputs[i] = (xpy_arg){.name = what[i],
+                              .given = PyTuple_GET_ITEM(items, i),
+                              .type = NPY_FLOAT32,
+                              .rank = self->ranks[i]};
     }
-    for (Py_ssize_t i = 0; i < self->n_inputs; i++) {
-        char what[32];
-        PyOS_snprintf(what, sizeof what, "input %zd", i);
-        if (!(arrays[i] = xpy_floats(PyTuple_GET_ITEM(items, i), self->ranks[i], what)))
-            goto done;
+    if (!xpy_convert(inputs, count))
+        goto done;
+    for (int i = 0; i < count; i++) {
         for (int j = 0; j < self->ranks[i]; j++)
-            in_dims[i][j] = PyArray_DIM(arrays[i], j);
-        in[i] = PyArray_DATA(arrays[i]);
+            in_dims[i][j] = xpy_dim(&inputs[i], j);
+        in[i] = xpy_data(&inputs[i]);
     }
-    Py_BEGIN_ALLOW_THREADS
-    status = xcos_net_shapes(self->net, in_dims, out_rank, out_dims, &err);
-    Py_END_ALLOW_THREADS
-    if (!xpy_ok(self->module, status, &err) || !(result = PyList_New(self->n_outputs)))
+    if (!XPY_CALL(self->module, xcos_net_shapes(self->net, in_dims, out_rank, out_dims, &err)) ||
+        !(result = new_outputs(self, out_rank, out_dims, out)))
         goto done;
-    for (Py_ssize_t i = 0; i < self->n_outputs; i++) {
-        npy_intp dims[XCOS_MAX_RANK];
-        for (int j = 0; j < out_rank[i]; j++)
-            dims[j] = (npy_intp)out_dims[i][j];
-        PyObject *array = PyArray_SimpleNew(out_rank[i], dims, NPY_FLOAT32);
-        if (!array) {
-            Py_CLEAR(result);
-            goto done;
-        }
-        PyList_SET_ITEM(result, i, array);
-        out[i] = PyArray_DATA((PyArrayObject *)array);
-    }
-    Py_BEGIN_ALLOW_THREADS
-    status = xcos_net_run(self->net, in_dims, in, out, threads, &err);
-    Py_END_ALLOW_THREADS
-    if (!xpy_ok(self->module, status, &err))
+    if (!XPY_CALL(self->module, xcos_net_run(self->net, in_dims, in, out, threads, &err)))
         Py_CLEAR(result);
 done:
-    for (Py_ssize_t i = 0; i < self->n_inputs; i++)
-        Py_XDECREF(arrays[i]);
+    xpy_release(inputs, count);
     Py_DECREF(items);
     return result;
 }
 
 static PyObject *network_output_shapes(Network *self, PyObject *shapes)
 {
-    int64_t in_dims[XCOS_MAX_INPUTS][XCOS_MAX_RANK] = {{0}}, out_dims[MAX_OUTPUTS][XCOS_MAX_RANK];
-    int out_rank[MAX_OUTPUTS];
+    int64_t in_dims[XCOS_MAX_INPUTS][XCOS_MAX_RANK] = {{0}}, out_dims[XCOS_MAX_OUTPUTS][XCOS_MAX_RANK];
+    int out_rank[XCOS_MAX_OUTPUTS];
     xcos_error err;
-    PyObject *items = PySequence_Tuple(shapes);
+    PyObject *items = one_per_input(self, shapes, "shapes");
     if (!items)
         return NULL;
-    if (PyTuple_GET_SIZE(items) != self->n_inputs) {
-        PyErr_Format(PyExc_ValueError, "expected %zd shapes, got %zd", self->n_inputs,
-                     PyTuple_GET_SIZE(items));
-        Py_DECREF(items);
-        return NULL;
-    }
     for (Py_ssize_t i = 0; i < self->n_inputs; i++) {
         PyObject *shape = PySequence_Tuple(PyTuple_GET_ITEM(items, i));
         if (shape && PyTuple_GET_SIZE(shape) != self->ranks[i])
@@ -178,7 +185,6 @@ static PyObject *network_output_shapes(Network *self, PyObject *shapes)
 static int network_traverse(Network *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->tensors);
     Py_VISIT(self->module);
     return 0;
 }
@@ -188,7 +194,6 @@ static void network_dealloc(Network *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     xcos_net_free(self->net);
-    Py_CLEAR(self->tensors);
     Py_CLEAR(self->module);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);

@@ -1,0 +1,167 @@
+/* image.c: encoded pictures to RGB.  The only file that includes stb_image.h. */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include "image/image.h"
+
+/* What stb_image takes is zeroed, for it reads tables that a file leaves undefined, and each
+ * piece is bounded by what a picture of the declared size may need: compressed data that
+ * swells beyond it (a decompression bomb) ends there. */
+static _Thread_local size_t stb_limit;
+static _Thread_local enum { STB_GOT_ALL, STB_OVER_LIMIT, STB_NO_MEMORY } stb_memory;
+
+static void *stb_note(size_t size, void *p)
+{
+    if (!p)
+        stb_memory = size > stb_limit ? STB_OVER_LIMIT : STB_NO_MEMORY;
+    return p;
+}
+
+static void *stb_malloc(size_t size)
+{
+    return stb_note(size, size > stb_limit ? NULL : calloc(1, size ? size : 1));
+}
+
+static void *stb_realloc(void *p, size_t size)
+{
+    return stb_note(size, size > stb_limit ? NULL : realloc(p, size));
+}
+
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#endif
+#define STBI_MALLOC stb_malloc
+#define STBI_REALLOC stb_realloc
+#define STBI_FREE free
+#define STBI_ASSERT(x) ((void)0) /* a library does not end the process */
+#define STB_IMAGE_IMPLEMENTATION
+#define STBI_ONLY_JPEG
+#define STBI_ONLY_PNG
+#define STBI_ONLY_BMP
+#define STBI_ONLY_GIF
+#define STBI_NO_STDIO
+#define STBI_NO_LINEAR
+#define STBI_NO_HDR
+#include "stb_image.h"
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+
+enum { MAX_SIDE = 32767 };
+
+xcos_status xi_check_pixels(int64_t width, int64_t height, int64_t max_pixels, xcos_error *err)
+{
+    if (width > MAX_SIDE || height > MAX_SIDE)
+        return xcos_fail(err, XCOS_E_LIMIT,
+                         "%lld x %lld pixels: a side is longer than the limit of %d",
+                         (long long)width, (long long)height, MAX_SIDE);
+    if (width > max_pixels / height)
+        return xcos_fail(err, XCOS_E_LIMIT,
+                         "%lld x %lld pixels, more than the limit of %lld (max_pixels)",
+                         (long long)width, (long long)height, (long long)max_pixels);
+    return XCOS_OK;
+}
+
+/* Composes RGBA over white, in place: 3 bytes a pixel remain. */
+static void drop_alpha(uint8_t *pixels, size_t count)
+{
+    const uint8_t *from = pixels;
+    for (uint8_t *to = pixels; count--; from += 4, to += 3) {
+        const unsigned alpha = from[3], white = 255 * (255 - alpha) + 127;
+        for (int c = 0; c < 3; c++)
+            to[c] = (uint8_t)((from[c] * alpha + white) / 255);
+    }
+}
+
+/* Turns and mirrors the picture so that Exif orientation `o` becomes upright. */
+static xcos_status orient(xcos_image *image, int o, xcos_error *err)
+{
+    if (o == 1)
+        return XCOS_OK;
+    const ptrdiff_t w = image->width, h = image->height;
+    /* Source pixel of (0, 0), and steps in the source for one step right and one down. */
+    const ptrdiff_t walk[9][3] = {
+        [2] = {w - 1, -1, w},     [3] = {w * h - 1, -1, -w}, [4] = {(h - 1) * w, 1, -w},
+        [5] = {0, w, 1},          [6] = {(h - 1) * w, -w, 1}, [7] = {w * h - 1, -w, -1},
+        [8] = {w - 1, w, -1},
+    };
+    uint8_t *turned = malloc((size_t)(w * h) * 3);
+    if (!turned)
+        return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
+    if (o >= 5) {
+        image->width = (int)h;
+        image->height = (int)w;
+    }
+    uint8_t *to = turned;
+    for (int y = 0; y < image->height; y++) {
+        const uint8_t *from = image->pixels + 3 * (walk[o][0] + y * walk[o][2]);
+        for (int x = 0; x < image->width; x++, to += 3, from += 3 * walk[o][1])
+            memcpy(to, from, 3);
+    }
+    free(image->pixels);
+    image->pixels = turned;
+    return XCOS_OK;
+}
+
+static xcos_status stb_decode(const uint8_t *data, size_t size, const char *name,
+                              const xi_container *container, xcos_image *out, xcos_error *err)
+{
+    int channels;
+    if (size > INT_MAX)
+        return xcos_fail(err, XCOS_E_LIMIT, "%zu bytes, more than the limit of %d", size, INT_MAX);
+    /* The largest pieces: coefficients of a progressive JPEG whose blocks are padded to 32 x 32
+     * pixels, 16-bit RGBA of a PNG, twice (buffers grow by doubling); the file's own data. */
+    stb_limit = 32 * ((size_t)container->width + 32) * ((size_t)container->height + 32) +
+                2 * size + 65536;
+    stb_memory = STB_GOT_ALL;
+    out->pixels = stbi_load_from_memory(data, (int)size, &out->width, &out->height, &channels,
+                                        container->alpha ? 4 : 3);
+    if (!out->pixels) {
+        const char *reason = stbi_failure_reason();
+        if (stb_memory == STB_OVER_LIMIT)
+            return xcos_fail(err, XCOS_E_FORMAT, "%s whose data is larger than its %lld x %lld pixels",
+                             name, (long long)container->width, (long long)container->height);
+        if (stb_memory == STB_NO_MEMORY) /* it does not always say so itself */
+            return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
+        return xcos_fail(err, XCOS_E_FORMAT, "%s that is damaged (%s)", name, reason);
+    }
+    if (container->alpha)
+        drop_alpha(out->pixels, (size_t)out->width * out->height);
+    return XCOS_OK;
+}
+
+xcos_status xcos_image_decode(const uint8_t *data, size_t size, int64_t max_pixels,
+                              xcos_image *out, xcos_error *err)
+{
+    const char *name;
+    xi_container container;
+    *out = (xcos_image){0};
+    if (size == 0)
+        return xcos_fail(err, XCOS_E_FORMAT, "empty: no bytes at all");
+    if (max_pixels < 1)
+        return xcos_fail(err, XCOS_E_ARG, "max_pixels is %lld, expected at least 1",
+                         (long long)max_pixels);
+    const xi_format format = xi_sniff(data, size, &name);
+    if (format == XI_UNKNOWN)
+        return xcos_fail(err, XCOS_E_FORMAT,
+                         "the content is %s; what is read is JPEG, PNG, BMP, GIF and PNM", name);
+    if (format == XI_PNM)
+        return xi_pnm_decode(data, size, max_pixels, out, err);
+    xcos_status status = xi_container_walk(format, data, size, &container, err);
+    if (!status)
+        status = xi_check_pixels(container.width, container.height, max_pixels, err);
+    if (!status)
+        status = stb_decode(data, size, name, &container, out, err);
+    if (!status)
+        status = orient(out, xi_exif_orientation(container.exif, container.exif_size), err);
+    if (status)
+        xcos_image_free(out);
+    return status;
+}
+
+void xcos_image_free(xcos_image *image)
+{
+    free(image->pixels);
+    *image = (xcos_image){0};
+}

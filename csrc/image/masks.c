@@ -1,0 +1,39 @@
+/* masks.c: masks applied to stacks of pictures, spread over the pool. */
+#include "image/masks.h"
+#include "pool.h"
+
+typedef struct {
+    const float *images, *fills, *masks;
+    const int64_t *which;
+    int64_t channels, area;
+    float *out;
+} blend_job;
+
+static void blend_one(void *context, int64_t k, int worker)
+{
+    const blend_job *job = context;
+    const int64_t size = job->channels * job->area;
+    const float *mask = job->masks + k * job->area;
+    const float *image = job->images + job->which[k] * size;
+    const float *fill = job->fills + job->which[k] * size;
+    float *out = job->out + k * size;
+    (void)worker;
+    for (int64_t c = 0; c < job->channels; c++)
+        for (int64_t p = 0; p < job->area; p++, image++, fill++)
+            *out++ = mask[p] * *image + (1.0f - mask[p]) * *fill;
+}
+
+xcos_status xcos_mask_blend(const float *images, const float *fills, int64_t n, int64_t channels,
+                            int64_t area, const float *masks, const int64_t *which, int64_t count,
+                            float *out, int threads, xcos_error *err)
+{
+    for (int64_t k = 0; k < count; k++)
+        if (which[k] < 0 || which[k] >= n)
+            return xcos_fail(err, XCOS_E_ARG, "which[%lld] is %lld; there are %lld images",
+                             (long long)k, (long long)which[k], (long long)n);
+    blend_job job = {images, fills, masks, which, channels, area, out};
+    xc_call call;
+    xc_open(&call, threads);
+    xc_spread(&call, call.threads, count, blend_one, &job);
+    return xc_close(&call, XCOS_OK, err);
+}

@@ -1,0 +1,46 @@
+/* ref.h: the kernels in plain C, and what they share. */
+#ifndef XCOS_KERNELS_REF_H
+#define XCOS_KERNELS_REF_H
+
+#include "kernels/kernels.h"
+
+enum { XK_REF_MR = 4, XK_REF_NR = 8, XK_REF_LANES = 8 };
+
+void gemm_f32_4x8_ref(int m, int n, int depth, int taps, const float *const *a, const float *w,
+                      const float *next, float *y, ptrdiff_t ldy, const xk_epilogue *e);
+void depthwise_f32_ref(const float *const *rows, int width, ptrdiff_t ldx, int channels, int kh,
+                       int kw, int stride_x, int dilation_x, int pad_left, const float *w,
+                       ptrdiff_t ldw, float *y, int n_out, ptrdiff_t ldy, const xk_epilogue *e);
+void winograd4_input_f32_ref(const float *x, ptrdiff_t row, ptrdiff_t col, int r0, int r1, int c0,
+                             int c1, int channels, const float *scale, const float *shift, float *v,
+                             ptrdiff_t ldp);
+void winograd2_input_f32_ref(const float *x, ptrdiff_t row, ptrdiff_t col, int r0, int r1, int c0,
+                             int c1, int channels, const float *scale, const float *shift, float *v,
+                             ptrdiff_t ldp);
+void winograd4_output_f32_ref(const float *m, ptrdiff_t ldp, int channels, float *y, ptrdiff_t row,
+                              ptrdiff_t col, int rows, int cols, const xk_epilogue *e);
+void winograd2_output_f32_ref(const float *m, ptrdiff_t ldp, int channels, float *y, ptrdiff_t row,
+                              ptrdiff_t col, int rows, int cols, const xk_epilogue *e);
+void pairs_f32_8_ref(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
+                     const float *b, float *scores, float *cosine, float *attention);
+
+/* act(x + bias + residual); c counts channels from the block's first. */
+static inline float xk_finish(float x, int c, const float *residual, const xk_epilogue *e)
+{
+    if (e->bias)
+        x += e->bias[c];
+    if (residual)
+        x += residual[c];
+    if (e->activation == XK_PRELU)
+        return x < 0.0f ? x * e->slope[c] : x;
+    if (e->activation == XK_CLIP)
+        return x < e->lo ? e->lo : x > e->hi ? e->hi : x;
+    return x;
+}
+
+static inline const float *xk_residual_at(const xk_epilogue *e, int row, int col)
+{
+    return e->residual ? e->residual + row * e->residual_row + col * e->residual_col : NULL;
+}
+
+#endif

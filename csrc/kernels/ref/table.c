@@ -1,0 +1,14 @@
+/* table.c: every kernel in plain C: the oracle of the others, and what runs where no better
+ * instruction set is known. */
+#include "ref.h"
+
+const xk_table xk_generic = {
+    .isa = "generic",
+    .vector = 1,
+    .mac_cost = 16,
+    .gemm = {XK_REF_MR, XK_REF_NR, gemm_f32_4x8_ref, xk_pack_panels},
+    .depthwise = depthwise_f32_ref,
+    .winograd4 = {winograd4_input_f32_ref, winograd4_output_f32_ref, xk_pack_winograd4},
+    .winograd2 = {winograd2_input_f32_ref, winograd2_output_f32_ref, xk_pack_winograd2},
+    .pairs = {XK_REF_LANES, pairs_f32_8_ref},
+};

@@ -1,0 +1,169 @@
+/* layout.c: transpose and reshape, and the changes between plain and NHWC that a schedule makes. */
+#include <string.h>
+
+#include "ops/ops.h"
+
+/* --------------------------------------------------------------- transpose */
+
+static const char *check_transpose(const xcos_layer *l)
+{
+    unsigned seen = 0;
+    for (int i = 0; i < l->rank && i < XCOS_MAX_RANK; i++)
+        if (l->perm[i] >= 0 && l->perm[i] < l->rank)
+            seen |= 1u << l->perm[i];
+    if (l->rank < 1 || l->rank > XCOS_MAX_RANK || seen != (1u << l->rank) - 1)
+        return "perm must name each axis once";
+    return l->perm[0] == 0 ? NULL : "the batch (axis 0) must stay where it is";
+}
+
+static xcos_status infer_transpose(const xcos_net *net, const xn_node *node, const xn_shape *in,
+                                   xn_shape *out, xcos_error *err)
+{
+    const xcos_status status = xn_need_rank(node, in, node->layer.rank, err);
+    (void)net;
+    if (status != XCOS_OK)
+        return status;
+    out->rank = in->rank;
+    for (int i = 0; i < in->rank; i++)
+        out->dims[i] = in->dims[node->layer.perm[i]];
+    return XCOS_OK;
+}
+
+/* NHWC is what is asked for. */
+static bool alias_transpose(const xn_node *node, bool nhwc)
+{
+    return nhwc && node->layer.perm[1] == 2 && node->layer.perm[2] == 3;
+}
+
+static void plan_transpose(const xcos_net *net, xn_step *step, bool nhwc)
+{
+    const xn_shape *in = &step->in_shape[0];
+    int64_t stride[XCOS_MAX_RANK];
+    (void)net;
+    xn_strides(in, stride);
+    for (int i = 0; i < in->rank; i++)
+        step->stride[0][i] = stride[xn_physical_axis(step->node->layer.perm[i], nhwc)];
+}
+
+static void run_transpose(const xn_task *task)
+{
+    const xn_step *step = task->step;
+    const xn_shape *s = &step->out_shape;
+    const int last = s->rank - 1;
+    const int64_t rows = xn_count(s) / s->dims[last];
+    int64_t index[XCOS_MAX_RANK] = {0};
+    float *y = task->out;
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t offset = 0;
+        for (int i = 0; i < last; i++)
+            offset += index[i] * step->stride[0][i];
+        for (int64_t i = 0; i < s->dims[last]; i++)
+            *y++ = task->in[0][offset + i * step->stride[0][last]];
+        for (int i = last - 1; i >= 0 && ++index[i] == s->dims[i]; i--)
+            index[i] = 0;
+    }
+}
+
+/* ----------------------------------------------------------------- reshape */
+
+static const char *check_reshape(const xcos_layer *l)
+{
+    if (l->rank < 0 || l->rank > XCOS_MAX_RANK - 1)
+        return "shape has too many dimensions";
+    for (int i = 0, free_dims = 0; i < l->rank; i++) {
+        if (l->shape[i] < 1 && l->shape[i] != -1)
+            return "shape must hold positive sizes and at most one -1";
+        if (l->shape[i] == -1 && free_dims++)
+            return "shape may hold only one -1";
+    }
+    return NULL;
+}
+
+static xcos_status infer_reshape(const xcos_net *net, const xn_node *node, const xn_shape *in,
+                                 xn_shape *out, xcos_error *err)
+{
+    (void)net;
+    const xcos_layer *l = &node->layer;
+    int64_t total = 1, known = 1;
+    int open = -1;
+    for (int i = 1; i < in->rank; i++)
+        total *= in->dims[i];
+    out->rank = l->rank + 1;
+    out->dims[0] = in->dims[0];
+    for (int i = 0; i < l->rank; i++) {
+        out->dims[i + 1] = l->shape[i];
+        if (l->shape[i] == -1)
+            open = i + 1;
+        else if (l->shape[i] > XN_MAX_ELEMENTS / known)
+            return xn_unfit(node, err, "elements an image:", l->shape[i], total);
+        else
+            known *= l->shape[i];
+    }
+    if (open >= 0) {
+        if (total % known)
+            return xn_unfit(node, err, "elements an image are not a multiple of the known sizes:",
+                        total, known);
+        out->dims[open] = total / known;
+    } else if (total != known) {
+        return xn_unfit(node, err, "elements an image:", known, total);
+    }
+    return XCOS_OK;
+}
+
+/* The same bytes under another name. */
+static bool alias_reshape(const xn_node *node, bool nhwc)
+{
+    (void)node, (void)nhwc;
+    return true;
+}
+
+/* ----------------------------------------------------------------- layouts */
+
+void xn_run_to_nhwc(const xn_task *task)
+{
+    const xn_shape *s = &task->step->out_shape; /* N, H, W, C */
+    const int64_t pixels = s->dims[1] * s->dims[2], channels = s->dims[3];
+    for (int64_t n = 0; n < s->dims[0]; n++) {
+        const float *x = task->in[0] + n * pixels * channels;
+        float *y = task->out + n * pixels * channels;
+        if (channels == 3) { /* pictures: the one large map that changes its layout */
+            for (int64_t p = 0; p < pixels; p++) {
+                y[3 * p] = x[p];
+                y[3 * p + 1] = x[p + pixels];
+                y[3 * p + 2] = x[p + 2 * pixels];
+            }
+            continue;
+        }
+        for (int64_t p = 0; p < pixels; p++)
+            for (int64_t c = 0; c < channels; c++)
+                y[p * channels + c] = x[c * pixels + p];
+    }
+}
+
+void xn_run_to_plain(const xn_task *task)
+{
+    const xn_shape *s = &task->step->in_shape[0]; /* N, H, W, C */
+    const int64_t pixels = s->dims[1] * s->dims[2], channels = s->dims[3];
+    for (int64_t n = 0; n < s->dims[0]; n++) {
+        const float *x = task->in[0] + n * pixels * channels;
+        float *y = task->out + n * pixels * channels;
+        for (int64_t c = 0; c < channels; c++)
+            for (int64_t p = 0; p < pixels; p++)
+                y[c * pixels + p] = x[p * channels + c];
+    }
+}
+
+void xn_run_copy(const xn_task *task)
+{
+    memcpy(task->out, task->in[0], (size_t)xn_count(&task->step->out_shape) * sizeof(float));
+}
+
+const xn_family xn_transpose = {.layout = XN_AS_IT_LIES,
+                                .check = check_transpose,
+                                .infer = infer_transpose,
+                                .alias = alias_transpose,
+                                .plan = plan_transpose,
+                                .run = run_transpose};
+
+const xn_family xn_reshape = {
+    .layout = XN_PLAIN, .check = check_reshape, .infer = infer_reshape, .alias = alias_reshape};

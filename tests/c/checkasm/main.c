@@ -1,0 +1,155 @@
+/* main.c: every kernel of every table that the machine has, against double precision or the plain
+ * C kernel, on random data that ends at unreadable pages.
+ *
+ *     checkasm           checks; exit code 0 when all agree
+ *     checkasm --bench   speeds, and shares of the measured peak
+ *     checkasm --peak    the peak alone, GFLOP/s of one core, best instruction set
+ *
+ * Built by test_kernels.py: one file per unit, which each exports one check. */
+#include "checkasm.h"
+#include "xcos.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+const xk_table *table;
+static int failures;
+static float worst; /* of the check at hand, relative to the size of its sums */
+
+/* ---- random numbers and guarded memory -------------------------------------------------- */
+
+static uint64_t seed = 1;
+
+static uint32_t random32(void)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(seed >> 32);
+}
+
+int between(int lo, int hi) /* both included */
+{
+    return lo + (int)(random32() % (uint32_t)(hi - lo + 1));
+}
+
+float uniform(void)
+{
+    return (float)random32() / 2147483648.0f - 1.0f;
+}
+
+static struct {
+    void *at;
+    size_t size;
+} blocks[64];
+static int block_count;
+
+float *guarded(size_t count, enum side side)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = count * sizeof(float);
+    size_t inner = (bytes + page - 1) / page * page, all = inner + 2 * page;
+    char *at = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED || block_count == 64 ||
+        mprotect(at + page, inner, PROT_READ | PROT_WRITE) != 0) {
+        fprintf(stderr, "checkasm: no memory\n");
+        exit(2);
+    }
+    blocks[block_count].at = at;
+    blocks[block_count++].size = all;
+    float *first = (float *)(at + page + (side == BACK ? inner - bytes : 0));
+    for (size_t i = 0; i < count; i++)
+        first[i] = uniform();
+    return first;
+}
+
+void release(void)
+{
+    while (block_count > 0) {
+        block_count--;
+        munmap(blocks[block_count].at, blocks[block_count].size);
+    }
+}
+
+float *padded(int count, enum side side) /* bias and slope: to multiples of 32 */
+{
+    return guarded((size_t)(count + 31) / 32 * 32, side);
+}
+
+/* ---- comparing ------------------------------------------------------------------------- */
+
+void report(const char *format, int a, int b, int c, int d)
+{
+    if (failures++ < 20) {
+        printf("FAIL %s ", table->isa);
+        printf(format, a, b, c, d);
+        printf("\n");
+    }
+}
+
+/* Rounding errors grow with the number of terms, here in units of the usual size of a sum. */
+int close_to(double got, double want, double scale)
+{
+    double error = fabs(got - want) / scale;
+    if (error > worst)
+        worst = (float)error;
+    return error < 2e-6; /* false for NaN */
+}
+
+/* The epilogue of combination `k` (0..11), for `count` channels. */
+xk_epilogue epilogue(int k, int count, const float *residual, enum side side)
+{
+    xk_epilogue e = {.lo = -0.5f, .hi = 0.75f};
+    e.bias = k & 1 ? padded(count, side) : NULL;
+    e.residual = k & 2 ? residual : NULL;
+    e.activation = (xk_activation)(k >> 2);
+    e.slope = e.activation == XK_PRELU ? padded(count, side) : NULL;
+    return e;
+}
+
+double finished(double x, int c, const float *residual, const xk_epilogue *e)
+{
+    x += e->bias ? e->bias[c] : 0.0;
+    x += residual ? residual[c] : 0.0;
+    if (e->activation == XK_PRELU)
+        return x < 0 ? x * e->slope[c] : x;
+    return e->activation == XK_CLIP ? fmin(fmax(x, e->lo), e->hi) : x;
+}
+
+int main(int argc, char **argv)
+{
+    xcos_error err;
+    if (xcos_start(&err) != XCOS_OK) {
+        fprintf(stderr, "checkasm: %s\n", err.text);
+        return 2;
+    }
+    if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
+        bench();
+        return 0;
+    }
+    if (argc > 1 && strcmp(argv[1], "--peak") == 0) {
+        printf("%.1f\n", fma_peak(xcos_isa_name()));
+        return 0;
+    }
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } checks[] = {{"gemm", check_gemm},
+                  {"depthwise", check_depthwise},
+                  {"winograd", check_winograd},
+                  {"pairs", check_pairs},
+                  {"packing", check_pack}};
+    for (const char *const *name = xcos_isa_available(); *name; name++) {
+        xcos_isa_select(*name, NULL);
+        table = xk_kernels();
+        for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+            int before = failures;
+            worst = 0;
+            checks[i].run();
+            printf("%s %s: %s, largest error %.1e\n", table->isa, checks[i].name,
+                   failures == before ? "ok" : "FAILED", (double)worst);
+        }
+    }
+    return failures != 0;
+}

@@ -1,0 +1,76 @@
+"""The core as a library for C programs: libxcos.a, all of csrc/ but the binding."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CSRC = ROOT / "csrc"
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
+
+
+def compiler() -> str:
+    """The C compiler to use, or a skip that says why there is none."""
+    configured = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    for name in (configured, "cc", "gcc", "clang"):
+        if shutil.which(name):
+            return name
+    pytest.skip("no C compiler: C programs cannot be built")
+
+
+def blas(what: str) -> str:
+    """What the package scipy_openblas32 says; asked in a process of its own, since it loads the library."""
+    command = [sys.executable, "-c", f"import scipy_openblas32 as blas; print(blas.get_{what}())"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else pytest.skip("no scipy_openblas32: no headers of OpenBLAS")
+
+
+def includes() -> list[str]:
+    """Where the headers are: ours, OpenBLAS's and the image decoder's."""
+    stb = os.environ.get("XCOS_STB_INCLUDE", "/usr/include/stb")
+    if not Path(stb, "stb_image.h").is_file():
+        pytest.skip("no stb_image.h: the core cannot be compiled")
+    return [f"-I{CSRC}", f"-I{blas('include_dir')}", f"-I{stb}"]
+
+
+def libraries() -> list[str]:
+    """What a program that links all of libxcos.a needs beside."""
+    folder = blas("lib_dir")
+    return [f"-L{folder}", f"-Wl,-rpath,{folder}", f"-l{blas('library')}", "-lm", "-pthread"]
+
+
+def run(*command: str | Path) -> None:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def library(folder: Path, *options: str, only: str = "") -> Path:
+    """Compiles csrc/ (or the folder `only` of it, and what that needs) into folder/libxcos.a."""
+    sources = [path for path in sorted(CSRC.rglob("*.c")) if path.parent.name != "py"]
+    if only:
+        needed = {"call.c", "status.c"}
+        sources = [p for p in sources if only in p.relative_to(CSRC).parts or p.name in needed or "os" in p.parts]
+    flags = ["-std=gnu11", "-fno-math-errno", *WARNINGS, *includes(), *options]
+
+    def compiled(path: Path) -> Path:
+        target = folder / ("_".join(path.relative_to(CSRC).with_suffix(".o").parts))
+        run(compiler(), *flags, "-c", path, "-o", target)
+        return target
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compiled, sources))
+    run("ar", "rcs", folder / "libxcos.a", *objects)
+    return folder / "libxcos.a"
+
+
+def program(target: Path, archive: Path, folder: Path, *options: str, link: list[str] | None = None) -> Path:
+    """Compiles the C files of `folder` and links them with libxcos.a."""
+    flags = ["-std=gnu11", *WARNINGS, f"-I{CSRC}", *options]
+    run(compiler(), *flags, *sorted(folder.glob("*.c")), archive, "-o", target, *(link or ["-lm", "-pthread"]))
+    return target
