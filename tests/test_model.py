@@ -259,7 +259,7 @@ def test_save_load_and_pickle(model, features, crops, tmp_path):
 
 
 def test_load_says_what_there_is(tmp_path):
-    with pytest.raises(xcos.ModelFileError, match=r"'nothing'.*mobilefacenet_xcos_v1"):
+    with pytest.raises(xcos.ModelFileError, match=r"'nothing'.*mobilefacenet_xcos_v2"):
         xcos.load("nothing")
     with pytest.raises(FileNotFoundError):
         xcos.load(tmp_path / "nothing.safetensors")

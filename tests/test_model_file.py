@@ -406,7 +406,7 @@ def test_pickles_and_repr():
 def test_the_shipped_models_are_sound():
     folder = os.path.join(os.path.dirname(xcos.__file__), "models")
     names = sorted(name for name in os.listdir(folder) if name.endswith(".safetensors"))
-    assert "mobilefacenet_xcos_v1.safetensors" in names
+    assert "mobilefacenet_xcos_v2.safetensors" in names
     for name in names:
         file = ModelFile.read(os.path.join(folder, name))
         assert file.license and file.origin and file.training

@@ -56,7 +56,7 @@ def test_sdist_holds_what_is_needed(dist):
         "xcos/py.typed",
         "tests/test_packaging.py", "CITATION.cff", "docs/model-file.md", "docs/conf.py",
         "xcos/view/explanation.js", "xcos/serve/page.html", "examples/obama_portrait_2012.jpg",
-        "xcos/models/mobilefacenet_xcos_v1.safetensors",
+        "xcos/models/mobilefacenet_xcos_v2.safetensors",
     ):  # fmt: skip
         assert needed in names, needed
     assert not {name for name in names if name.endswith((".so", ".pyc"))}
@@ -68,7 +68,7 @@ def test_wheel_holds_the_package_alone(dist):
         names = set(archive.namelist())
     assert {name.split("/")[0] for name in names} == {"xcos", path.name.split("-cp")[0] + ".dist-info"}
     for needed in (
-        "py.typed", "_core.pyi", "models/mobilefacenet_xcos_v1.safetensors", "models/yunet.safetensors",
+        "py.typed", "_core.pyi", "models/mobilefacenet_xcos_v2.safetensors", "models/yunet.safetensors",
         "view/explanation.js", "view/explanation.css", "serve/page.html", "serve/page.js", "serve/page.css",
         "serve/openapi.json", "serve/examples/obama_portrait_2012.jpg",
     ):  # fmt: skip

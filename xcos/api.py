@@ -11,7 +11,7 @@ from .errors import ModelFileError
 from .model import Model
 from .model_file import ModelFile
 
-DEFAULT = "mobilefacenet_xcos_v1"
+DEFAULT = "mobilefacenet_xcos_v2"
 _MODELS = Path(__file__).parent / "models"
 _cache: dict[str, Model] = {}
 _lock = Lock()
