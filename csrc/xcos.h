@@ -119,6 +119,19 @@ xcos_status xcos_image_warp(const uint8_t *src, int src_h, int src_w, const doub
 xcos_status xcos_image_resize(const uint8_t *src, int src_h, int src_w, uint8_t *dst, int dst_h,
                               int dst_w, xcos_error *err);
 
+/* Pictures seen through masks, for explanations by perturbation: blends them with fillings, for
+ * k in 0..count-1, i = which[k], every channel c and place p,
+ *
+ *   out[k][c][p] = masks[k][p]*images[i][c][p] + (1 - masks[k][p])*fills[i][c][p]
+ *
+ * so that a mask of 1 keeps the picture and one of 0 the filling, both to the last bit.
+ * images, fills (n, channels, area); masks (count, area), 0..1; out (count, channels, area), which
+ * must not overlap the others.  XCOS_E_ARG names the first which[k] outside 0..n-1.
+ * threads <= 0: the default; results do not depend on it.  Thread-safe. */
+xcos_status xcos_mask_blend(const float *images, const float *fills, int64_t n, int64_t channels,
+                            int64_t area, const float *masks, const int64_t *which, int64_t count,
+                            float *out, int threads, xcos_error *err);
+
 /* ------------------------------------------------------------------ faces */
 
 typedef struct {

@@ -75,7 +75,7 @@ HOUSE = {
     "ops": ("net/", "pool.h", "xcos.h"),
     "head": ("conv/", "os/", "blas.h", "pool.h", "xcos.h"),
     "image": ("call.h", "pool.h", "xcos.h"),
-    "py": ("image/masks.h", "xcos.h"),
+    "py": ("xcos.h",),
     "": ("os/", "kernels/cpu.h", "ops/ops.def", "xcos.h", "blas.h", "call.h", "dtype.h", "pool.h"),
 }
 

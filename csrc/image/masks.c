@@ -1,5 +1,4 @@
 /* masks.c: masks applied to stacks of pictures, spread over the pool. */
-#include "image/masks.h"
 #include "pool.h"
 
 typedef struct {

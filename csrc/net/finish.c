@@ -260,11 +260,14 @@ static xn_shape *known_shapes(const xcos_net *net, int *state)
     xn_shape *shapes = xo_alloc((size_t)net->n_values * sizeof *shapes);
     if (!shapes)
         *state = -1;
+    bool fit = true;
     for (int i = 0; shapes && i < net->n_inputs; i++) {
-        shapes[net->inputs[i]] = net->values[net->inputs[i]].shape;
-        shapes[net->inputs[i]].dims[0] = 1;
+        xn_shape *input = &shapes[net->inputs[i]];
+        *input = net->values[net->inputs[i]].shape;
+        input->dims[0] = 1;
+        fit = fit && xn_fits(input);
     }
-    if (shapes && xn_infer_all(net, shapes, NULL) != XCOS_OK) {
+    if (shapes && (!fit || xn_infer_all(net, shapes, NULL) != XCOS_OK)) {
         xo_free(shapes);
         shapes = NULL;
     }

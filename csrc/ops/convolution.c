@@ -8,6 +8,8 @@ static const char *check_conv(const xcos_layer *l)
         return "weight must have 4 dimensions (O, I/groups, kh, kw)";
     if (l->groups < 1 || w->dims[0] % l->groups)
         return "groups must divide the number of output channels";
+    if (w->dims[0] > XN_MAX_SIZE || w->dims[1] > XN_MAX_SIZE / l->groups)
+        return "weight has too many channels";
     if (l->bias.data && !xn_is_vector(&l->bias, w->dims[0]))
         return "bias must have one number per output channel";
     if (w->dims[2] != l->kernel[0] || w->dims[3] != l->kernel[1])
@@ -19,6 +21,8 @@ static const char *check_linear(const xcos_layer *l)
 {
     if (!l->weight.data || l->weight.rank != 2 || l->weight.dims[0] < 1 || l->weight.dims[1] < 1)
         return "weight must have 2 dimensions (O, I)";
+    if (l->weight.dims[0] > XN_MAX_SIZE || l->weight.dims[1] > XN_MAX_SIZE)
+        return "weight has too many channels";
     if (l->bias.data && !xn_is_vector(&l->bias, l->weight.dims[0]))
         return "bias must have one number per output";
     return NULL;

@@ -1,6 +1,5 @@
 /* masks.c: masks applied to stacks of pictures. */
 #include "args.h"
-#include "image/masks.h"
 
 /* Whether images, fills (N, C, H, W), masks (M, H, W) and which (M) fit together, else an
  * exception. */

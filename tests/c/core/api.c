@@ -96,6 +96,10 @@ static void test_layers(void)
         {{.op = XCOS_OP_CONV, .n_inputs = 1}, "weight must have 4 dimensions"},
         {{.op = XCOS_OP_CONV, .n_inputs = 1, .groups = 1, .stride = {1, 1}, .dilation = {1, 1},
           .weight = {numbers, 4, {1, 1, INT64_MAX, 1}}}, "kernel"},
+        {{.op = XCOS_OP_CONV, .n_inputs = 1, .groups = 1, .stride = {1, 1}, .dilation = {1, 1},
+          .weight = {numbers, 4, {1, INT64_MAX, 1, 1}}}, "too many channels"},
+        {{.op = XCOS_OP_LINEAR, .n_inputs = 1, .weight = {numbers, 2, {INT64_MAX, 1}}},
+         "too many channels"},
         {{.op = XCOS_OP_PRELU, .n_inputs = 1}, "slope must be a vector"},
         {{.op = XCOS_OP_RESIZE, .n_inputs = 1, .scale = {INFINITY, 1}}, "scales must be"},
         {{.op = XCOS_OP_TRANSPOSE, .n_inputs = 1, .rank = 9}, "perm must name each axis once"},
@@ -108,6 +112,25 @@ static void test_layers(void)
     CHECK(xcos_net_layer(net, &wrong[0].layer, &y, NULL) == XCOS_E_ARG); /* err may be NULL */
     const xcos_tensor batch = {numbers, 2, {2, 4}};
     CHECK(xcos_net_constant(net, "k", &batch, &y, &err) == XCOS_E_ARG);
+    xcos_net_free(net);
+}
+
+/* Sizes that are declared, and whose product no number holds: refused when it runs. */
+static void test_huge(void)
+{
+    xcos_net *net = NULL;
+    int id;
+    const int64_t most = INT64_C(1) << 28, dims[] = {most, most, most, most, most};
+    CHECK(xcos_net_new(&net, &err) == XCOS_OK);
+    CHECK(xcos_net_input(net, "x", 6, dims, &id, &err) == XCOS_OK);
+    const xcos_layer flat = {.op = XCOS_OP_RESHAPE, .n_inputs = 1, .inputs = {id}, .rank = 1, .shape = {-1}};
+    CHECK(xcos_net_layer(net, &flat, &id, &err) == XCOS_OK);
+    CHECK(xcos_net_output(net, id, "y", &err) == XCOS_OK);
+    CHECK(xcos_net_finish(net, &err) == XCOS_OK);
+    const int64_t in[1][XCOS_MAX_RANK] = {{1, most, most, most, most, most}};
+    int rank[1];
+    int64_t out[1][XCOS_MAX_RANK];
+    CHECK(xcos_net_shapes(net, in, rank, out, &err) == XCOS_E_LIMIT);
     xcos_net_free(net);
 }
 
@@ -130,6 +153,7 @@ void test_api(void)
     test_inputs();
     test_order();
     test_layers();
+    test_huge();
     test_numbers();
 }
 
