@@ -252,7 +252,7 @@ static xcos_status not_finite(const job *j, const char *name, const float *faces
     size_t i = 0;
     while (i < size && isfinite(x[i]))
         i++;
-    if (i == size) {
+    if (i == size && j->size) {
         const float *e = whole + face * j->size;
         int k = 0;
         while (k + 1 < j->size && isfinite(e[k]))
@@ -261,6 +261,7 @@ static xcos_status not_finite(const job *j, const char *name, const float *faces
                          "embedding %s[%" PRId64 ", %d] is %g, expected finite features", name,
                          face, k, (double)e[k]);
     }
+    i = i < size ? i : size - 1; /* where somebody changed the face meanwhile */
     const int cell = (int)(i % (size_t)h->cells);
     return xcos_fail(err, XCOS_E_ARG,
                      "%s[%" PRId64 ", %zu, %d, %d] is %g, expected finite features", name, face,
