@@ -117,7 +117,8 @@ def test_what_is_written(plugged, people):
 def test_other_sources(network, people, plugged, tmp_path):
     torch.save(network.state_dict(), tmp_path / "w.pth")
     pairs = plugged[1].with_suffix(".work") / "held_out.bin"
-    made = xcos.plug(tmp_path / "w.pth", [people], tmp_path / "a.safetensors", pairs=pairs, depth=16, name="a", since="none", **QUICK)
+    given = {"pairs": pairs, "depth": 16, "name": "a", "since": "none", **QUICK}
+    made = xcos.plug(tmp_path / "w.pth", [people], tmp_path / "a.safetensors", **given)
     assert made.model.features(random_crops(1), aligned=True).grid.shape == (1, 16, 7, 7)
     assert made.model.file.preprocess["mean"] == [127.5] * 3 and made.model.name == "a"
     assert (made.branch, made.since) == ("projection", "") and "which training saw" in made.truth.faces
