@@ -135,7 +135,8 @@ class Grown(NamedTuple):
 
 
 class PlanWriter:
-    """Layers and their tensors as they are added one after the other; names start with `prefix`.
+    """Layers and their tensors as they are added one after the other; names start with `prefix`, which no copied
+    layer's name may do (`own_copy`: "grid." and the name of the original, often a bare number).
 
     fresh : names of the tensors that start from random numbers or from nothing
     """
@@ -202,7 +203,7 @@ def projection(file: ModelFile, at: str, depth: int = 32, seed: int = 0) -> Grow
     The new file has the outputs of `file` and "grid".
     """
     channels = _channels(file, at)
-    writer = PlanWriter("grid", seed)
+    writer = PlanWriter("grid.end", seed)
     writer.prelu(writer.conv(at, (channels, depth)), depth)
     return grown(file, writer)
 
@@ -233,7 +234,7 @@ def cell_branch(file: ModelFile, at: str, copy: str, depth: int = 96, width: int
         raise ValueError(f"{file.name}: the unit of {copy!r} has no 3x3 convolution of stride 2")
     if file.tensors[unit[0]["weight"]].shape[1] != channels:
         raise ValueError(f"{file.name}: the unit of {copy!r} takes another number of channels than {at!r} has")
-    writer = PlanWriter("grid", seed)
+    writer = PlanWriter("grid.end", seed)
     last = at
     for layer in unit:
         tensors: Tensors = {key: file.tensors[layer[key]].copy() for key in ("weight", "bias", "slope") if key in layer}
@@ -273,7 +274,7 @@ def embedding_branch(
     if len(basis) != len(end.matrix):
         raise ValueError(f"the basis is of {len(basis)} numbers; {embedding!r} has {len(end.matrix)}")
     copied, value = own_copy(file, since, end.at)
-    writer = PlanWriter("grid", 0)
+    writer = PlanWriter("grid.end", 0)
     cell_shares(writer, value, end, mean, basis)
     return grown(copied, writer)
 

@@ -46,7 +46,7 @@ def local_branch(
         layers.append(layer)
     copied = dataclasses.replace(copied, layers=layers, tensors=tensors)
     copied, fresh = _deepened(copied, cells, blocks, seed)
-    writer = PlanWriter("grid", seed)
+    writer = PlanWriter("grid.end", seed)
     cell_shares(writer, value, end, mean, basis)
     network, own = grown(copied, writer)
     return Grown(network, own | fresh)
