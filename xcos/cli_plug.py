@@ -20,42 +20,23 @@ def register(
     pixels: Any,
 ) -> None:
     """Adds the command; `threads` and `share` read numbers, `pixels` is the parser of --color, --mean and --scale."""
-    plug = command(
-        "plug",
-        lambda options: _plug(options, print_),
-        "train an xCos head for a face network",
-        [pixels],
-        "xcos plug model.onnx --data people/ -o mine.safetensors --color BGR",
-    )
+    plug = command("plug", lambda options: _plug(options, print_), "train an xCos head for a face network", [pixels],
+                   "xcos plug model.onnx --data people/ -o mine.safetensors --color BGR")
     plug.add_argument("network", metavar="NETWORK", help=".onnx, a PyTorch checkpoint (see convert) or a model file")
-    plug.add_argument(
-        "--data",
-        nargs="+",
-        required=True,
-        metavar="PATH",
-        help="folder person/picture, tar of the same, or .rec; photographs or aligned 112 x 112 crops",
-    )
+    plug.add_argument("--data", nargs="+", required=True, metavar="PATH",
+                      help="folder person/picture, tar of the same, or .rec; photographs or aligned 112 x 112 crops")
     plug.add_argument("-o", "--output", required=True, metavar="OUT", help="the model file to write")
     plug.add_argument("--layer", default="", help="the map the grid is made from (default: the last one)")
     plug.add_argument("--embedding", default="", help="the output that is the embedding (default: the first)")
     plug.add_argument("--pairs", metavar="BIN", help=".bin to choose the threshold on (default: people held out)")
     plug.add_argument("--steps", type=int, help="steps of training")
-    plug.add_argument(
-        "--since", help="train a copy of the layers from this value on (default: the last larger map; none: no copy)"
-    )
+    plug.add_argument("--since",
+                      help="train a copy of the layers from this value on (default: the last larger map; none: not)")
     plug.add_argument("--depth", type=int, help="numbers in a cell (default: 128, without copied layers 32)")
-    plug.add_argument(
-        "--whole",
-        type=share,
-        metavar="W",
-        help="what the network's own cosine counts in the score beside the cells, 0 to 1 (default: 0)",
-    )
-    plug.add_argument(
-        "--truth",
-        type=int,
-        metavar="N",
-        help="people that the cells' truth is measured on at the end (default: 50; 0: not measured)",
-    )
+    plug.add_argument("--whole", type=share, metavar="W",
+                      help="what the network's own cosine counts in the score beside the cells, 0 to 1 (default: 0)")
+    plug.add_argument("--truth", type=int, metavar="N",
+                      help="people that the cells' truth is measured on at the end (default: 50; 0: not measured)")
     plug.add_argument("--name", help="name of the new model (default: that of OUT)")
     plug.add_argument("--license", help="licence of the new model, for its file")
     plug.add_argument("--seed", type=int, help="everything random follows from it (default: 0)")
