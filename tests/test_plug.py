@@ -26,10 +26,12 @@ from xcos.network import Network
 from xcos.plugging import find_map, read_network
 from xcos.plugging_data import hold_out, whole_faces
 from xcos.train import read_faces
+from xcos.train.branch import value_shape
+from xcos.truth import CellTruth
 
 NARROW = (16, 32, 48, 64)
 PEOPLE, EACH = 24, 3
-QUICK = {"steps": 4, "batch": 16, "rows": 8, "folds": 5, "threads": 1}
+QUICK = {"steps": 4, "batch": 16, "rows": 8, "folds": 5, "threads": 1, "pasted": 2, "truth": 4}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,8 @@ def test_what_is_written(plugged, people):
     model = xcos.load(target)
     assert model.name == "mine" and model.file.preprocess["color"] == "BGR"
     assert made.way == "a fully connected layer on the flattened map"
-    assert model.features(random_crops(2), aligned=True).grid.shape == (2, 32, 7, 7)
+    assert model.features(random_crops(2), aligned=True).grid.shape == (2, 128, 7, 7)
+    assert made.branch == "embedding" and value_shape(model.file, made.since)[1:] == (14, 14)
     with open(target.with_suffix(".work") / "held_out.bin", "rb") as file:
         encoded, same = pickle.load(file)
     assert sum(same) * 2 == len(same) == len(encoded) // 2 == 2 * 10 * EACH  # ten people, three pairs each
@@ -106,28 +109,34 @@ def test_what_is_written(plugged, people):
     assert (xcos_report.metric, cosine_report.metric) == ("xcos", "cosine") and xcos_report.dataset == "held_out"
     unit = seen.embedding / np.linalg.norm(seen.embedding, axis=1, keepdims=True)
     np.testing.assert_allclose(cosine_report.scores, (unit[::2] * unit[1::2]).sum(1), atol=1e-5)
+    assert made.truth.faces == "people.tar, held out" and made.truth.triples == 4
+    assert model.file.truth == CellTruth.of(made.truth).to_dict()
     assert "grid from" in repr(made) and json.dumps(made.to_dict())
 
 
 def test_other_sources(network, people, plugged, tmp_path):
     torch.save(network.state_dict(), tmp_path / "w.pth")
     pairs = plugged[1].with_suffix(".work") / "held_out.bin"
-    made = xcos.plug(tmp_path / "w.pth", [people], tmp_path / "a.safetensors", pairs=pairs, depth=16, name="a", **QUICK)
+    given = {"pairs": pairs, "depth": 16, "name": "a", "since": "none", **QUICK}
+    made = xcos.plug(tmp_path / "w.pth", [people], tmp_path / "a.safetensors", **given)
     assert made.model.features(random_crops(1), aligned=True).grid.shape == (1, 16, 7, 7)
     assert made.model.file.preprocess["mean"] == [127.5] * 3 and made.model.name == "a"
+    assert (made.branch, made.since) == ("projection", "") and "which training saw" in made.truth.faces
     # A model with a head gets another one.
     again = xcos.plug(tmp_path / "a.safetensors", people, tmp_path / "b.safetensors", pairs=pairs, **QUICK)
     seen = [model.features(random_crops(2), aligned=True) for model in (made.model, again.model)]
     assert seen[0].embedding.tobytes() == seen[1].embedding.tobytes()
-    assert seen[1].grid.shape == (2, 32, 7, 7)
+    assert seen[1].grid.shape == (2, 128, 7, 7)
 
 
 def test_command(exported, people, tmp_path, capsys, monkeypatch):
     target = tmp_path / "mine.safetensors"
-    arguments = ["--data", str(people), "-o", str(target), "--steps", "2", "--depth", "8", "--threads", "1", "--quiet"]
+    arguments = ["--data", str(people), "-o", str(target), "--steps", "2", "--depth", "8", "--threads", "1"]
+    arguments += ["--truth", "3", "--quiet"]
     assert main(["plug", str(exported), *arguments]) == 0
     out = capsys.readouterr().out
     assert "| xcos |" in out and "| cosine |" in out and "flattened map" in out and str(target) in out
+    assert "| own |" in out and "branch embedding" in out
     assert xcos.load(target).file.preprocess["color"] == "RGB"
     monkeypatch.setitem(sys.modules, "sklearn", None)
     assert main(["plug", str(exported), *arguments]) == 2
@@ -258,11 +267,12 @@ def test_photographs_become_crops(photos, tmp_path, caplog):
 
 def test_people_are_held_out(people, tmp_path):
     everyone = read_faces(people)
-    rest, path = hold_out(everyone, tmp_path, seed=3)
+    rest, unseen, path = hold_out(everyone, tmp_path, seed=3)
     with open(path, "rb") as file:
         held = set(pickle.load(file)[0])
     kept = {rest.encoded(i) for i in range(len(rest))}
     assert rest.people == PEOPLE - 10 and len(rest) == (PEOPLE - 10) * EACH and not held & kept
+    assert {unseen.encoded(i) for i in range(len(unseen))} >= held and unseen.people == 10
     by_picture = {everyone.encoded(i): everyone.labels[i] for i in range(len(everyone))}
     for label in range(rest.people):  # numbered anew, still the same people
         assert len({by_picture[rest.encoded(i)] for i in np.flatnonzero(rest.labels == label)}) == 1

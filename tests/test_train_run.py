@@ -17,12 +17,14 @@ from sklearn.metrics import roc_auc_score
 import xcos
 from xcos import Model, ModelFile, Network
 from xcos.datasets import read_bin
+from xcos.faithfulness import truth
 from xcos.train import Config, MarginHead, measure_locality, train
 from xcos.train.cli import main
 from xcos.train.distributed import local_classes
 from xcos.train.locality import locality, patch
 from xcos.train.loop import augmentation, with_centroids
 from xcos.train.store import normalized
+from xcos.truth import CellTruth
 
 torch.set_num_threads(1)
 
@@ -80,8 +82,9 @@ def config(place, work, **more):
         "model": str(place / "tiny.safetensors"), "data": [str(place / "faces")],
         "output": str(work / "out.safetensors"),
         "depth": 6, "embed": 4, "attend": 4, "batch": 12, "rows": 6, "steps": 4, "every": 2, "folds": 3, "paste": 0.5,
-        "weight_cell": 0.5, "weight_direction": 0.5, "weight_entropy": 0.1, "validate": str(place / "pairs.bin"),
-        "threads": 1, "device": "cpu", "warmup": 1,
+        "pasted": 2, "identification": "arcface", "weight_score": 1.0, "weight_cell": 0.5, "weight_direction": 0.5,
+        "weight_change": 0.0, "weight_own": 0.0, "weight_entropy": 0.1, "validate": str(place / "pairs.bin"),
+        "threads": 1, "device": "cpu", "warmup": 1, "truth": 0, "keep": "best",
     }  # fmt: skip
     return Config(**{**settings, **more})
 
@@ -94,6 +97,7 @@ VARIANTS = {
     "quadruples": {"branch": "embedding", "since": "early", "paste": 1.0, "pasted": 3, "weight_change": 0.5},
     "whole": {"whole": 0.3, "centroid": 0.3},
     "learned": {"whole": "learned", "rate": 0.1},
+    "local cells": {"weight_own": 4.0, "weight_change": 2.0, "identification": "none", "keep": "last"},
     "bfloat16": {"precision": "bfloat16", "accumulate": 2, "normalization": "minmax"},
 }
 
@@ -182,6 +186,33 @@ def test_accuracy_is_that_of_the_model(place, tmp_path):
     logged = [float(row.split(",")[rows[0].split(",").index("xcos")]) for row in rows[1:]]
     report = xcos.evaluate(Model(file), read_bin(place / "pairs.bin", folds=3))
     assert max(logged) == pytest.approx(100 * report.reference.accuracy, abs=1e-3)
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_truth_is_measured_at_the_end(place, tmp_path, caplog, held_out):
+    """The file has what xcos.faithfulness.truth finds of it, and the log says on whose pictures."""
+    unseen = str(place / "faces") if held_out else ""
+    with caplog.at_level("INFO", "xcos"):
+        file = train(config(place, tmp_path, truth=5, held_out=unseen))
+    assert "| own |" in caplog.text and ("which training saw" in caplog.text) is not held_out
+    assert ModelFile.read(tmp_path / "out.safetensors").to_bytes() == file.to_bytes()
+    bare = dataclasses.replace(file, truth=None)
+    pairs = read_bin(place / "pairs.bin")
+    measures = ("alone", "own")
+    found = truth(bare, place / "faces", pairs, measures=measures, cells="all", triples=5, folds=3, threads=1)
+    for key, value in CellTruth.of(found).to_dict().items():
+        np.testing.assert_allclose(np.array(file.truth[key], float), np.array(value, float), atol=1e-3)
+
+
+def test_a_model_is_not_lost_where_truth_cannot_be_measured(place, tmp_path, caplog):
+    (tmp_path / "single" / "one").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "single" / "one" / "0.png"), crop(0, 0))
+    file = train(config(place, tmp_path, truth=5, held_out=str(tmp_path / "single")))
+    assert "people with two usable pictures; expected at least 2" in caplog.text and file.truth is None
+    file = train(config(place, tmp_path, truth=5, validate="", output=str(tmp_path / "other.safetensors")))
+    assert "without pairs" in caplog.text and file.truth is None and (tmp_path / "other.safetensors").exists()
+    with pytest.raises(OSError, match="absent"):
+        train(config(place, tmp_path, truth=5, held_out=str(tmp_path / "absent")))
 
 
 DISTRIBUTED = """
@@ -332,7 +363,7 @@ def test_command_line(place, tmp_path, capsys):
     output = tmp_path / "cli.safetensors"
     arguments = ["--model", str(place / "tiny.safetensors"), "--data", str(place / "faces"), "--output", str(output)]
     pairs = ["--validate", str(place / "pairs.bin")]
-    assert main([*arguments, *pairs, "--steps", "1", "--batch", "8", "--depth", "4"]) == 0
+    assert main([*arguments, *pairs, "--steps", "1", "--batch", "8", "--depth", "4", "--truth", "0"]) == 0
     assert main(["locality", str(output), str(place / "pairs.bin")]) == 0
     assert '"change_auc"' in capsys.readouterr().out
     assert main([*arguments, "--at", "nowhere"]) == 2

@@ -5,11 +5,14 @@ import plan_oracle
 import pytest
 import test_layers
 import torch
+import torch_networks as networks
 from plans import plan
+from torch import nn
 
 from xcos import ModelFile, Network
 from xcos.api import DEFAULT, model_path
-from xcos.train import back, cell_branch, front, last_map, own_copy, projection, twin
+from xcos.plugging import find_map, read_network
+from xcos.train import back, cell_branch, front, larger_map, last_map, own_copy, projection, twin
 from xcos.train.branch import embedding_branch, value_shape
 from xcos.train.local import local_branch
 from xcos.train.plan import main_axes
@@ -125,8 +128,55 @@ def test_embedding_branch_sums_to_the_embedding(default, pictures):
     grid = Network(file).run(pictures)["grid"]
     assert grid.shape == (2, 40, 7, 7)
     np.testing.assert_allclose(grid.sum((2, 3)), (embedding - mean) @ basis, rtol=1e-4, atol=1e-4)
-    with pytest.raises(ValueError, match="global depthwise"):
+    with pytest.raises(ValueError, match="not made from a map by linear layers"):
         embedding_branch(default, "grid", since, basis, mean)
+
+
+class Swapped(nn.Module):
+    def forward(self, x):
+        return x.permute(0, 2, 3, 1)
+
+
+ENDS = {
+    "SFace": [nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(392, 16), nn.BatchNorm1d(16)],
+    "convolution": [nn.Conv2d(8, 24, 7), nn.BatchNorm2d(24), nn.Conv2d(24, 16, 1), nn.Flatten()],
+    "depthwise": [nn.Conv2d(8, 8, 7, groups=8), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8, 16)],
+    "channels last": [Swapped(), nn.Flatten(), nn.Linear(392, 16, bias=False)],
+    "IResNet": None,
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_embedding_branch_of_other_ends(end, tmp_path):
+    """However linear layers lead from the last map to the embedding: the grid's cells sum up to it, and the copy of
+    the last stage starts at the last larger map."""
+    torch.manual_seed(0)
+    if ENDS[end] is None:
+        network = networks.with_random_state(networks.IResNet((1, 1, 1, 1), (16, 32, 48, 64)))
+    else:
+        stages = nn.Conv2d(3, 6, 3, 8, 1), nn.PReLU(6), nn.Conv2d(6, 8, 3, 2, 1), nn.PReLU(8)
+        network = nn.Sequential(*stages, *ENDS[end]).eval()
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                for value, low, high in (("running_mean", -1, 1), ("running_var", 0.5, 2), ("weight", 0.5, 2)):
+                    nn.init.uniform_(getattr(module, value), low, high)
+                nn.init.uniform_(module.bias, -1, 1)
+    (tmp_path / "n.onnx").write_bytes(networks.to_onnx(network))
+    file, name = read_network(tmp_path / "n.onnx", {})
+    since = larger_map(file, find_map(file, name)[0])
+    assert value_shape(file, since)[1:] == (14, 14)
+    x = networks.pictures(3).numpy()
+    embedding = Network(file).run(x)[name]
+    random = np.random.default_rng(1)
+    mean = random.standard_normal(embedding.shape[1]).astype(np.float32)
+    basis = main_axes(random.standard_normal((600, len(mean))).astype(np.float32), 12)
+    whole, fresh = embedding_branch(file, name, since, basis, mean)
+    found = Network(whole).run(x)
+    assert found["grid"].shape == (3, 12, 7, 7) and not fresh
+    expected = (embedding - mean) @ basis
+    np.testing.assert_allclose(found["grid"].sum((2, 3)), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_array_equal(found[name], embedding)
+    assert found["grid"].std((0, 2, 3)).min() > 0
 
 
 def test_cells_of_the_local_branch_do_not_look_at_each_other(default, pictures):

@@ -9,7 +9,7 @@ from typing import Any
 from .cli_data import Print, progress_wanted
 
 # Settings of xcos.train.Config that have an option here; all others: `python -m xcos.train`.
-_SETTINGS = ("steps", "since", "depth", "whole", "name", "license", "seed", "work")
+_SETTINGS = ("steps", "since", "depth", "whole", "name", "license", "seed", "work", "truth")
 
 
 def register(
@@ -30,10 +30,13 @@ def register(
     plug.add_argument("--embedding", default="", help="the output that is the embedding (default: the first)")
     plug.add_argument("--pairs", metavar="BIN", help=".bin to choose the threshold on (default: people held out)")
     plug.add_argument("--steps", type=int, help="steps of training")
-    plug.add_argument("--since", help="train a copy of the layers from this value to the map, too")
-    plug.add_argument("--depth", type=int, help="numbers in a cell (default: 32)")
+    plug.add_argument("--since",
+                      help="train a copy of the layers from this value on (default: the last larger map; none: not)")
+    plug.add_argument("--depth", type=int, help="numbers in a cell (default: 128, without copied layers 32)")
     plug.add_argument("--whole", type=share, metavar="W",
                       help="what the network's own cosine counts in the score beside the cells, 0 to 1 (default: 0)")
+    plug.add_argument("--truth", type=int, metavar="N",
+                      help="people that the cells' truth is measured on at the end (default: 50; 0: not measured)")
     plug.add_argument("--name", help="name of the new model (default: that of OUT)")
     plug.add_argument("--license", help="licence of the new model, for its file")
     plug.add_argument("--seed", type=int, help="everything random follows from it (default: 0)")
@@ -54,8 +57,11 @@ def _plug(options: argparse.Namespace, print_: Print) -> int:
     text = [
         made.table.to_markdown(),
         f"\nthe grid is made from {made.layer!r}; the network goes on from there by {made.way}",
+        f"copied and trained: {f'the layers from {made.since!r} on' if made.since else 'none'} (branch {made.branch})",
         f"threshold {made.model.threshold:.4f} ({made.model.file.thresholds_from})",
         f"written: {options.output}",
     ]
+    if made.truth is not None:
+        text[1:1] = ["", made.truth.to_markdown()]
     print_(options, {**made.to_dict(), "written": options.output}, "\n".join(text))
     return 0

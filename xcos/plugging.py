@@ -20,14 +20,12 @@ from .model_file import ModelFile
 
 if TYPE_CHECKING:
     from .evaluation import Table
+    from .faithfulness import Truth
 
 _log = logging.getLogger("xcos")
 
-# Where training differs from xcos.train's own defaults: the network itself is the only teacher. On 13,000 crops
-# identification outweighs L_cos by far (77.5 % on held-out pairs after 110 steps, where this has 90.2 % after 300).
-_SETTINGS: dict[str, Any] = {
-    "identification": "none", "weight_score": 10.0, "weight_direction": 0.3, "rate": 3e-3,
-}  # fmt: skip
+# Numbers in a cell where its start is the network's own last layers; more main axes carry little of an embedding.
+DEPTH = 128
 
 # Layers that change the numbers of a map but leave it a map: not yet the way into the embedding.
 _POINTWISE = ("batch_norm", "prelu", "relu", "sigmoid", "clip", "add", "sub", "mul", "div", "transpose")
@@ -40,13 +38,20 @@ class Plugged:
     model  the network with its head, as written
     layer  the value of the plan that the grid is made from
     way    how the network goes on from there to its embedding
+    branch what the grid is: `embedding` (each cell's share of it) or `projection` of that value
+    since  the value from which layers were copied and trained; empty where the last map is taken as it is
     table  accuracy of xCos and of the plain cosine on the pairs that the threshold was chosen on
+    truth  is each cell about its own place? On the same pairs and on people held out; None where it was not
+           measured or could not be
     """
 
     model: Model
     layer: str
     way: str
+    branch: str
+    since: str
     table: Table
+    truth: Truth | None
 
     def __repr__(self) -> str:
         figures = ", ".join(f"{report.metric} {report.accuracy:.2%} ± {report.std:.2%}" for report in self.table)
@@ -58,8 +63,11 @@ class Plugged:
             "name": self.model.name,
             "layer": self.layer,
             "way": self.way,
+            "branch": self.branch,
+            "since": self.since,
             "threshold": self.model.threshold,
             "reports": [report.summary() for report in self.table],
+            "truth": None if self.truth is None else self.truth.to_dict(),
         }
 
 
@@ -80,10 +88,12 @@ def plug(
 ) -> Plugged:
     """Trains an xCos head for a face network and writes both as one model file.
 
-    The grid is a 1x1 convolution to 32 numbers a cell and PReLU on the last map before the embedding, compared
-    by a new attention (Lin et al., arXiv 2003.05383); they learn what the network's own cosine says of the
-    pairs. The network itself is not touched: its embeddings stay the same to the bit. What it sees in the
-    pictures is computed once and kept in a folder beside `output`, so that an interrupted run goes on.
+    The network's last stage is copied and trained to give a grid whose cells are about their own places: where the
+    network is linear from its last map on, each cell's share of the embedding to begin with, else a 1x1 convolution
+    and PReLU. A new attention compares two grids (Lin et al., arXiv 2003.05383); all learn what the network's own
+    cosine says of pairs, faces pasted on faces among them. The network itself is not touched: its embeddings stay
+    the same to the bit. What it sees in the pictures is computed once and kept in a folder beside `output`, so that
+    an interrupted run goes on.
 
     model : .onnx, a PyTorch checkpoint of a known layout (see ``xcos.convert``), or a model file, whose head, if
         any, is replaced; with one input of 3 x 112 x 112 pixels.
@@ -96,21 +106,23 @@ def plug(
     pairs : an InsightFace .bin of pairs for choosing the threshold and the best step. By default a tenth of the
         people with several pictures is held out from training for it.
     threads : at most so many; None: the default. progress : draw bars with tqdm.
-    settings : any other setting of ``xcos.train.Config``, such as steps, depth, since, name, license, seed; `whole`,
+    settings : any other setting of ``xcos.train.Config``, such as steps, depth, name, license, seed; `since`, the value
+        from which layers are copied, by default the last map with more cells than the grid, "none" for a projection
+        of the frozen last map; `truth`, how many triples of people it is measured on, 0 for not at all; `whole`,
         what the network's own cosine counts in the score beside the cells, 0 unless given (``Model.with_whole``
         changes it later: the file has the thresholds for every w).
 
     Raises OSError, ModelFileError or ValueError for what can't be read, run or trained; ImportError where torch
     or scikit-learn is missing.
     """
-    from .datasets import read_bin
+    from .datasets import read_bin, read_faces
     from .evaluation import Table
     from .evaluation.cache import see
     from .evaluation.protocol import best_threshold
     from .evaluation.run import METRICS, report
     from .evaluation.whole import curve_from
     from .plugging_data import hold_out, whole_faces
-    from .train import Config, train
+    from .train import Config, train, with_truth
 
     _needs_sklearn()
     target = Path(output)
@@ -118,19 +130,24 @@ def plug(
     given = {"color": color, "mean": mean, "scale": scale}
     network, end = read_network(model, {k: v for k, v in given.items() if v is not None}, embedding)
     at, way = find_map(network, end, layer)
-    _log.info("%s: the grid is made from %r, which goes on by %s", network.name, at, way)
+    grid = grid_settings(network, end, at, settings.pop("since", None))
+    _log.info("%s: the grid is made from %r, which goes on by %s: %s", network.name, at, way, grid)
     work.mkdir(parents=True, exist_ok=True)
     sources = [data] if isinstance(data, str | os.PathLike) else list(data)
     faces = whole_faces(sources, work, threads, progress)
     whose = "people held out from training"
+    unseen = dataclasses.replace(faces, name=f"{faces.name}, which training saw")
     if pairs is not None:
         whose = Path(pairs).name
     else:
-        faces, pairs = hold_out(faces, work, settings.get("seed", 0))
+        faces, unseen, pairs = hold_out(faces, work, settings.get("seed", 0))
+    triples, held_out = settings.pop("truth", Config.truth), settings.pop("held_out", "")
+    if held_out:
+        unseen = read_faces(held_out)
     config = Config(
         data=[os.fspath(source) for source in sources], output=os.fspath(target), work=os.fspath(work), at=at,
-        embedding=end, validate=os.fspath(pairs), threads=threads or 0, progress=progress,
-        **{**_SETTINGS, **settings},
+        embedding=end, validate=os.fspath(pairs), threads=threads or 0, progress=progress, truth=0,
+        **{**grid, **settings},
     )  # fmt: skip
     trained = train(config, network, faces)
     benchmark = dataclasses.replace(read_bin(pairs), folds=config.folds)
@@ -146,7 +163,14 @@ def plug(
         whole_curve=dataclasses.replace(curve, data=whose).to_dict(),
     )
     made.write(target)
-    return Plugged(Model(made), at, way, table)
+    found = None
+    if triples:
+        made, found = with_truth(
+            made, unseen, pairs, triples=triples, folds=config.folds, seed=config.seed, threads=config.threads,
+            progress=progress,
+        )  # fmt: skip
+        made.write(target)
+    return Plugged(Model(made), at, way, config.branch, config.since, table, found)
 
 
 def read_network(
@@ -204,6 +228,28 @@ def find_map(file: ModelFile, embedding: str, layer: str = "") -> tuple[str, str
     if len(shape) != 3 or min(shape[1:]) < 2:
         raise ValueError(f"{file.name}: {at!r} has the shape {shape}; expected a map (channels, rows, columns)")
     return at, _way(file, at, shape)
+
+
+def grid_settings(file: ModelFile, embedding: str, at: str, since: str | None = None) -> dict[str, Any]:
+    """How the grid is made from the map `at`, as settings of ``xcos.train.Config``.
+
+    By default the network's last stage, from the last larger map on, is copied and trained: its branch is
+    `embedding` where the network is linear from `at` on, else `projection`. `since` names another value to start
+    from; "none", or a network without a larger map: a projection of `at` as it is.
+    """
+    from .train import larger_map, linear_end
+    from .train.branch import value_shape
+
+    if since is None:
+        since = larger_map(file, at)
+    if since in ("", "none"):
+        return {"branch": "projection", "since": ""}
+    copied = {"branch": "projection", "since": since, "backbone_rate": 0.5}
+    try:
+        linear = linear_end(file, embedding).at == at
+    except ValueError:
+        linear = False
+    return copied | {"branch": "embedding", "depth": min(DEPTH, *value_shape(file, embedding))} if linear else copied
 
 
 def _way(file: ModelFile, at: str, shape: tuple[int, ...]) -> str:

@@ -9,6 +9,7 @@ import os
 import pickle
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,8 +102,12 @@ def _subset(found: Faces, kept: NDArray[np.intp], read: Callable[[int], bytes]) 
     return Faces(renumbered, len(people), found.name, read)
 
 
-def hold_out(found: Faces, work: Path, seed: int = 0) -> tuple[Faces, Path]:
-    """The faces without a tenth of the people with several pictures, and a .bin of pairs of those people.
+def _chosen(found: Faces, kept: NDArray[np.intp]) -> Faces:
+    return _subset(found, kept, lambda i: found.encoded(int(kept[i])))
+
+
+def hold_out(found: Faces, work: Path, seed: int = 0) -> tuple[Faces, Faces, Path]:
+    """The faces without a tenth of the people with several pictures, those people's, and a .bin of pairs of them.
 
     As many pairs of one person as of two, in random order. Raises ValueError where fewer than 20 people have
     several pictures.
@@ -132,5 +137,6 @@ def hold_out(found: Faces, work: Path, seed: int = 0) -> tuple[Faces, Path]:
     encoded = [found.encoded(i) for pair, _ in pairs for i in pair]
     with replacing(path) as file:
         pickle.dump((encoded, [label for _, label in pairs]), file)
-    kept = np.flatnonzero(~np.isin(found.labels, held))
-    return _subset(found, kept, lambda i: found.encoded(int(kept[i]))), path
+    out = np.isin(found.labels, held)
+    kept, unseen = (_chosen(found, np.flatnonzero(some)) for some in (~out, out))
+    return kept, replace(unseen, name=f"{found.name}, held out"), path

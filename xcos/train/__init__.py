@@ -14,13 +14,14 @@ except ImportError:
     raise ImportError("xcos.train needs PyTorch: pip install xcos[train]") from None
 
 from ..datasets import Faces, join, read_faces
-from .branch import back, cell_branch, front, last_map, own_copy, projection
+from .branch import back, cell_branch, front, larger_map, last_map, linear_end, own_copy, projection
 from .config import Config
 from .head import Compared, XCosHead
 from .local import local_branch
 from .locality import Locality, measure_locality
 from .loop import train
 from .losses import MarginHead, cell_targets, cosine_loss, flat_grid
+from .truthful import with_truth
 from .twin import Twin, twin
 
 __all__ = [
@@ -38,7 +39,9 @@ __all__ = [
     "flat_grid",
     "front",
     "join",
+    "larger_map",
     "last_map",
+    "linear_end",
     "local_branch",
     "measure_locality",
     "own_copy",
@@ -46,4 +49,5 @@ __all__ = [
     "read_faces",
     "train",
     "twin",
+    "with_truth",
 ]

@@ -82,6 +82,23 @@ def last_map(file: ModelFile, embedding: str) -> str:
     raise ValueError(f"{file.name}: no map of several cells leads to {embedding!r}")
 
 
+def larger_map(file: ModelFile, at: str) -> str:
+    """The last value before the map `at` that has more rows and columns, and that `at` is made from alone: a copy of
+    the layers from there on is the network's last stage. Empty where there is none."""
+    size = value_shape(file, at)[1:]
+    for layer in reversed(front(file, [at]).layers):
+        value = layer["output"]
+        shape = value_shape(file, value)
+        if len(shape) != 3 or shape[1] <= size[0] or shape[2] <= size[1]:
+            continue
+        try:
+            back(file, [value], [at])
+        except ValueError:  # a way around it: inside a residual block
+            continue
+        return str(value)
+    return ""
+
+
 def own_copy(file: ModelFile, since: str, at: str) -> tuple[ModelFile, str]:
     """A second copy of the layers that lead from the value (or input) `since` to `at`, with own tensors.
 
@@ -118,7 +135,8 @@ class Grown(NamedTuple):
 
 
 class PlanWriter:
-    """Layers and their tensors as they are added one after the other; names start with `prefix`.
+    """Layers and their tensors as they are added one after the other; names start with `prefix`, which no copied
+    layer's name may do (`own_copy`: "grid." and the name of the original, often a bare number).
 
     fresh : names of the tensors that start from random numbers or from nothing
     """
@@ -185,7 +203,7 @@ def projection(file: ModelFile, at: str, depth: int = 32, seed: int = 0) -> Grow
     The new file has the outputs of `file` and "grid".
     """
     channels = _channels(file, at)
-    writer = PlanWriter("grid", seed)
+    writer = PlanWriter("grid.end", seed)
     writer.prelu(writer.conv(at, (channels, depth)), depth)
     return grown(file, writer)
 
@@ -216,7 +234,7 @@ def cell_branch(file: ModelFile, at: str, copy: str, depth: int = 96, width: int
         raise ValueError(f"{file.name}: the unit of {copy!r} has no 3x3 convolution of stride 2")
     if file.tensors[unit[0]["weight"]].shape[1] != channels:
         raise ValueError(f"{file.name}: the unit of {copy!r} takes another number of channels than {at!r} has")
-    writer = PlanWriter("grid", seed)
+    writer = PlanWriter("grid.end", seed)
     last = at
     for layer in unit:
         tensors: Tensors = {key: file.tensors[layer[key]].copy() for key in ("weight", "bias", "slope") if key in layer}
@@ -230,7 +248,11 @@ def cell_branch(file: ModelFile, at: str, copy: str, depth: int = 96, width: int
     last = writer.add("add", [last, writer.conv(inner, (width, middle), gain=0.3)])
     last = writer.prelu(writer.conv(last, (middle, width)), width)
     rows, columns = (size // 2 for size in value_shape(file, at)[1:])
-    _own_maps(writer, last, width, depth, rows, columns)
+    # One map to start with for all cells, from random numbers.
+    start = (np.random.default_rng([seed, 1]).standard_normal((depth, width)) / np.sqrt(width)).astype(np.float32)
+    _own_maps(writer, last, np.broadcast_to(start, (rows, columns, depth, width)), np.zeros(depth, np.float32))
+    own = writer.layers[-3]
+    writer.fresh |= {own["weight"], own["bias"]}
     return grown(file, writer)
 
 
@@ -239,77 +261,107 @@ def embedding_branch(
 ) -> Grown:
     """The network's own last part, with the sum over cells left out: each cell is its share of the embedding.
 
-    For networks that end in a global depthwise convolution (one weight per channel and cell) and a linear map
-    (MobileFaceNet): layers from `since` to the last map are copied, the depthwise weights become a constant
-    (1, C, H, W) that multiplies the map, the linear map becomes a 1x1 convolution. Its outputs are taken on
-    `basis` (E, D), orthonormal columns, and `mean` (E,) is subtracted, a 1/(H W) of it in each cell: before
-    training the sum of the grid over its cells is the embedding on that basis.
+    For networks that are linear from their last map (C, H, W) to the embedding (`linear_end`): layers from `since` to
+    the map are copied. Where a global depthwise convolution ends the network (MobileFaceNet), its weights become a
+    constant (1, C, H, W) that multiplies the map, and the linear map a 1x1 convolution; where a fully connected
+    layer does (SFace, InsightFace's iresnet), each cell has its own linear map. Outputs are taken on `basis` (E, D),
+    orthonormal columns, and `mean` (E,) is subtracted, a 1/(H W) of it in each cell: before training the sum of the
+    grid over its cells is the embedding on that basis.
 
     Raises ValueError where the network ends otherwise.
     """
-    at, gains, matrix, offset = linear_end(file, embedding)
-    if len(basis) != len(matrix):
-        raise ValueError(f"the basis is of {len(basis)} numbers; {embedding!r} has {len(matrix)}")
-    copied, value = own_copy(file, since, at)
-    writer = PlanWriter("grid", 0)
-    cell_shares(writer, value, gains, matrix, offset - mean, basis)
+    end = linear_end(file, embedding)
+    if len(basis) != len(end.matrix):
+        raise ValueError(f"the basis is of {len(basis)} numbers; {embedding!r} has {len(end.matrix)}")
+    copied, value = own_copy(file, since, end.at)
+    writer = PlanWriter("grid.end", 0)
+    cell_shares(writer, value, end, mean, basis)
     return grown(copied, writer)
 
 
-def cell_shares(
-    writer: PlanWriter,
-    value: str,
-    gains: NDArray[np.float32],
-    matrix: NDArray[np.float32],
-    offset: NDArray[np.float32],
-    basis: NDArray[np.float32],
-) -> str:
-    """Layers from the last map to each cell's share of the embedding on `basis`; arguments as `linear_end` gives."""
-    tensors = {
-        "weight": (basis.T @ matrix)[:, :, None, None].astype(np.float32),
-        "bias": (basis.T @ offset / gains[0, 0].size).astype(np.float32),
-    }
-    return writer.add("conv", [writer.scaled(value, gains)], tensors)
+class LinearEnd(NamedTuple):
+    """How a network goes on from its last map to the embedding.
+
+    at     : name of that map (C, H, W)
+    gains  : (1, C, H, W) where a global depthwise convolution ends it, else None
+    matrix : (E, C) with gains: embedding = matrix @ sum over cells of (gains * map) + offset;
+             without (E, C, H, W): embedding = sum over channels and cells of matrix * map, + offset
+    offset : (E,)
+    """
+
+    at: str
+    gains: NDArray[np.float32] | None
+    matrix: NDArray[np.float32]
+    offset: NDArray[np.float32]
 
 
-def linear_end(
-    file: ModelFile, embedding: str
-) -> tuple[str, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """How a network ends that has a global depthwise convolution and a linear map (MobileFaceNet).
+def linear_end(file: ModelFile, embedding: str) -> LinearEnd:
+    """What the layers between the last map and the embedding come to, batch norms included: convolutions over the
+    whole map, fully connected layers, in any number.
 
-    Returns the name of the last map, the depthwise weights as gains (1, C, H, W) of that map, the linear map
-    (E, C) and the offset (E,): embedding = matrix @ sum over cells of (gains * map) + offset.
-    Raises ValueError where the network ends otherwise.
+    Raises ValueError where there are other layers than these, and where `embedding` is a map itself.
     """
     by_output = {layer["output"]: layer for layer in file.layers}
-    layer = by_output[embedding]
-    while layer["op"] == "reshape":
-        layer = by_output[layer["inputs"][0]]
-    linear, pool = layer, by_output.get(layer["inputs"][0], {})
-    at = pool.get("inputs", [""])[0]
-    channels, rows, columns = value_shape(file, at) if at in by_output else (0, 0, 0)
-    weight, gains = (file.tensors.get(part.get("weight", "")) for part in (linear, pool))
-    if weight is None or gains is None or not rows or gains.shape != (channels, 1, rows, columns):
-        raise ValueError(f"{file.name}: {embedding!r} is not made by a global depthwise convolution and a linear map")
-    if weight.size != len(weight) * channels:
-        raise ValueError(f"{file.name}: the linear map of {embedding!r} is no map of {channels} channels")
-    matrix = weight.reshape(len(weight), channels)
-    offset = file.tensors[linear["bias"]] if "bias" in linear else np.zeros(len(weight), np.float32)
-    if "bias" in pool:
-        offset = offset + matrix @ file.tensors[pool["bias"]]
-    return at, gains.reshape(1, channels, rows, columns), matrix, offset
+    value, size = embedding, int(np.prod(value_shape(file, embedding)))
+    matrix, offset = np.eye(size, dtype=np.float32), np.zeros(size, np.float32)
+    while True:
+        shape = value_shape(file, value) if value in by_output else ()
+        layer = by_output.get(value, {})
+        if len(shape) == 3 and min(shape[1:]) > 1 and layer["op"] != "transpose":
+            if value == embedding:
+                break
+            return LinearEnd(value, None, matrix.reshape(size, *shape), offset)
+        keys = ("weight", "bias", "gamma", "beta", "mean", "var")
+        t = {key: file.tensors[layer[key]] for key in keys if key in layer}
+        before = value_shape(file, layer["inputs"][0]) if layer and layer["inputs"][0] in by_output else ()
+        if layer.get("op") == "batch_norm" and int(np.prod(shape)) == len(t["gamma"]):
+            gain = t["gamma"] / np.sqrt(t["var"] + layer.get("epsilon", 1e-5))
+            offset = offset + matrix @ (t["beta"] - gain * t["mean"])
+            matrix = matrix * gain
+        elif layer.get("op") == "transpose" and len(before) == 3:
+            order = np.argsort([axis - 1 for axis in layer["perm"][1:]])
+            matrix = matrix.reshape(size, *shape).transpose(0, *(order + 1)).reshape(size, -1)
+        elif layer.get("op") in ("linear", "conv") and int(np.prod(shape)) == len(t["weight"]) and before:
+            offset = offset + matrix @ t["bias"] if "bias" in t else offset
+            channels = before[0]
+            if layer.get("groups", 1) == channels > 1 and t["weight"].shape[2:] == before[1:]:
+                gains = t["weight"].reshape(1, *before)
+                return LinearEnd(layer["inputs"][0], gains, matrix, offset)
+            if t["weight"][0].size != int(np.prod(before)):
+                break
+            matrix = matrix @ t["weight"].reshape(len(t["weight"]), -1)
+        elif layer.get("op") != "reshape":
+            break
+        value = layer["inputs"][0]
+    raise ValueError(f"{file.name}: {embedding!r} is not made from a map by linear layers alone (at {value!r})")
 
 
-def _own_maps(writer: PlanWriter, source: str, width: int, depth: int, rows: int, columns: int) -> None:
-    """For each cell its own linear map: cells become groups of channels of a 1x1 convolution. All start alike."""
+def cell_shares(
+    writer: PlanWriter, value: str, end: LinearEnd, mean: NDArray[np.float32], basis: NDArray[np.float32]
+) -> str:
+    """Layers from `value`, the last map or its copy, to each cell's share of the embedding less `mean` on `basis`."""
+    if end.gains is not None:
+        rows, columns = end.gains.shape[2:]
+        weight, source = (basis.T @ end.matrix)[:, :, None, None], writer.scaled(value, end.gains)
+    else:
+        rows, columns = end.matrix.shape[2:]
+    bias = (basis.T @ (end.offset - mean) / (rows * columns)).astype(np.float32)
+    if end.gains is not None:
+        return writer.add("conv", [source], {"weight": weight.astype(np.float32), "bias": bias})
+    maps = np.einsum("ed,echw->hwdc", basis, end.matrix, optimize=True)
+    return _own_maps(writer, value, maps.astype(np.float32), bias)
+
+
+def _own_maps(writer: PlanWriter, source: str, maps: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
+    """For each cell its own linear map, `maps` (H, W, D, C): cells become groups of channels of a 1x1 convolution."""
+    rows, columns, depth, width = maps.shape
     cells = rows * columns
     last = writer.add("transpose", [source], perm=[0, 2, 3, 1])
     last = writer.add("reshape", [last], shape=[cells * width, 1, 1])
-    last = writer.conv(last, (cells * width, cells * depth), groups=cells)
-    weight = writer.tensors[f"{last}.weight"].reshape(cells, depth, width, 1, 1)
-    weight[:] = weight[:1].copy()
+    tensors = {"weight": maps.reshape(cells * depth, width, 1, 1).copy(), "bias": np.tile(bias, cells)}
+    last = writer.add("conv", [last], tensors, stride=[1, 1], pad=[0, 0, 0, 0], groups=cells)
     last = writer.add("reshape", [last], shape=[rows, columns, depth])
-    writer.add("transpose", [last], perm=[0, 3, 1, 2])
+    return writer.add("transpose", [last], perm=[0, 3, 1, 2])
 
 
 def grown(file: ModelFile, writer: PlanWriter) -> Grown:

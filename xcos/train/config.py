@@ -67,24 +67,24 @@ class Config:
     blur: float = _option(0.0, "probability of a blurred picture")
     masks: str = _option("", "folder of RGBA pictures to paste on faces")
     mask_share: float = _option(0.25, "share of faces with a mask")
-    paste: float = _option(0.0, "share of the batch that shows another face pasted on one, with both and a third")
+    paste: float = _option(1.0, "share of the batch that shows another face pasted on one, with both and a third")
     large: float = _option(0.6, "share of the pastes that are large: windows, all but a window, half planes")
     blended: float = _option(0.5, "share of the pastes that are blended: soft edges, colours of the picture")
     views: int = _option(
         0, "versions of each picture in the cache: itself, mirrored, changed ones (0: 2; 8 with colour, blur or masks)"
     )
-    pasted: int = _option(2, "versions of each picture with another face pasted on it in the cache")
+    pasted: int = _option(4, "versions of each picture with another face pasted on it in the cache")
 
     centroid: float = _option(0.0, "share of the mean of a person's embeddings in the target of each picture")
-    identification: str = _option("arcface", "arcface, cosface or none")
+    identification: str = _option("none", "none, arcface or cosface")
     weight_identity: float = _option(1.0, "weight of the identification loss")
-    weight_score: float = _option(1.0, "weight of L_cos")
+    weight_score: float = _option(20.0, "weight of L_cos")
     balance: float = _option(0.75, "how far rare targets of pairs are made up for: weight = frequency to minus this")
-    weight_cell: float = _option(0.0, "weight of the cells' own L_cos (locality, with pasted faces)")
-    weight_change: float = _option(0.0, "weight of the order of changes: covered cells over free ones")
-    weight_own: float = _option(0.0, "weight of cells being functions of their windows (locality, with pasted faces)")
-    weight_direction: float = _option(0.0, "weight of predicting the embedding from each cell")
-    weight_entropy: float = _option(0.0, "weight of the entropy floor")
+    weight_cell: float = _option(3.0, "weight of the cells' own L_cos (locality, with pasted faces)")
+    weight_change: float = _option(2.0, "weight of the order of changes: covered cells over free ones")
+    weight_own: float = _option(4.0, "weight of cells being functions of their windows (locality, with pasted faces)")
+    weight_direction: float = _option(1.0, "weight of predicting the embedding from each cell")
+    weight_entropy: float = _option(0.5, "weight of the entropy floor")
     weight_whole: float = _option(
         0.01, "what a learned `whole` costs, in units of L_cos, which alone would make it 1: its own target"
     )
@@ -105,7 +105,11 @@ class Config:
     validate: str = _option("", ".bin of pairs to choose the best step and the thresholds")
     folds: int = _option(10, "folds of the accuracy")
     every: int = _option(0, "steps between validations and checkpoints (0: one pass over the pictures)")
-    keep: str = _option("best", "write the weights of the best validation's step, or of the last step: best, last")
+    held_out: str = _option(
+        "", "folder or tar of people that training does not see, to measure truth on (default: those of training)"
+    )
+    truth: int = _option(50, "triples of people that truth is measured on at the end (0: not measured)")
+    keep: str = _option("last", "write the weights of the last step, or of the best validation's: last, best")
     patience: int = _option(0, "stop after so many validations without a better one (0: never)")
     resume: bool = _option(True, "go on from the checkpoint in the work folder, when there is one")
     tensorboard: bool = _option(False, "write TensorBoard's log beside the CSV")
@@ -134,7 +138,7 @@ class Config:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected a share, 0 to 1")
         if self.whole != LEARNED and not (isinstance(self.whole, int | float) and 0 <= self.whole <= 1):
             raise ValueError(f"whole is {self.whole!r}; expected a number from 0 to 1, or {LEARNED!r}")
-        for key in ("blocks", "spread", "views"):
+        for key in ("blocks", "spread", "views", "truth"):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected 0 or more")
         if self.branch in ("embedding", "local", "grid") and not self.since:

@@ -25,16 +25,16 @@ def local_branch(
 ) -> Grown:
     """`xcos.train.embedding_branch` whose cells do not look at each other.
 
-    For networks that end in a global depthwise convolution and a linear map (MobileFaceNet). Of the copied 3x3
+    For networks that are linear from their last map to the embedding (`linear_end`). Of the copied 3x3
     depthwise convolutions on the grid's cells the first `spread` stay; of the others only the middle is copied, which
     makes them one number per channel. They, not the frozen layers, are what lets a cell know the whole face:
     docs/experiments.md has the figures. In their place come `blocks` residual blocks of 1x1 convolutions.
 
     Raises ValueError where the network ends otherwise, or has no residual blocks on the last map's cells.
     """
-    at, gains, matrix, offset = linear_end(file, embedding)
-    copied, value = own_copy(file, since, at)
-    cells = gains.shape[2:]
+    end = linear_end(file, embedding)
+    copied, value = own_copy(file, since, end.at)
+    cells = value_shape(file, end.at)[1:]
     around = [layer["output"] for layer in copied.layers if _looks_around(copied, layer, cells)]
     layers, tensors = [], dict(copied.tensors)
     for layer in copied.layers:
@@ -46,8 +46,8 @@ def local_branch(
         layers.append(layer)
     copied = dataclasses.replace(copied, layers=layers, tensors=tensors)
     copied, fresh = _deepened(copied, cells, blocks, seed)
-    writer = PlanWriter("grid", seed)
-    cell_shares(writer, value, gains, matrix, offset - mean, basis)
+    writer = PlanWriter("grid.end", seed)
+    cell_shares(writer, value, end, mean, basis)
     network, own = grown(copied, writer)
     return Grown(network, own | fresh)
 

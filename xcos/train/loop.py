@@ -27,6 +27,7 @@ from .optim import Optimizer
 from .plan import Plan, cut_value, embedding_output, main_axes, make_plan, read_network
 from .store import Activations, Pixels, Store, Versions, first_look
 from .student import Batch, Losses, Sampler, Student, make_batch
+from .truthful import with_truth
 from .validate import Accuracy, Validation
 
 _log = logging.getLogger("xcos")
@@ -36,7 +37,8 @@ def train(config: Config, network: ModelFile | None = None, faces: Faces | None 
     """Trains a grid and its head on a network, writes the model file, and returns it.
 
     The plain embedding stays as it is, to the bit: the grid's layers have tensors of their own. `network` and
-    `faces` stand in for the files that `config.model` and `config.data` name.
+    `faces` stand in for the files that `config.model` and `config.data` name. At the end truth of the cells is
+    measured (`config.truth`), logged, and written into the file.
 
     Under torchrun every process runs this; the losses of pairs are of each process's own batch, identification is
     over all of them, process 0 validates and writes. A run that was stopped goes on from its last checkpoint and
@@ -55,11 +57,28 @@ def train(config: Config, network: ModelFile | None = None, faces: Faces | None 
         network = read_network(config.model)
     if faces is None:
         faces = join([read_faces(path) for path in config.data])
+    # Read now, not after hours: a path that can't be read is an error.
+    unseen = read_faces(config.held_out) if config.held_out and config.truth else None
     run = _Run(config, network, faces, device, rank, world)
     try:
-        return run.all()
+        file = run.all()
     finally:
         distributed.stop()
+    return _measured(config, file, faces, unseen) if rank == 0 and config.truth else file
+
+
+def _measured(config: Config, file: ModelFile, faces: Faces, unseen: Faces | None) -> ModelFile:
+    if unseen is None:
+        unseen = dataclasses.replace(faces, name=f"{faces.name}, which training saw")
+    file, found = with_truth(
+        file, unseen, config.validate, triples=config.truth, folds=config.folds, seed=config.seed,
+        threads=config.threads, progress=config.progress,
+    )  # fmt: skip
+    if found is not None:
+        _log.info("%s", found.to_markdown())
+        if config.output:
+            file.write(config.output)
+    return file
 
 
 class _Run:
