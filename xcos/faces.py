@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from . import _core
 from .errors import ImageError, NoFaceError
-from .image import describe, read_image
+from .image import as_list, describe, read_image
 
 if TYPE_CHECKING:
     from .network import Network
@@ -129,8 +129,8 @@ def detect(
         points = _five_points(pixels, found, threads)
         return [Face((*row[:4],), row[4], five) for row, five in zip(found.tolist(), points, strict=True)]
 
-    many = isinstance(image, (list, tuple)) or (isinstance(image, np.ndarray) and image.ndim == 4)
-    return [one(x) for x in image] if many else one(image)
+    images, single = as_list(image)
+    return one(images[0]) if single else [one(x) for x in images]
 
 
 def align(image: Any, points: Any, size: int = SIDE, *, bgr: bool = False) -> NDArray[np.uint8]:

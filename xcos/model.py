@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from . import _core, faces
 from .calibration import Calibration
 from .errors import ModelFileError
 from .features import Comparison, Features, plain_cosine
+from .image import as_list, title
 from .model_file import ModelFile
 from .network import Network
 from .progress import Progress, batches
@@ -338,7 +339,7 @@ class Model:
                     evidence=evidence[i],
                     truth=self._truth,
                     crops=crops[[left, n + right]],
-                    names=(_title(first[left], "first"), _title(second[right], "second")),
+                    names=(title(first[left], "first"), title(second[right], "second")),
                 )
             )
         return results[0] if single else results
@@ -381,20 +382,13 @@ class Model:
         calibrated = self._calibration.scores.get("xcos") if self._calibration else None
         return {
             "score": float(compared.score[i]),
-            "threshold": self.threshold if threshold is None else float(threshold),
+            "threshold": self.threshold if threshold is None else _finite(threshold),
             "cosine": float(compared.cosine[i]),
             "threshold_from": self._file.thresholds_from if threshold is None else "given by the caller",
             "model": self.name,
             "llr": float(calibrated(compared.score[i])) if calibrated else None,
             "explained": compared.explained,
         }
-
-
-def as_list(images: Any) -> tuple[list[Any], bool]:
-    """Images as a list, and whether it was a single one: lists, tuples and 4-D arrays are many."""
-    if isinstance(images, (list, tuple)) or (isinstance(images, np.ndarray) and images.ndim == 4):
-        return list(images), False
-    return [images], True
 
 
 def _each(face: Any, n: int) -> list[Any]:
@@ -410,8 +404,11 @@ def _two_faces(face: Any, n: int, m: int) -> list[Any]:
     return [*_each(first, n), *_each(second, m)]
 
 
-def _title(image: Any, otherwise: str) -> str:
-    return Path(image).name if isinstance(image, (str, os.PathLike)) else otherwise
+def _finite(threshold: Any) -> float:
+    number = float(threshold)
+    if not math.isfinite(number):
+        raise ValueError(f"threshold: expected a finite number, got {number}")
+    return number
 
 
 def _cells(file: ModelFile, network: Network) -> tuple[int, int]:

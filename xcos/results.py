@@ -64,6 +64,10 @@ class Verification:
         """True when score > threshold."""
         return self.score > self.threshold
 
+    def __bool__(self) -> bool:
+        """The decision, so that ``if xcos.verify(a, b):`` means what it says."""
+        return self.same
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.sentence()})"
 
@@ -243,7 +247,7 @@ class Explanation(Verification):
 
 
 def save(path: str | os.PathLike[str], writers: dict[str, Callable[[IO[bytes]], object]]) -> None:
-    """Writes `path` through the writer of its suffix into a temporary file beside it, then renames.
+    """Writes `path` through the writer of its suffix, by ``_files.replacing``.
 
     Raises ValueError when the suffix has no writer.
     """
@@ -251,7 +255,5 @@ def save(path: str | os.PathLike[str], writers: dict[str, Callable[[IO[bytes]], 
     writer = writers.get(target.suffix.lower())
     if writer is None:
         raise ValueError(f"{target}: expected a name that ends in {', '.join(writers)}, got {target.suffix!r}")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target}: its folder does not exist")
     with replacing(target) as file:
         writer(file)
