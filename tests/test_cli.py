@@ -255,7 +255,8 @@ def test_one_means_different_people_and_nothing_else(same, different, tmp_path):
     for arguments in (
         (), ("verify",), ("verify", same[0], "\udcff.jpg"), ("convert", same[0], tmp_path / "x.safetensors"),
         ("explain", *same, "-o", tmp_path / "absent" / "x.png"), ("verify", *same, "--threshold", "nan"),
-        ("verify", *same, "--model", same[0]), ("evaluate", same[0]), ("features", tmp_path / "none", tmp_path / "f.npz"),
+        ("verify", *same, "--model", same[0]), ("evaluate", same[0]),
+        ("features", tmp_path / "none", tmp_path / "f.npz"),
     ):  # fmt: skip
         done = process(*arguments)
         assert done.returncode == 2 and b"Traceback" not in done.stderr, arguments
