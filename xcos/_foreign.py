@@ -36,7 +36,7 @@ def what_it_is(path: str | os.PathLike[str]) -> str:
     if text[:9].lower().startswith(_PAGES):
         return "an HTML page, not a network: the download gave a page of the site"
     if head.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(path):
-        return f"the beginning of a zip archive, as torch.save writes: cut short after {size:,} bytes; download it again"
+        return f"the beginning of a zip archive, as torch.save writes: cut short after {size:,} bytes"
     for beginning, what in _BEGINNINGS:
         if head.startswith(beginning):
             return what

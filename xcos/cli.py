@@ -35,7 +35,7 @@ examples:
   xcos truth --faces people/ --pairs lfw.bin    are the cells about their own place?
   xcos truth --faces people/ --pairs lfw.bin    are the cells about their own place?
 
-exit code: 0 same person (or done), 1 different people, 2 error, 3 no answer (detect: no face)
+exit code: 0 same person (or done), 1 different people, 2 error, 3 no answer (a face too poor; detect: no face)
 """
 
 _CARE = (
@@ -106,6 +106,12 @@ def _verify(options: argparse.Namespace) -> int:
 
     result = xcos.verify(*_two(options), **_keywords(options))
     _print(options, result.to_dict(), _summary(result))
+    return _answer(result)
+
+
+def _answer(result: Any) -> int:
+    if not result.reliable:
+        return NO_ANSWER
     return SAME if result.same else DIFFERENT
 
 
@@ -116,15 +122,21 @@ def _explain(options: argparse.Namespace) -> int:
     if options.output:
         result.save(options.output)
     written = f"\nwritten: {options.output}" if options.output else ""
+<<<<<<< HEAD
     _print(options, result.to_dict(), f"{_summary(result)}\n\n{_table(result)}{written}")
     return SAME if result.same else DIFFERENT
+=======
+    _print(options, result.to_dict(), f"{_summary(result)}\n\n{_table(result.contribution)}{written}")
+    return _answer(result)
+>>>>>>> edb305c (Quality of the faces, no answer below it; the page takes JSON; docs of what may be brought)
 
 
 def _detect(options: argparse.Namespace) -> int:
     import xcos
 
-    image = xcos.read_image(_photograph(options.image))
-    found = xcos.detect(image)
+    looking = _looking(options)
+    image = xcos.read_image(_photograph(options.image), **{k: v for k, v in looking.items() if k == "max_pixels"})
+    found = xcos.detect(image, **looking)
     if options.output:
         from . import plot
         from .results import PICTURES, save
@@ -135,7 +147,7 @@ def _detect(options: argparse.Namespace) -> int:
         left, top, right, bottom = face.box
         lines.append(
             f"{i:3d}  score {face.score:.3f}  box {left:.0f},{top:.0f} to {right:.0f},{bottom:.0f}"
-            f"  ({right - left:.0f} x {bottom - top:.0f} pixels)"
+            f"  ({right - left:.0f} x {bottom - top:.0f} pixels)" + f", turned by {face.turn}°" * bool(face.turn)
         )
     _print(options, {"image": options.image, "faces": [face.to_dict() for face in found]}, "\n".join(lines))
     return SAME if found else NO_ANSWER
@@ -225,9 +237,11 @@ def _keywords(options: argparse.Namespace) -> dict[str, Any]:
         "threads": options.threads,
         "aligned": options.aligned,
         "face": options.face,
+        **_looking(options),
     }
 
 
+<<<<<<< HEAD
 def _model(options: argparse.Namespace) -> Any:
     if options.whole is None:
         return options.model
@@ -240,6 +254,15 @@ def _summary(result: Any) -> str:
     lines = [result.sentence(), f"threshold: {result.threshold_from}"]
     if result.explained < 1:
         lines.insert(1, f"the score is {result.sum_in_words()}")
+=======
+def _looking(options: argparse.Namespace) -> dict[str, Any]:
+    most = {} if options.max_pixels is None else {"max_pixels": options.max_pixels}
+    return {"upright": options.upright, **most}
+
+
+def _summary(result: Any) -> str:
+    lines = [result.sentence(), *result.notes(), f"threshold: {result.threshold_from}"]
+>>>>>>> edb305c (Quality of the faces, no answer below it; the page takes JSON; docs of what may be brought)
     if result.llr is not None:
         ratio = f"log-likelihood ratio {result.llr:+.2f}"
         lines.append(f"probability: {result.probability():.2%} at even odds before ({ratio})")
@@ -314,11 +337,18 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON")
     common.add_argument("-v", "--verbose", action="store_true", help="log to stderr; show tracebacks")
+<<<<<<< HEAD
     model = argparse.ArgumentParser(add_help=False)
     model.add_argument("--model", help="name of a model of the package, or a model file")
     model.add_argument("--whole", type=_share, metavar="W",
                        help="what the face as a whole counts in the score: 0, cells alone, to 1 (default: the model's)")
     pair = argparse.ArgumentParser(add_help=False, parents=[model])
+=======
+    looking = argparse.ArgumentParser(add_help=False)
+    looking.add_argument("--upright", action="store_true", help="photographs stand upright: don't look at them turned")
+    looking.add_argument("--max-pixels", type=_threads, metavar="N", help="largest picture (default: 200 million)")
+    pair = argparse.ArgumentParser(add_help=False, parents=[looking])
+>>>>>>> edb305c (Quality of the faces, no answer below it; the page takes JSON; docs of what may be brought)
     pair.add_argument("first", metavar="A", help="photograph; - reads standard input")
     pair.add_argument("second", metavar="B", help="the other photograph")
     pair.add_argument("--threshold", type=float, help="the same person when score > this (default: the model's)")
@@ -348,7 +378,8 @@ def _parser() -> argparse.ArgumentParser:
     command("verify", _verify, "decide whether two photographs show one person", [pair], "xcos verify a.jpg b.jpg")
     explain = command("explain", _explain, "decide, and show why", [pair], "xcos explain a.jpg b.jpg -o why.png")
     explain.add_argument("-o", "--output", metavar="FILE", help="write .html, .png, .pdf, .svg, .json or .npz")
-    detect = command("detect", _detect, "find the faces of a photograph", [], "xcos detect group.jpg -o faces.png")
+    detect = command("detect", _detect, "find the faces of a photograph", [looking],
+                     "xcos detect group.jpg -o faces.png")
     detect.add_argument("image", metavar="A", help="photograph; - reads standard input")
     detect.add_argument("-o", "--output", metavar="FILE", help="write a .png, .pdf or .svg with boxes and points")
     info = command("info", _info, "tell about a model and this installation", [], "xcos info --json")

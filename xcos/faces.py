@@ -215,26 +215,27 @@ class Cut:
     face: Face | None
 
 
-def cut(
-    image: Any,
-    *,
-    face: int | Face | None = None,
-    aligned: bool | None = False,
-    bgr: bool = False,
-    upright: bool = False,
-    max_pixels: int = MAX_PIXELS,
-    threads: int | None = None,
-) -> Cut:
+@dataclass(frozen=True, slots=True)
+class How:
+    """How pictures are looked at, as `crop` explains it."""
+
+    aligned: bool | None = False
+    bgr: bool = False
+    upright: bool = False
+    max_pixels: int = MAX_PIXELS
+
+
+def cut(image: Any, how: How = How(), *, face: int | Face | None = None, threads: int | None = None) -> Cut:
     """The face of a picture as verification uses it, and where it was found. Parameters and errors as of `crop`."""
-    name, pixels = describe(image), read_image(image, bgr=bgr, max_pixels=max_pixels)
+    name, pixels = describe(image), read_image(image, bgr=how.bgr, max_pixels=how.max_pixels)
     height, width = pixels.shape[:2]
-    if aligned or (aligned is None and (height, width) == (SIDE, SIDE)):
+    if how.aligned or (how.aligned is None and (height, width) == (SIDE, SIDE)):
         if (height, width) != (SIDE, SIDE):
             raise ImageError(f"{name}: an aligned crop is {SIDE} x {SIDE} pixels, this is {width} x {height}")
         return Cut(pixels, None)
     if isinstance(face, Face):
         return Cut(align(pixels, face), face)
-    found = _as_faces(pixels, _find(pixels, MIN_SCORE, MAX_IOU, MAX_SIDE, upright, threads, face is None), threads)
+    found = _as_faces(pixels, _find(pixels, MIN_SCORE, MAX_IOU, MAX_SIDE, how.upright, threads, face is None), threads)
     if face is None and not found:
         raise NoFaceError(f"{name}: no face was found in its {width} x {height} pixels")
     if not 0 <= (face or 0) < len(found):
@@ -265,9 +266,7 @@ def crop(
     Raises what `read_image` raises; NoFaceError, naming the picture, when no face is found or there is
     none of that number; ImageError when `aligned` and the picture is not 112 x 112.
     """
-    return cut(
-        image, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels, threads=threads
-    ).crop
+    return cut(image, How(aligned, bgr, upright, max_pixels), face=face, threads=threads).crop
 
 
 @functools.cache
@@ -457,6 +456,11 @@ def _rotation_scale(points: NDArray[Any]) -> NDArray[np.float64]:
     dot = (centred * target).sum()
     cross = (centred[:, 0] * target[:, 1] - centred[:, 1] * target[:, 0]).sum()
     return np.array([dot / spread, cross / spread])
+
+
+def crop_scale(points: NDArray[Any]) -> float:
+    """Pixels of the aligned crop for one pixel of the picture, of a face with these five points."""
+    return float(np.hypot(*_rotation_scale(points)))
 
 
 def _crop_to_image(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from ._decoding import MAX_PIXELS, decode
 from ._names import LONGEST, shown
 from .errors import ImageError
 
-__all__ = ["MAX_PIXELS", "as_encoded", "as_list", "describe", "local_path", "read_image", "title"]
+__all__ = ["MAX_PIXELS", "as_encoded", "as_list", "describe", "encoded_text", "local_path", "read_image", "title"]
 
 _EXPECTED = "a path, bytes, a binary file, a PIL image or an array of shape (H, W, 3), uint8 RGB"
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -120,6 +120,17 @@ def title(x: Any, otherwise: str) -> str:
     """What a photograph is called beside others: the last part of its path, else `otherwise`."""
     name = describe(x) if isinstance(x, (str, os.PathLike)) else "<"
     return otherwise if name.startswith("<") else shown(Path(name).name) or otherwise
+
+
+def encoded_text(text: str) -> bytes | None:
+    """The file that a ``data:`` URL or a text of base64 holds; None for any other text, paths among them.
+
+    Raises nothing: a damaged one is None, too.
+    """
+    try:
+        return _from_text(text.encode("utf-8", "replace"))
+    except ImageError:
+        return None
 
 
 def local_path(name: str, folder: Path) -> Path:

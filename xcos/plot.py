@@ -88,7 +88,7 @@ def verification(v: Verification, ax: Axes | None = None) -> tuple[Figure, Axes]
     if ax is None:
         ax = new_figure((5, 1.6), layout="constrained").add_subplot()
     _scale(ax, v)
-    ax.set_title(v.sentence(), fontsize=10, color=_SAME if v.same else _DIFFERENT)
+    ax.set_title(v.sentence(), fontsize=10, color=_colour(v))
     return _root(ax), ax
 
 
@@ -139,9 +139,10 @@ def _explanation(e: Explanation, figure: Figure | SubFigure) -> dict[str, Axes]:
     panels = ("first", "second", "score", "cosine", "attention", "contribution")
     axes: dict[str, Axes] = {name: figure.add_subplot(grid[divmod(i, 3)]) for i, name in enumerate(panels)}
     verdict, sign = ("Same person", ">") if e.same else ("Different people", "≤")
+    verdict = verdict if e.reliable else "No answer, a face is too poor"
     figure.suptitle(
         f"{verdict}: score {e.score:.3f} {sign} threshold {e.threshold:.3f}",
-        x=0.5, y=0.975, fontsize=17, weight="bold", color=_SAME if e.same else _DIFFERENT,
+        x=0.5, y=0.975, fontsize=17, weight="bold", color=_colour(e),
     )
     for name, crop, title in zip(("first", "second"), e.crops, e.names, strict=True):
         _face(axes[name], crop, title, e.cosine_map.shape)
@@ -172,6 +173,7 @@ def _explanation(e: Explanation, figure: Figure | SubFigure) -> dict[str, Axes]:
     return axes
 
 
+<<<<<<< HEAD
 def _size(e: Explanation) -> tuple[float, float]:
     return _SIZE_WITH_WHOLE if e.explained < 1 else _SIZE
 
@@ -200,6 +202,10 @@ def _whole(ax: Axes, e: Explanation) -> None:
     sign = "+" if e.whole >= 0 else "−"
     ax.text(0.5, 0.9, f"{e.local:.3f} {sign} {abs(e.whole):.3f}\n= {e.score:.3f}, the score",
             transform=ax.transAxes, ha="center", va="center", fontsize=8.5, color=_INK)
+=======
+def _colour(v: Verification) -> str:
+    return _QUIET if not v.reliable else _SAME if v.same else _DIFFERENT
+>>>>>>> edb305c (Quality of the faces, no answer below it; the page takes JSON; docs of what may be brought)
 
 
 def _shade(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -283,7 +289,13 @@ def _summary(ax: Axes, e: Explanation) -> None:
         )
     reference = "" if e.explained < 1 else f" For reference, the plain cosine of the two embeddings: {e.cosine:.3f}."
     notes = [
+<<<<<<< HEAD
         f"{total} It is no probability.",
+=======
+        *e.notes(),
+        "The score is the sum over the cells of the two maps below, multiplied: cosine × attention. "
+        "It is no probability.",
+>>>>>>> edb305c (Quality of the faces, no answer below it; the page takes JSON; docs of what may be brought)
         f"The threshold: {e.threshold_from}.".replace("..", "."),
         f"Model {e.model}.{reference}",
     ]
@@ -293,7 +305,7 @@ def _summary(ax: Axes, e: Explanation) -> None:
 
 def _scale(ax: Axes, v: Verification) -> None:
     """The line -1..1 with threshold and score: right of the threshold means the same person."""
-    colour = _SAME if v.same else _DIFFERENT
+    colour = _colour(v)
     ax.grid(False)
     ax.set_facecolor("white")
     ax.barh(0, v.threshold + 1, left=-1, height=1, color=_DIFFERENT, alpha=0.15)

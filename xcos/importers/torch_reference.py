@@ -1,7 +1,8 @@
 """State dicts of the xCos reference: IR and IR-SE backbones, plain or with the grid, attention and target of xCos.
 
-The layouts are those of github.com/ntubiolin/xcos, and for backbones that of github.com/mk-minchul/AdaFace. Depth, widths and the size of the input are read from the
-tensors; what they leave open is fixed there: every unit that changes the channels, and the first, halves the map.
+The layouts are those of github.com/ntubiolin/xcos, and for backbones that of github.com/mk-minchul/AdaFace. Depth,
+widths and the size of the input are read from the tensors; what they leave open is fixed there: every unit that
+changes the channels, and the first, halves the map.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ State = dict[str, NDArray[np.float32]]
 
 # Under one of these keys, or several, checkpoints keep the state dict, beside the epoch, optimizers and settings.
 _WRAPPERS = (
-    "state_dict", "model_state_dict", "model_state", "state_dict_backbone", "model", "net", "network", "backbone", "params",
+    "state_dict", "model_state_dict", "model_state", "state_dict_backbone", "model", "net", "network", "backbone",
+    "params",
 )  # fmt: skip
 # Tensors by which a layout is known; what stands before their names was put there by wrappers of the network:
 # torch's parallel and compiled modules, Lightning, a class with the network and a classifier.

@@ -1,0 +1,147 @@
+"""Is a face good enough to be compared? Measures of a photograph, and one value learned from them.
+
+A dark, tiny or soft face is like nobody: two photographs of one person then score as two people do, without a word.
+So each comparison says how good its two faces were, and below a threshold that there is no answer.
+
+The value predicts what is left of a face: the cosine between the embedding of a photograph that was made worse and
+that of the photograph itself. It is a linear model of the measures (ridge regression, then squeezed into 0..1), fitted
+on photographs of CelebA made darker, smaller, softer, noisier, flatter, brighter and more compressed
+(tools/fit_quality.py, which also chooses the threshold; benchmarks/quality.py measures both on LFW). It knows the
+default model's embeddings, but looks at pixels alone, so it serves any network.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .faces import Cut, Face
+
+# Below this there is no answer.
+THRESHOLD = 0.5
+
+_GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+_INSIDE = np.hypot(*np.ogrid[-1.25:1.05:112j, -1.35:1.35:112j]) < 1  # an ellipse around eyes, nose and mouth
+_FULL_SIZE = 112.0  # pixels: larger faces are made smaller for the network
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How good one face is for being compared.
+
+    value       0 to 1: how much of the face is left, predicted from the other measures; 1 a sharp, well-lit photograph
+    size        pixels of the photograph across the square that becomes the crop of 112; below, the crop is enlarged.
+                None for pictures that were crops already, as `score` and `pose`
+    sharpness   0 to about 1: how strong the finest structures are beside all of the face; low for blurred and
+                enlarged faces
+    brightness  0 to 255: mean grey of the face
+    contrast    0 to 127: standard deviation of its grey
+    pose        0 (frontal) to 1 (profile): how far the nose is from the middle between the eyes
+    score       0 to 1: the detector's
+    """
+
+    value: float
+    size: float | None
+    sharpness: float
+    brightness: float
+    contrast: float
+    pose: float | None
+    score: float | None
+
+    @property
+    def reliable(self) -> bool:
+        """Is the value at least the threshold? If not, a comparison of this face says nothing."""
+        return self.value >= THRESHOLD
+
+    def reason(self) -> str:
+        """What is worst about the face, in two words."""
+        if self.brightness < 40:
+            return "too dark"
+        if self.brightness > 215:
+            return "too bright"
+        if self.size is not None and self.size < 40:
+            return "too small"
+        if self.contrast < 15:
+            return "without contrast"
+        if self.sharpness < 0.1:
+            return "too blurred"
+        return "too poor"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, ready for json.dumps."""
+        return {**asdict(self), "reliable": self.reliable}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was looked at in a photograph.
+
+    quality  how good the face is for being compared
+    face     where it was found; None for a picture that was a crop already
+    """
+
+    quality: Quality
+    face: Face | None
+
+    @property
+    def turn(self) -> int:
+        """Degrees by which the photograph was turned, clockwise, for the face to be upright."""
+        return self.face.turn if self.face else 0
+
+
+def look_at(cut: Cut) -> Look:
+    """The quality of a face that was cut out of a picture."""
+    return Look(measure(cut.crop, cut.face), cut.face)
+
+
+def measure(crop: NDArray[np.uint8], face: Face | None) -> Quality:
+    """The quality of a face: its aligned crop (112, 112, 3) uint8 RGB and where it was found, if that is known."""
+    measures = _measures(crop, face)
+    x = _features(measures)
+    value = 1 / (1 + math.exp(-float(x @ _WEIGHTS + _BIAS)))
+    return Quality(value, **measures)
+
+
+def _measures(crop: NDArray[np.uint8], face: Face | None) -> dict[str, Any]:
+    grey = crop @ _GREY
+    inside = grey[_INSIDE]
+    fine = grey[1:-1, 1:-1] - (grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]) / 4
+    contrast = float(inside.std())
+    measures = {
+        "size": None, "sharpness": float(fine[_INSIDE[1:-1, 1:-1]].std()) / max(contrast, 1.0) * 5,
+        "brightness": float(inside.mean()), "contrast": contrast, "pose": None, "score": None,
+    }  # fmt: skip
+    if face is not None:
+        from .faces import crop_scale
+
+        eyes = np.asarray(face.points[:2], np.float64)
+        between = eyes[1] - eyes[0]
+        offset = (face.points[2] - eyes.mean(axis=0)) @ between / max(float(between @ between), 1e-6)
+        pose = min(1.0, 2 * abs(float(offset)))
+        measures |= {"size": 112 / max(crop_scale(face.points), 1e-6), "pose": pose, "score": face.score}
+    return measures
+
+
+def _features(m: dict[str, Any]) -> NDArray[np.float64]:
+    """What the linear model sees: logarithms where ratios count; measures that are not known are as good as can be."""
+    size = _FULL_SIZE if m["size"] is None else min(max(m["size"], 4.0), _FULL_SIZE)
+    dark = math.log2(min(max(m["brightness"], 1.0), 64.0) / 64)
+    bright = max(m["brightness"] - 170, 0) / 85
+    flat = math.log2(min(max(m["contrast"], 1.0), 32.0) / 32)
+    fine = math.log2(min(max(m["sharpness"], 0.01), 4.0) / 0.3)
+    score = 0.93 if m["score"] is None else m["score"]
+    pose = 0.0 if m["pose"] is None else m["pose"]
+    return np.array([
+        math.log2(size / _FULL_SIZE), dark, bright, flat, min(fine, 0), max(fine, 0), score - 0.93, pose,
+        math.log2(size / _FULL_SIZE) ** 2, dark * dark, min(fine, 0) ** 2,
+    ])  # fmt: skip
+
+
+# Made by tools/fit_quality.py.
+_WEIGHTS = np.array([0.0] * 11)
+_BIAS = 0.0
