@@ -94,13 +94,14 @@ def main() -> None:
             chosen = held & np.array([row[1] == kind and row[2] == k for row in rows])
             if chosen.any():
                 means = [array[chosen].mean() for array in (left, value, same.same)]
-                print(f"{kind:15} {k}  {chosen.sum():4d} found", "  left {:.3f}  value {:.3f}  same {:.3f}".format(*means))
+                print(f"{kind:15} {k}  {chosen.sum():4d} found", *(f"{mean:7.3f}" for mean in means))
     print("threshold  no answer  one person called two: all, answered   two called one   no answer of unchanged")
     none = np.array([row[1] == "none" for row in rows])
     for threshold in np.arange(0.2, 0.85, 0.05):
         kept = held & (value >= threshold)
-        print(f"{threshold:9.2f}  {1 - kept.sum() / held.sum():9.3f}  {1 - same.same[held].mean():.3f}, ",
-              f"{1 - same.same[kept].mean():.3f}   {other.same[kept].mean():.4f}   {(value[none] < threshold).mean():.3f}")
+        shares = (1 - kept.sum() / held.sum(), 1 - same.same[held].mean(), 1 - same.same[kept].mean(),
+                  other.same[kept].mean(), (value[none] < threshold).mean())  # fmt: skip
+        print(f"{threshold:9.2f}", *(f"{share:9.4f}" for share in shares))
 
 
 if __name__ == "__main__":

@@ -122,13 +122,8 @@ def _explain(options: argparse.Namespace) -> int:
     if options.output:
         result.save(options.output)
     written = f"\nwritten: {options.output}" if options.output else ""
-<<<<<<< HEAD
     _print(options, result.to_dict(), f"{_summary(result)}\n\n{_table(result)}{written}")
-    return SAME if result.same else DIFFERENT
-=======
-    _print(options, result.to_dict(), f"{_summary(result)}\n\n{_table(result.contribution)}{written}")
     return _answer(result)
->>>>>>> edb305c (Quality of the faces, no answer below it; the page takes JSON; docs of what may be brought)
 
 
 def _detect(options: argparse.Namespace) -> int:
@@ -241,7 +236,6 @@ def _keywords(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-<<<<<<< HEAD
 def _model(options: argparse.Namespace) -> Any:
     if options.whole is None:
         return options.model
@@ -250,19 +244,14 @@ def _model(options: argparse.Namespace) -> Any:
     return load(options.model).with_whole(options.whole, threshold=options.threshold)
 
 
-def _summary(result: Any) -> str:
-    lines = [result.sentence(), f"threshold: {result.threshold_from}"]
-    if result.explained < 1:
-        lines.insert(1, f"the score is {result.sum_in_words()}")
-=======
 def _looking(options: argparse.Namespace) -> dict[str, Any]:
     most = {} if options.max_pixels is None else {"max_pixels": options.max_pixels}
     return {"upright": options.upright, **most}
 
 
 def _summary(result: Any) -> str:
-    lines = [result.sentence(), *result.notes(), f"threshold: {result.threshold_from}"]
->>>>>>> edb305c (Quality of the faces, no answer below it; the page takes JSON; docs of what may be brought)
+    total = [f"the score is {result.sum_in_words()}"] if result.explained < 1 else []
+    lines = [result.sentence(), *total, *result.notes(), f"threshold: {result.threshold_from}"]
     if result.llr is not None:
         ratio = f"log-likelihood ratio {result.llr:+.2f}"
         lines.append(f"probability: {result.probability():.2%} at even odds before ({ratio})")
@@ -337,18 +326,14 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON")
     common.add_argument("-v", "--verbose", action="store_true", help="log to stderr; show tracebacks")
-<<<<<<< HEAD
     model = argparse.ArgumentParser(add_help=False)
     model.add_argument("--model", help="name of a model of the package, or a model file")
     model.add_argument("--whole", type=_share, metavar="W",
                        help="what the face as a whole counts in the score: 0, cells alone, to 1 (default: the model's)")
-    pair = argparse.ArgumentParser(add_help=False, parents=[model])
-=======
     looking = argparse.ArgumentParser(add_help=False)
     looking.add_argument("--upright", action="store_true", help="photographs stand upright: don't look at them turned")
     looking.add_argument("--max-pixels", type=_threads, metavar="N", help="largest picture (default: 200 million)")
-    pair = argparse.ArgumentParser(add_help=False, parents=[looking])
->>>>>>> edb305c (Quality of the faces, no answer below it; the page takes JSON; docs of what may be brought)
+    pair = argparse.ArgumentParser(add_help=False, parents=[model, looking])
     pair.add_argument("first", metavar="A", help="photograph; - reads standard input")
     pair.add_argument("second", metavar="B", help="the other photograph")
     pair.add_argument("--threshold", type=float, help="the same person when score > this (default: the model's)")

@@ -173,7 +173,6 @@ def _explanation(e: Explanation, figure: Figure | SubFigure) -> dict[str, Axes]:
     return axes
 
 
-<<<<<<< HEAD
 def _size(e: Explanation) -> tuple[float, float]:
     return _SIZE_WITH_WHOLE if e.explained < 1 else _SIZE
 
@@ -202,10 +201,10 @@ def _whole(ax: Axes, e: Explanation) -> None:
     sign = "+" if e.whole >= 0 else "−"
     ax.text(0.5, 0.9, f"{e.local:.3f} {sign} {abs(e.whole):.3f}\n= {e.score:.3f}, the score",
             transform=ax.transAxes, ha="center", va="center", fontsize=8.5, color=_INK)
-=======
+
+
 def _colour(v: Verification) -> str:
     return _QUIET if not v.reliable else _SAME if v.same else _DIFFERENT
->>>>>>> edb305c (Quality of the faces, no answer below it; the page takes JSON; docs of what may be brought)
 
 
 def _shade(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -289,13 +288,8 @@ def _summary(ax: Axes, e: Explanation) -> None:
         )
     reference = "" if e.explained < 1 else f" For reference, the plain cosine of the two embeddings: {e.cosine:.3f}."
     notes = [
-<<<<<<< HEAD
-        f"{total} It is no probability.",
-=======
         *e.notes(),
-        "The score is the sum over the cells of the two maps below, multiplied: cosine × attention. "
-        "It is no probability.",
->>>>>>> edb305c (Quality of the faces, no answer below it; the page takes JSON; docs of what may be brought)
+        f"{total} It is no probability.",
         f"The threshold: {e.threshold_from}.".replace("..", "."),
         f"Model {e.model}.{reference}",
     ]
