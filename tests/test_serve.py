@@ -438,5 +438,5 @@ def test_turned_and_poor_photographs_are_told(client, pair):
 
     turned = answer(np.rot90(pixels))
     assert turned["reliable"] and turned["turn"] == {"first": 90, "second": 0} and "turned by 90°" in turned["notes"][0]
-    dark = answer((pixels * 0.03).astype(np.uint8))
+    dark = answer((pixels * 0.06).astype(np.uint8))
     assert not dark["reliable"] and "No answer: the face in the first photograph is too dark." in dark["notes"]

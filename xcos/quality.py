@@ -22,15 +22,16 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from .faces import Cut, Face
 
-# Below this there is no answer.
-THRESHOLD = 0.5
+# Below this there is no answer. On photographs of CelebA made worse and held out, each compared with itself, 16.7 % are
+# called two people; of those that are answered 3.7 %, which are 74 %. None of the 150 unchanged is refused.
+THRESHOLD = 0.65
 
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _INSIDE = np.hypot(*np.ogrid[-1.25:1.05:112j, -1.35:1.35:112j]) < 1  # an ellipse around eyes, nose and mouth
 _FULL_SIZE = 112.0  # pixels: larger faces are made smaller for the network
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Quality:
     """How good one face is for being compared.
 
@@ -52,6 +53,10 @@ class Quality:
     contrast: float
     pose: float | None
     score: float | None
+
+    def __repr__(self) -> str:
+        size = "" if self.size is None else f", {self.size:.0f} pixels"
+        return f"Quality({self.value:.2f}{size}, brightness {self.brightness:.0f}, sharpness {self.sharpness:.2f})"
 
     @property
     def reliable(self) -> bool:
@@ -143,5 +148,5 @@ def _features(m: dict[str, Any]) -> NDArray[np.float64]:
 
 
 # Made by tools/fit_quality.py.
-_WEIGHTS = np.array([0.0] * 11)
-_BIAS = 0.0
+_WEIGHTS = np.array([0.984, -0.344, -0.717, 0.405, 1.257, -0.267, 14.475, -0.196, 0.512, -0.21, -0.011])
+_BIAS = 2.918
