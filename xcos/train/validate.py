@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets import read_bin
-from ..datasets.people import SIDE
 from ..evaluation.protocol import best_threshold, fold_numbers, reference_folds
 from ..evaluation.whole import curve_of
 from ..features import plain_cosine
