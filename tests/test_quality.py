@@ -13,7 +13,7 @@ from xcos.cli import main
 # By Pillow; weak to strong. The face of the portrait is about 190 pixels wide.
 WORSE = {
     "dark": lambda image, k: image.point(lambda v: v * (0.3, 0.1, 0.06)[k]),
-    "blurred": lambda image, k: image.filter(ImageFilter.GaussianBlur((2, 5, 9)[k])),
+    "blurred": lambda image, k: image.filter(ImageFilter.GaussianBlur((4, 7, 10)[k])),
     "small": lambda image, k: image.resize([round(n * (0.3, 0.15, 0.09)[k]) for n in image.size], Image.Resampling.BOX),
     "flat": lambda image, k: image.point(lambda v: 128 + (v - 128) * (0.3, 0.12, 0.07)[k]),
     "bright": lambda image, k: image.point(lambda v: min(255, v * (1.8, 3.0, 4.5)[k])),

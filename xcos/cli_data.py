@@ -82,6 +82,10 @@ def _keywords(options: argparse.Namespace) -> dict[str, Any]:
 def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
     import xcos
 
+    if options.html:
+        from ._files import check_target
+
+        check_target(options.html)  # now, not after an hour
     sets = [_pairs(options, path) for path in options.data]
     model = xcos.load(options.model, whole=options.whole)
     table = xcos.compare_models(model, sets, options.metric, flip=options.flip, **_keywords(options))
