@@ -104,6 +104,9 @@ def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
 def _calibrate(options: argparse.Namespace) -> tuple[Any, str]:
     import xcos
 
+    from ._files import check_target
+
+    check_target(options.target)
     model = xcos.load(options.model, whole=options.whole)
     model = xcos.calibrate(model, _pairs(options, options.data), method=options.method, **_keywords(options))
     model.save(options.target)
