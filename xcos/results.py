@@ -137,11 +137,13 @@ class Verification:
 
     def _looks_to_dict(self) -> dict[str, Any]:
         assert self.looks is not None
-        names = ("first", "second")
+        first, second = self.looks
         return {
             "reliable": self.reliable,
-            "quality": {name: look.quality.to_dict() for name, look in zip(names, self.looks, strict=True)},
-            "turn": {name: look.turn for name, look in zip(names, self.looks, strict=True)},
+            "quality_first": first.quality.value,
+            "quality_second": second.quality.value,
+            "turn_first": first.turn,
+            "turn_second": second.turn,
         }
 
     def plot(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
