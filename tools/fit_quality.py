@@ -77,7 +77,7 @@ def main() -> None:
     same = model.compare(clean[index], seen, maps=False)
     other = model.compare(clean[(index + 1) % len(crops)], seen, maps=False)
     left = same.cosine.astype(float)
-    x = np.stack([quality._features(quality._measures(row[3].crop, row[3].face)) for row in rows])
+    x = np.stack([quality.describe(row[3].crop, row[3].face)[1] for row in rows])
     target = np.log(np.clip(left, 0.02, 0.98) / (1 - np.clip(left, 0.02, 0.98)))
     half = index % 2 == 0
     bar = x[half].mean(0)
