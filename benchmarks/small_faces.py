@@ -30,7 +30,7 @@ def photographs(tar: Path) -> list[tuple[Image, NDArray[np.float32]]]:
     with tarfile.open(tar) as archive:
         for member in [m for m in archive if m.isfile()][::3]:
             image = xcos.read_image(io.BytesIO(archive.extractfile(member).read()))  # type: ignore[union-attr]
-            out.append((image, faces._main_face(image, None)[0, :4]))
+            out.append((image, faces._find(image, 0.6, 0.3, faces.MAX_SIDE, True, None, main=True)[0, :4]))
     return out
 
 
@@ -63,8 +63,8 @@ def main() -> None:
         one = both = 0
         for image, box in photos:
             picture, expected = scene(image, box, height)
-            one += hit(faces._look(picture, 0.6, 0.3, 10_000, None), expected)
-            both += hit(faces._find(picture, 0.6, 0.3, faces.MAX_SIDE, None), expected)
+            one += hit(faces._look(picture, 0.6, 0.3, 10_000, (0,), None), expected)
+            both += hit(faces._find(picture, 0.6, 0.3, faces.MAX_SIDE, True, None), expected)
         print(f"{height:6d} {100 * one / len(photos):8.0f}% {100 * both / len(photos):7.0f}%", flush=True)
 
 

@@ -99,7 +99,7 @@ typedef struct {
 /* Decodes JPEG, PNG, BMP, GIF (first frame) or PNM from memory to RGB.  Grey is
  * repeated, alpha is composed over white, 16 bits become 8, EXIF orientation is
  * applied.  Refuses, before taking memory for pixels, pictures of more than
- * `max_pixels` or with a side of more than 32,767 pixels, and (XCOS_E_FORMAT) data that
+ * `max_pixels` or with a side of more than a million pixels, and (XCOS_E_FORMAT) data that
  * ends early or swells beyond the picture's size.  `data` must not change meanwhile.
  * Thread-safe. */
 xcos_status xcos_image_decode(const uint8_t *data, size_t size, int64_t max_pixels,
@@ -109,7 +109,7 @@ void xcos_image_free(xcos_image *image);
 /* Bilinear warp.  `matrix` (2x3, row-major) maps destination pixel centres
  * (x, y, 1) to source pixel centres (integer coordinates); samples outside the
  * source read `border` (RGB).  `dst` holds dst_h*dst_w*3 bytes; XCOS_E_LIMIT when it has
- * a side of more than 32,767 pixels.  Thread-safe. */
+ * a side of more than a million pixels.  Thread-safe. */
 xcos_status xcos_image_warp(const uint8_t *src, int src_h, int src_w, const double matrix[6],
                             const uint8_t border[3], uint8_t *dst, int dst_h, int dst_w,
                             xcos_error *err);

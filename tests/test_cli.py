@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -127,7 +130,7 @@ def test_detect(capsys, same, tmp_path):
     assert face["box"] == pytest.approx(list(xcos.detect(same[0])[0].box))
     wall = tmp_path / "wall.png"
     Image.new("RGB", (200, 200), "grey").save(wall)
-    assert main(["detect", str(wall)]) == 1
+    assert main(["detect", str(wall)]) == 3  # 1 says "different people" and nothing else
     assert capsys.readouterr().out.startswith("0 faces in ")
 
 
@@ -205,3 +208,109 @@ def test_as_a_process(same):
     failed = run("verify", same[0], "nowhere.jpg")
     assert failed.returncode == 2 and failed.stderr == "xcos: nowhere.jpg: No such file or directory\n"
     assert run().returncode == 2
+
+
+def process(*arguments, environment=None, **options) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-m", "xcos", *map(os.fsencode, arguments)]
+    options = {"capture_output": True, "env": {**os.environ, **(environment or {})}, **options}
+    return subprocess.run(command, check=False, **options)
+
+
+BYTES = os.fsdecode(b"\xff\xfe.jpg")  # no UTF-8
+ODD = ["写真.jpg", "café 😀.jpg", "a\nb.jpg", BYTES, "$x^2$ \\frac.jpg", "-a.jpg", "a\u202egnp.jpg"]
+
+
+@pytest.mark.parametrize("name", ODD, ids=range(len(ODD)))
+def test_any_file_name_and_any_encoding(name, same, tmp_path):
+    """Text and JSON on an ASCII console, a picture and a page: the exit code is the answer, stderr is empty."""
+    shutil.copy(same[0], tmp_path / name)
+    photo = os.path.join(".", name)
+    for encoding, extra in (
+        ("ascii", []), ("ascii", ["--json"]), ("cp1252", ["-o", "why.png"]), ("utf-8", ["-o", "why.html", "--json"])
+    ):  # fmt: skip
+        done = process("explain", photo, same[1], *extra, environment={"PYTHONIOENCODING": encoding}, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, b""), (encoding, extra)
+        if "--json" in extra:
+            assert json.loads(done.stdout.decode(encoding))["same"] is True
+    done = process("detect", photo, "--json", environment={"PYTHONIOENCODING": "ascii"}, cwd=tmp_path)
+    assert done.returncode == 0 and json.loads(done.stdout)["image"] == photo
+    done = process("verify", f"{photo}.absent", same[1], cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and done.stdout == b""
+
+
+def test_one_means_different_people_and_nothing_else(same, different, tmp_path):
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\n")
+    (tmp_path / "none").mkdir()
+    settings = {"MPLCONFIGDIR": str(tmp_path)}
+    assert process("explain", *same, "-o", tmp_path / "why.png", environment=settings).returncode == 0
+    for photos, answer in ((same, 0), (different, 1)):  # closed: the exit code answers all the same
+        quoted = " ".join(map(shlex.quote, [sys.executable, "-m", "xcos", "verify", *photos]))
+        for closing in (">&-", ">&- 2>&-"):
+            done = subprocess.run(f"{quoted} {closing}", shell=True, stderr=subprocess.PIPE, check=False)
+            assert (done.returncode, done.stderr) == (answer, b"")
+        if os.path.exists("/dev/full"):
+            with open("/dev/full", "w") as full:
+                done = process("verify", *photos, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+            assert done.returncode == 2 and done.stderr == b"xcos: standard output: No space left on device\n"
+    for arguments in (
+        (), ("verify",), ("verify", same[0], "\udcff.jpg"), ("convert", same[0], tmp_path / "x.safetensors"),
+        ("explain", *same, "-o", tmp_path / "absent" / "x.png"), ("verify", *same, "--threshold", "nan"),
+        ("verify", *same, "--model", same[0]), ("evaluate", same[0]),
+        ("features", tmp_path / "none", tmp_path / "f.npz"),
+    ):  # fmt: skip
+        done = process(*arguments)
+        assert done.returncode == 2 and b"Traceback" not in done.stderr, arguments
+    for wrong in ("abc", "0", "-1", "1.5", "99999"):
+        done = process("verify", *same, environment={"XCOS_NUM_THREADS": wrong})
+        assert done.returncode == 2 and f"XCOS_NUM_THREADS is '{wrong}'" in done.stderr.decode()
+
+
+ERRORS = [KeyError("x"), RecursionError(), TypeError("x"), AssertionError(), StopIteration(), Exception()]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_the_unexpected_is_one_line_and_two(error, monkeypatch, capsys, same):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("xcos.verify", fail)
+    line = failure(capsys, "verify", *same)
+    assert type(error).__name__ in line or "x" in line
+    monkeypatch.setenv("XCOS_DEBUG", "1")
+    assert main(["verify", *same]) == 2
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stderr", None)
+    assert main(["verify", *same]) == 2
+    monkeypatch.setattr("xcos.verify", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main(["verify", *same]) == 130
+
+
+def test_standard_input(same, different):
+    with open(same[0], "rb") as file:
+        assert process("verify", "-", same[1], stdin=file).returncode == 0
+    with open(different[0], "rb") as file:
+        assert process("verify", different[1], "-", stdin=file).returncode == 1
+    with open(same[0], "rb") as file:
+        assert json.loads(process("detect", "-", "--json", stdin=file).stdout)["faces"]
+    assert process("verify", "-", "-", stdin=subprocess.DEVNULL).returncode == 2
+    assert process("verify", "-", same[0], stdin=subprocess.DEVNULL).returncode == 2
+
+
+def test_features_of_a_folder(same, tmp_path):
+    folder = tmp_path / "people"
+    names = ("anna/1.jpg", "anna/.tmb/1.jpg", "ben/@eaDir/x.jpg", "ben/deep/2.JPG", "._3.jpg", "4.jfif", "5.cr2")
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(same[0], folder / name)
+    (folder / "again").symlink_to(folder / "anna")
+    (folder / "gone.jpg").symlink_to(folder / "nowhere.jpg")
+    (folder / "circle").symlink_to(folder)
+    done = process("features", folder, tmp_path / "f.npz", "--json")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "f.npz") as held:
+        assert held["names"].tolist() == ["4.jfif", "anna/1.jpg", "ben/deep/2.JPG"]
+    assert sum(json.loads(done.stdout)["skipped"].values()) == 7 and b"left out: " in done.stderr
+    (tmp_path / "empty").mkdir()
+    Image.new("RGB", (300, 300)).save(tmp_path / "empty" / "grey.png")
+    done = process("features", tmp_path / "empty", tmp_path / "g.npz")
+    assert done.returncode == 2 and b"no face in any of 1 pictures" in done.stderr and not (tmp_path / "g.npz").exists()

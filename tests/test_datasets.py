@@ -228,3 +228,111 @@ def test_unfit_pairs_and_unknown_forms(tmp_path):
         datasets.read(tmp_path / "pairs.tgz")
     with pytest.raises(ValueError, match="bcolz"):
         datasets.read(tmp_path)
+
+
+GOOD = [
+    [True, False], [1, 0], [1, -1], [1.0, 0.0], np.array([1, -1]), np.array([[True], [False]]),
+    np.array([True, False], object),
+]  # fmt: skip
+BAD = [
+    ["1", "0"], ["True", "False"], [b"1", b"0"], [1, 2], [True, None], [1.0, float("nan")], [0.9, 0.1],
+    np.array([2, 1]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_labels(protocol, tmp_path):
+    path = tmp_path / "pairs.bin"
+    images = [picture(i) for i in range(4)]
+    for labels in GOOD:
+        path.write_bytes(pickle.dumps((images, labels), protocol))
+        assert datasets.read_bin(path).same.tolist() == [True, False]
+        assert datasets.Pairs("x", images, list("abcd"), [0, 1], [2, 3], labels).same.tolist() == [True, False]
+    for labels in BAD:
+        path.write_bytes(pickle.dumps((images, labels), protocol))
+        with pytest.raises(ValueError, match=r"pairs\.bin: label \d is .*; expected bools, 0 and 1, or -1 and 1"):
+            datasets.read_bin(path)
+    with pytest.raises(ValueError, match="labels of -1, 0 and 1"):
+        datasets.Pairs("x", images, list("abcd"), [0, 1, 2], [2, 3, 3], [-1, 0, 1])
+    path.write_bytes(pickle.dumps(([], []), protocol))
+    with pytest.raises(ValueError, match="holds no pairs"):
+        datasets.read_bin(path)
+
+
+def test_images_of_a_bin(tmp_path):
+    path = tmp_path / "pairs.bin"
+    images = [picture(1), picture(2)]
+    arrays = [np.frombuffer(data, np.uint8) for data in images]
+    columns, rows = [a[:, None] for a in arrays], [a[None] for a in arrays]
+    for form in ([bytearray(data) for data in images], np.array(images, object), columns, rows):
+        for protocol in PROTOCOLS:
+            path.write_bytes(pickle.dumps((form, [True]), protocol))
+            pairs = datasets.read_bin(path)
+            assert [pairs.images[i] for i in (0, 1)] == images
+    pixels = [np.asarray(Image.open(io.BytesIO(data))) for data in images]
+    path.write_bytes(pickle.dumps((pixels, [True])))
+    for image, expected in zip(datasets.read_bin(path).images, pixels, strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(image))), expected)
+    path.write_bytes(pickle.dumps((["/etc/passwd"] * 2, [True])))
+    with pytest.raises(ValueError, match="expected a list of images"):
+        datasets.read_bin(path)
+
+
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lists_in_any_encoding(encoding, end, tmp_path):
+    for name in ("Zoë/Zoë_0001.JPG", "Zoë/Zoë_0002.png", "Al B/Al B_0001.jpeg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    lines = ["# made by hand", "2\t1  ", "Zoë\t1\t2\t", "", "# another", "Zoë\t2\tAl B\t1  "]
+    (tmp_path / "pairs.txt").write_bytes(end.join(lines).encode(encoding))
+    pairs = datasets.read_lfw(tmp_path / "pairs.txt", tmp_path)
+    assert pairs.same.tolist() == [True, False] and pairs.folds == 2
+    assert [pairs.images[i].name for i in pairs.second] == ["Zoë_0002.png", "Al B_0001.jpeg"]
+    (tmp_path / "Zoë/Zoë_0002.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"pairs\.txt, line 3: Zoë/Zoë_0002\.jpg is missing"):
+        datasets.read_lfw(tmp_path / "pairs.txt", tmp_path)
+    (tmp_path / "pairs.csv").write_bytes(end.join(["first;second;same", "ä.jpg;b c.jpg;1"]).encode(encoding))
+    pairs = datasets.read_csv(tmp_path / "pairs.csv")
+    assert pairs.names == ["ä.jpg", "b c.jpg"] and pairs.same.tolist() == [True]
+
+
+@pytest.mark.parametrize("index", [True, False])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_tables_of_pandas(index, separator, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    paths = {"First": ["a.jpg", "b.jpg"], " SECOND ": ["c.jpg", 'x, "y"; z.jpg']}
+    frame = pandas.DataFrame({**paths, "Same": [1.0, 0.0], "Sex": ["f", "m"]})
+    path = tmp_path / "pairs.csv"
+    frame.to_csv(path, index=index, sep=separator)
+    for _ in range(2):
+        pairs = datasets.read_csv(path)
+        assert pairs.names == ["a.jpg", "b.jpg", "c.jpg", 'x, "y"; z.jpg'] and pairs.same.tolist() == [True, False]
+        assert {key: value.tolist() for key, value in pairs.groups.items()} == {"sex": ["f", "m"]}
+        pandas.read_csv(path, sep=separator).to_csv(path, index=index, sep=separator)  # with an index of an index
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("first,second,same,same\na,b,1,0\n", "column 'same' twice"), ('first,second,same\na,b,"1\nc,d,0\n', "line"),
+    ('first,second,same\n"' + "x" * 140_000 + '",b,1\n', "line 2: .*quote"), ("first,second,same\n", "no pairs"),
+    ("first,second,same\na,b,1\nc,d,0\ne,f,-1\n", "labels of -1, 0 and 1"), ("", "columns"),
+    ("first,second,same\na,b,0.5\n", "line 2: same is '0.5'"),
+    ("first,second,same\na,b,nan\n", "line 2: same is 'nan'"), ("f\0irst", "null bytes"),
+])  # fmt: skip
+def test_tables_that_make_no_sense(text, said, tmp_path):
+    (tmp_path / "pairs.csv").write_text(text)
+    with pytest.raises(ValueError, match=rf"pairs\.csv.*{said}"):
+        datasets.read_csv(tmp_path / "pairs.csv")
+
+
+def test_paths_of_tables(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("sub/a b.jpg", "home/c.jpg", "d.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "pairs.csv").write_text(f"first,second,same\nsub\\a b.jpg,~/c.jpg,1\n d.jpg ,{tmp_path}/d.jpg,1\n")
+    images = datasets.read_csv(tmp_path / "pairs.csv").images
+    assert all(os.path.exists(image) for image in images) and len(images) == 4

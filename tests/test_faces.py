@@ -7,11 +7,13 @@ import threading
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 import xcos
 from xcos import _core, faces
 from xcos.errors import ImageError, NoFaceError
 from xcos.faces import TEMPLATE, Face, align, choose, crop, detect
+from xcos.folders import collection
 
 RNG = np.random.default_rng(11)
 
@@ -48,11 +50,11 @@ def test_yunet_is_opencvs(photos, shared):
         image = xcos.read_image(path)
         size = image.shape[1::-1]
         _, expected = cv2.FaceDetectorYN_create(model, "", size, 0.6, 0.3).detect(image[..., ::-1].copy())
-        ours = faces._look(image, 0.6, 0.3, 10_000, None)
+        ours = faces._look(image, 0.6, 0.3, 10_000, (0,), None)
         assert len(ours) == len(expected)
         theirs = np.column_stack([expected[:, :2], expected[:, :2] + expected[:, 2:4], expected[:, 14]])
         np.testing.assert_allclose(ours[:, :5], theirs, rtol=1e-4, atol=1e-2)
-        np.testing.assert_allclose(ours[:, 5:], expected[:, 4:14], rtol=1e-4, atol=1e-2)
+        np.testing.assert_allclose(ours[:, 5:15], expected[:, 4:14], rtol=1e-4, atol=1e-2)
 
 
 def test_detect(photos):
@@ -304,3 +306,60 @@ def test_faces_of_lfw_and_celeba_are_found(shared):
         with tarfile.open(shared / "data" / name) as archive:
             members = [m for m in archive if m.isfile()][::step]
             assert all(detect(archive.extractfile(m)) for m in members), name
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_turned_photographs(photos, turn):
+    """Box and points lie where the upright ones do once the picture is turned; the crop is the same face, upright."""
+    for path in photos.values():
+        pixels = xcos.read_image(path)
+        upright, turned = xcos.detect(pixels)[0], np.ascontiguousarray(np.rot90(pixels, turn // 90))  # counterclockwise
+        (face,) = xcos.detect(turned)
+        assert (face.turn, face.to_dict()["turn"], upright.turn) == (turn, turn, 0) and f"turn={turn}" in repr(face)
+        h, w = pixels.shape[:2]
+        x, y = upright.points.T
+        expected = {90: (y, w - 1 - x), 180: (w - 1 - x, h - 1 - y), 270: (h - 1 - y, x)}[turn]
+        size = upright.box[3] - upright.box[1]
+        np.testing.assert_allclose(face.points, np.stack(expected, 1), atol=0.02 * size)
+        crop = xcos.crop(turned)
+        assert np.abs(crop.astype(int) - xcos.crop(pixels)).mean() < 5
+        np.testing.assert_array_equal(crop, xcos.crop(turned, face=0))
+        np.testing.assert_array_equal(crop, xcos.crop(turned, face=face))
+        try:
+            assert all(one.turn == 0 and one.score < face.score for one in xcos.detect(turned, upright=True))
+            assert xcos.crop(turned, upright=True).shape == crop.shape
+        except xcos.NoFaceError:
+            pass
+
+
+@pytest.mark.parametrize("angle", [0, 30, 45, 60, 90, 135, 180, 200, 270, 315])
+def test_a_face_at_any_angle_is_the_same_person(photos, angle):
+    for path in photos.values():
+        image = Image.open(path).convert("RGB")
+        turned = image.rotate(-angle, Image.Resampling.BICUBIC, expand=True)
+        assert xcos.verify(path, turned).score > 0.85
+
+
+def test_turned_photographs_of_data_sets(shared):
+    """The bar: 38 of 40 of each quarter turn are the person that they are upright."""
+    model = xcos.load()
+    for name in ("celeba_photos.tar", "lfw_photos.tar"):
+        names, read = collection(shared / "data" / name)
+        chosen = [xcos.read_image(read(i)) for i in range(0, len(names), len(names) // 13)][:13]
+        first = model.features(chosen)
+        for quarters in (1, 2, 3):
+            turned = model.features([np.ascontiguousarray(np.rot90(pixels, quarters)) for pixels in chosen])
+            assert model.compare(first, turned, maps=False).same.sum() >= 12
+
+
+def test_one_way_of_looking(photos, scene):
+    """A face is cut out alike whoever asks for it, at any size of the picture."""
+    for path in photos.values():
+        full = Image.open(path).convert("RGB")
+        for side in (200, 320, 500, 640, 900, 1600):
+            scale = side / max(full.size)
+            pixels = np.asarray(full.resize([round(n * scale) for n in full.size]))
+            found = xcos.detect(pixels)
+            main = found.index(choose(found, pixels.shape))
+            np.testing.assert_array_equal(xcos.crop(pixels), xcos.crop(pixels, face=main))
+            assert xcos.verify(pixels, pixels, face=(None, main)).score == pytest.approx(1, abs=1e-5)

@@ -6,6 +6,8 @@ import os
 import random
 import resource
 import signal
+import stat
+import threading
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -189,3 +191,89 @@ def test_kept_arrays_are_checked(damage, tmp_path, caplog):
         refused += found is None
         assert found is None or all(np.array_equal(found[name], KEPT[name]) for name in {*found, *KEPT})
     assert refused > 20 and "is damaged and is made again" in caplog.text
+
+
+KINDS = ["model", "result", "features"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_link_stays_and_its_target_is_replaced(name, tmp_path):
+    file, write, read = WRITERS[name]
+    (tmp_path / "elsewhere").mkdir()
+    real, link, dangling = tmp_path / "elsewhere" / file, tmp_path / file, tmp_path / f"new-{file}"
+    link.symlink_to(tmp_path / "between")
+    (tmp_path / "between").symlink_to(real)
+    dangling.symlink_to(tmp_path / "elsewhere" / f"new-{file}")
+    write(real, 0)
+    for path in (link, dangling):
+        write(path, 1)
+        assert path.is_symlink() and not path.resolve().is_symlink() and read(path) == 1
+    assert read(real) == 1 and sorted(os.listdir(real.parent)) == sorted([file, f"new-{file}"])
+    circle = tmp_path / f"circle-{file}"
+    circle.symlink_to(circle)
+    with pytest.raises(OSError, match="circle"):
+        write(circle, 0)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_mode_and_owner_are_kept(name, tmp_path):
+    file, write, read = WRITERS[name]
+    path = tmp_path / file
+    before = os.umask(0o027)
+    try:
+        write(path, 0)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640  # a new file has what the umask leaves
+    for mode in (0o600, 0o666, 0o755):
+        path.chmod(mode)
+        if os.geteuid() == 0:
+            os.chown(path, 65534, 65534)
+        write(path, 1)
+        assert path.stat().st_mode & 0o7777 == mode and read(path) == 1
+        assert os.geteuid() != 0 or (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_is_no_file_is_written_to_or_refused(name, tmp_path):
+    file, write, read = WRITERS[name]
+    folder, marked, pipe = (tmp_path / f"{kind}-{file}" for kind in ("folder", "marked", "pipe"))
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError, match="folder-"):
+        write(folder, 1)
+    write(marked, 0)
+    marked.chmod(0o444)
+    with pytest.raises(PermissionError, match="marked-"):
+        write(marked, 1)
+    assert read(marked) == 0 and folder.is_dir()
+    os.mkfifo(pipe)
+    content = tmp_path / f"content-{file}"
+    reader = threading.Thread(target=lambda: content.write_bytes(pipe.read_bytes()))
+    reader.start()
+    write(pipe, 1)
+    reader.join()
+    assert pipe.is_fifo() and read(content) == 1
+    with pytest.raises(ZeroDivisionError), replacing(pipe) as _:  # nothing is written where there is an error
+        raise ZeroDivisionError
+    if os.geteuid() == 0:
+        device = tmp_path / f"null-{file}"
+        try:
+            os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        except OSError:
+            pytest.skip("no devices may be made here")
+        write(device, 1)
+        assert device.is_char_device()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_name_of_255_bytes(name, tmp_path):
+    file, write, read = WRITERS[name]
+    suffix = Path(file).suffix
+    path = tmp_path / ("n" * (255 - len(suffix)) + suffix)
+    for version in (0, 1):
+        write(path, version)
+        assert read(path) == version
+    longer = path.with_name("n" + path.name)
+    with pytest.raises(OSError) as caught:
+        write(longer, 0)
+    assert caught.value.errno == errno.ENAMETOOLONG and caught.value.filename == str(longer)

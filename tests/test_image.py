@@ -15,7 +15,6 @@ from PIL import Image
 
 import xcos
 from xcos import _core
-from xcos.errors import ImageError
 from xcos.image import describe, read_image
 
 
@@ -86,13 +85,6 @@ def test_cmyk_jpeg_has_pillows_colours():
     d = difference(read_image(data), pillow(data))
     assert d.mean() < 1 and d.max() <= 6
     assert difference(read_image(data), SMOOTH).mean() < 6  # and is not inverted
-
-
-def test_cmyk_jpeg_without_adobes_marker_is_refused():
-    data = encode(Image.fromarray(SMOOTH).convert("CMYK"), "JPEG")
-    at = data.index(b"\xff\xeeA".replace(b"A", b"\x00\x0eAdobe"))
-    with pytest.raises(ImageError, match="Adobe"):
-        read_image(data[:at] + data[at + 16 :])
 
 
 def test_alpha_is_composed_over_white():

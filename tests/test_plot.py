@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib
 import numpy as np
@@ -144,3 +145,66 @@ def test_detections():
     assert texts(ax) == ["0: 0.90", "1: 0.90"]
     with Image.open(io.BytesIO(plot.render_detections(image, [Face()], "png"))) as picture:
         assert picture.width / picture.height == pytest.approx(200 / 120, rel=0.02)
+
+
+OTHERS = [
+    {"image.origin": "lower"}, {"text.usetex": True}, {"axes.grid": True, "font.family": "serif", "font.size": 30},
+    {"savefig.facecolor": "black", "savefig.dpi": 20, "savefig.bbox": "tight", "savefig.transparent": True},
+    {"axes.prop_cycle": matplotlib.cycler(color=["white"]), "text.color": "white", "lines.linewidth": 9},
+    "dark_background", "ggplot", "grayscale",
+]  # fmt: skip
+
+
+def pixels(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), np.int16)
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=range(len(OTHERS)))
+def test_settings_of_others_change_nothing_and_are_put_back(other):
+    e = make()
+    before = [pixels(plot.render(e, "png")), pixels(plot.render(verification(0.3), "png"))]
+    with matplotlib.style.context(other):
+        settings = dict(matplotlib.rcParams)
+        after = [pixels(plot.render(e, "png")), pixels(plot.render(verification(0.3), "png"))]
+        figure, axes = e.plot()
+        assert dict(matplotlib.rcParams) == settings
+        assert figure.get_facecolor() == (1, 1, 1, 1) and axes["first"].title.get_color() == "#222222"
+        if "savefig.dpi" not in other and other != {"text.usetex": True}:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, dpi=110)
+            after.append(pixels(buffer.getvalue()))
+            before.append(before[0])
+    for one, two in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_threads_leave_the_settings_alone():
+    with matplotlib.rc_context({"font.size": 17.0, "image.origin": "lower"}), ThreadPoolExecutor(4) as pool:
+        settings = dict(matplotlib.rcParams)
+        drawn = set(pool.map(lambda _: plot.render(verification(0.3), "png"), range(12)))
+        assert len(drawn) == 1 and dict(matplotlib.rcParams) == settings
+
+
+@pytest.mark.parametrize("name", ["$x^2$", "$\\frac", "50$ and 60$", "写真", "a\\u0301", "😀.jpg", "𓀀"])
+def test_names_are_no_formulas_and_need_no_font(name, recwarn):
+    """What a title shows is the name, letter by letter."""
+    figure, axes = make(names=(name, "b")).plot()
+    shown = axes["first"].get_title()
+    assert shown == name or shown == name.encode("unicode_escape").decode()
+    for kind in ("png", "svg", "pdf"):
+        assert plot.render(make(names=(name, "b")), kind)
+    figure.canvas.draw()
+    assert not axes["first"].title.get_parse_math() and not [w for w in recwarn if "Glyph" in str(w.message)]
+
+
+def test_plotting_twice_into_one_place():
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(21, 7.6))
+    for e in (make(), make(-0.9), make()):
+        _, axes = e.plot(ax=left)
+        verification(0.3).plot(ax=right)
+        assert len(figure.subfigs) == 1 and axes["first"].figure is figure.subfigs[0]
+    figure.canvas.draw()
+    assert len(figure.axes) == len(figure.subfigs[0].axes) + 2
+    left.remove()
+    with pytest.raises(ValueError, match="ax: "):
+        make().plot(ax=left)

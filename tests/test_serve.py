@@ -1,5 +1,6 @@
 """The local page and its endpoints, over real sockets and in a real browser."""
 
+import base64
 import dataclasses
 import io
 import json
@@ -120,7 +121,8 @@ def test_errors_name_the_photograph_and_the_reason(client, pair, tmp_path):
     assert "is text" in refusal(client.post("/explain", files=files), 422)
     del files["b"]
     assert "'b'" in refusal(client.post("/explain", files=files), 400)
-    assert "multipart/form-data" in refusal(client.post("/explain", json={}), 415)
+    plain = {"content-type": "text/plain"}
+    assert "multipart/form-data" in refusal(client.post("/explain", content="a=1", headers=plain), 415)
     assert "a number of a face" in refusal(
         client.post("/explain", files=form(a=pair[0], b=pair[1]), data={"face_a": "-1"}), 400)
     header = {"content-type": "multipart/form-data; boundary=x"}
@@ -394,3 +396,48 @@ def test_on_a_phone(page, pair, dark):
     assert page.execute_script("return document.documentElement.scrollWidth") <= 390
     buttons = page.find_elements("css selector", ".buttons button, .buttons label, #examples button")
     assert all(button.size["height"] >= 32 for button in buttons if button.is_displayed())
+
+
+def test_json_with_pictures_in_base64(client, pair):
+    """The same answer as by a form, whatever the case of headers and host; files of this machine are not read."""
+    expected = client.post("/explain", files=dict(zip("ab", (path.read_bytes() for path in pair), strict=True))).json()
+    text_a, text_b = (base64.b64encode(path.read_bytes()).decode() for path in pair)
+    url = "data:image/jpeg;base64,"
+    bodies = [
+        {"a": text_a, "b": text_b}, {"img1": url + text_a, "img2": url + text_b},
+        {"a": text_a, "b": text_b, "face_a": 0, "face_b": "0", "threshold": expected["threshold"]},
+    ]  # fmt: skip
+    for body in bodies:
+        headers = {"Content-Type": "Application/JSON; charset=UTF-8", "Host": "LocalHost:8765"}
+        answer = client.post("/explain", content=json.dumps(body), headers=headers)
+        assert answer.status_code == 200 and answer.json()["score"] == pytest.approx(expected["score"])
+    assert len(client.post("/detect", json={"image": text_a}).json()["faces"]) == 1
+    for wrong, said in (("/etc/passwd", "base64"), ("https://host/a.jpg", "base64"), (7, "picture"), ("", "expected")):
+        assert said in refusal(client.post("/explain", json={"a": wrong, "b": text_b}), 400)
+    for wrong in ({"face_a": True}, {"face_a": 1.5}, {"threshold": True}, {"threshold": "nan"}):
+        refusal(client.post("/explain", json={"a": text_a, "b": text_b, **wrong}), 400)
+    header = {"content-type": "application/json"}
+    for content, said in (("[1]", "JSON object"), ("{", "damaged"), ("[" * 100_000, "damaged")):
+        assert said in refusal(client.post("/explain", content=content, headers=header), 400)
+
+
+def test_errors_name_no_parameters_of_python(client, pair):
+    data = io.BytesIO()
+    Image.new("1", (9000, 8000)).save(data, "PNG")
+    sentence = refusal(client.post("/detect", files={"image": ("a.png", data.getvalue(), "image/png")}), 422)
+    assert "9000 x 8000" in sentence and "max_pixels" not in sentence and "_" not in sentence
+
+
+def test_turned_and_poor_photographs_are_told(client, pair):
+    pixels = xcos.read_image(pair[0])
+
+    def answer(picture):
+        data = io.BytesIO()
+        Image.fromarray(picture).save(data, "PNG")
+        return client.post("/explain", files={"a": data.getvalue(), "b": pair[1].read_bytes()}).json()
+
+    turned = answer(np.rot90(pixels))
+    assert turned["reliable"] and (turned["turn_first"], turned["turn_second"]) == (90, 0)
+    assert "turned by 90°" in turned["notes"][0]
+    dark = answer((pixels * 0.06).astype(np.uint8))
+    assert not dark["reliable"] and "No answer: the face in the first photograph is too dark." in dark["notes"]

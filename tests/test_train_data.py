@@ -3,6 +3,7 @@
 import io
 import struct
 import tarfile
+import zipfile
 
 import cv2
 import numpy as np
@@ -124,7 +125,7 @@ def test_bad_sources(tmp_path):
     with pytest.raises(ValueError, match="holds no pictures"):
         read_faces(tmp_path / "empty")
     (tmp_path / "text").write_text("no tar")
-    with pytest.raises(ValueError, match=r"expected a folder, an uncompressed tar or a \.rec"):
+    with pytest.raises(ValueError, match="expected a folder, a tar or a zip"):
         read_faces(tmp_path / "text")
     (tmp_path / "empty" / "a.png").write_bytes(png(0, 64)[1])
     with pytest.raises(ImageError, match="picture 0: 64 x 64 pixels; expected an aligned crop of 112 x 112"):
@@ -297,3 +298,67 @@ def test_augment(tmp_path):
     assert 0.17 < np.mean(share) < 0.33
     with pytest.raises(ValueError, match=r"no \.png of masks"):
         read_masks(tmp_path / "nothing")
+
+
+def tree(root, *names):
+    for i, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(png(i)[1])
+    return root
+
+
+def archives(folder, tmp_path):
+    """The folder itself, and tar, tar.gz and zip of it."""
+    yield folder
+    for mode, name in (("w", "a.tar"), ("w:gz", "a.tar.gz"), ("w:xz", "a.txz")):
+        with tarfile.open(tmp_path / name, mode) as archive:
+            archive.add(folder, folder.name)
+        yield tmp_path / name
+    for kind, name in ((zipfile.ZIP_STORED, "a.zip"), (zipfile.ZIP_DEFLATED, "b.zip")):
+        with zipfile.ZipFile(tmp_path / name, "w", kind) as archive:
+            for path in sorted(folder.rglob("*")):
+                archive.write(path, path.relative_to(folder.parent))
+        yield tmp_path / name
+
+
+def test_people_of_folders_as_they_are_found(tmp_path, caplog):
+    """Copies that systems keep are nobody's, sessions are their person's, folders around people are no people."""
+    clutter = ("anna/.ipynb_checkpoints/1.png", "anna/@eaDir/1.png", "__MACOSX/anna/1.png", "anna/._1.png", ".x/2.png")
+    folder = tree(tmp_path / "people", "anna/2019/1.png", "anna/2020/1.PNG", "ben/1.jfif", "ben/2.jpe", *clutter)
+    for source in archives(folder, tmp_path):
+        caplog.clear()
+        faces = read_faces(source)
+        assert faces.people == 2 and faces.labels.tolist() == [0, 0, 1, 1], source
+        np.testing.assert_array_equal(faces.crops(range(4)), np.stack([png(i)[0] for i in range(4)]))
+        assert "5 hidden or of the system" in caplog.text and "deeper than person/picture" in caplog.text
+    split = tree(tmp_path / "split", "train/anna/1.png", "train/ben/1.png", "val/anna/2.png")
+    assert read_faces(split).labels.tolist() == [0, 1, 0]
+
+
+def test_links(tmp_path):
+    folder = tree(tmp_path / "people", "anna/1.png", "pool/x.png")
+    (folder / "ben").mkdir()
+    (folder / "ben" / "1.png").symlink_to("../pool/x.png")
+    (folder / "again").symlink_to(folder / "anna")
+    assert read_faces(folder).labels.tolist() == [0, 1, 2]  # anna, ben, pool; not "again"
+    (folder / "again").unlink()
+    (folder / "ben" / "2.png").hardlink_to(folder / "anna" / "1.png")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.add(folder, ".")
+    faces = read_faces(tmp_path / "a.tar")
+    assert faces.labels.tolist() == [0, 1, 1, 2]
+    for i, seed in ((1, 1), (2, 0)):
+        np.testing.assert_array_equal(faces.crop(i), png(seed)[0])
+
+
+def test_damaged_archives(tmp_path):
+    folder = tree(tmp_path / "people", "anna/1.png", "anna/2.png", "ben/1.png")
+    for source in [*archives(folder, tmp_path)][1:]:
+        data = source.read_bytes()
+        for size in (0, 10, len(data) // 2, len(data) - 200):
+            source.write_bytes(data[:size])
+            try:
+                faces = read_faces(source)
+                faces.crops(range(len(faces)))
+            except ValueError as error:
+                assert "people" in str(error) or source.name in str(error)

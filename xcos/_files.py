@@ -1,11 +1,15 @@
 """Files that appear whole or not at all, and arrays kept in such that are checked when they are read."""
 
+import errno
 import hashlib
 import logging
 import os
 import secrets
+import shutil
+import stat
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,30 +26,90 @@ def naming(path: str | os.PathLike[str], *temporary: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno is not None and error.filename in (None, *temporary, *map(str, temporary)):
-            raise type(error)(error.errno, error.strerror, str(path)) from None
+            raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
         raise
+
+
+def beside(path: Path) -> Path:
+    """A name for a temporary file or folder beside `path`: short, so that `path` itself may be as long as it can be."""
+    return path.with_name(f".xcos-{secrets.token_hex(8)}")
+
+
+def check_target(path: str | os.PathLike[str]) -> os.stat_result | None:
+    """What is at `path` now, symbolic links followed; None where nothing is.
+
+    Raises OSError, naming `path`, where no file may be written there: its folder is missing, or there is a folder,
+    a disk or a socket, or a file marked as one that is not to be written to (also for root, who could).
+    """
+    with naming(path):
+        try:
+            there = os.stat(path)
+        except FileNotFoundError:
+            there = None
+        folder = os.path.dirname(os.path.realpath(path))
+        if there is None and not os.path.isdir(folder):
+            raise FileNotFoundError(errno.ENOENT, "its folder does not exist", os.fspath(path))
+        if there is None:
+            return None
+        if stat.S_ISDIR(there.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        if stat.S_ISBLK(there.st_mode) or stat.S_ISSOCK(there.st_mode):
+            kind = "a disk" if stat.S_ISBLK(there.st_mode) else "a socket"
+            raise OSError(errno.EINVAL, f"is {kind}; expected a file", os.fspath(path))
+        if not there.st_mode & 0o222 or not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return there
 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A binary file that takes the place of `path` when the block ends without an error.
+    """A binary file whose content is at `path` when the block ends without an error: the one writer of the package.
 
-    Whoever opens `path` sees the old file or the whole new one, also after a crash or a loss of power: a
-    temporary file beside it is written, brought to the disk, and renamed. A killed process may leave that
-    temporary file (``.NAME.xxxxxxxx``), nothing else. Raises OSError, naming the file, where the folder cannot be
-    written to or the disk is full; `path` is as it was then.
+    A regular file is replaced in one step: whoever opens `path` sees the old file or the whole new one, also after
+    a crash or a loss of power. A temporary file beside it is written, given the mode and, where that is allowed, the
+    owner of the old one, brought to the disk, and renamed; a killed process may leave it (``.xcos-…``), nothing
+    else. A symbolic link stays, and the file that it names is replaced; of a file with several names (hard links)
+    this one alone is. Pipes and devices such as ``/dev/null`` are written to at the end of the block.
+
+    Raises what `check_target` raises, and OSError, naming `path`, where the folder cannot be written to or the disk
+    is full; `path` is then as it was.
     """
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    there = check_target(path)
+    if there is not None and not stat.S_ISREG(there.st_mode):
+        with naming(path), tempfile.TemporaryFile() as file:
+            yield file
+            file.seek(0)
+            with open(path, "wb") as device:
+                shutil.copyfileobj(file, device)
+        return
+    target = Path(os.path.realpath(path))
+    temporary = beside(target)
     try:
-        with naming(target, temporary):
-            with open(temporary, "xb") as file:
+        with naming(path, temporary, target):
+            with open(temporary, "xb", opener=None if there is None else _private) as file:
                 yield file
                 file.flush()
+                if there is not None:
+                    _take_over(file.fileno(), there)
                 os.fsync(file.fileno())
             os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens a file that nobody else may read before it has the mode of the one that it replaces."""
+    return os.open(path, flags, 0o600)
+
+
+def _take_over(file: int, old: os.stat_result) -> None:
+    """Mode and owner of the old file; a user who is not its owner becomes the new one's."""
+    if hasattr(os, "fchown"):
+        for user, group in ((-1, old.st_gid), (old.st_uid, -1)):
+            with suppress(PermissionError):
+                os.fchown(file, user, group)
+    if hasattr(os, "fchmod"):
+        os.fchmod(file, stat.S_IMODE(old.st_mode))
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import logging
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
 from . import cli_data, cli_explainers, cli_plug, cli_serve, cli_truth
+from ._names import shown
 
-SAME, DIFFERENT, FAILED = 0, 1, 2
+SAME, DIFFERENT, FAILED, NO_ANSWER = 0, 1, 2, 3
+INTERRUPTED = 130  # as shells have it for Ctrl-C
 
 _EXAMPLES = """\
 examples:
@@ -29,7 +35,7 @@ examples:
   xcos truth --faces people/ --pairs lfw.bin    are the cells about their own place?
   xcos truth --faces people/ --pairs lfw.bin    are the cells about their own place?
 
-exit code: 0 same person (or done), 1 different people (or no face detected), 2 error
+exit code: 0 same person (or done), 1 different people, 2 error, 3 no answer (a face too poor; detect: no face)
 """
 
 _CARE = (
@@ -39,66 +45,107 @@ _CARE = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code; errors become one sentence on stderr."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(format="%(name)s: %(message)s", level=logging.DEBUG if options.verbose else logging.WARNING)
+    """Runs one command and returns its exit code: the only place where exceptions become one, and a sentence.
+
+    DIFFERENT is what a command returns and nothing else: whatever is raised ends in FAILED. The environment
+    variable XCOS_DEBUG, or --verbose, shows the traceback.
+    """
     try:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # names may hold what the console's encoding lacks
+                stream.reconfigure(errors="backslashreplace")
+        options = _parser().parse_args(arguments)
+        logging.basicConfig(format="%(name)s: %(message)s", level=logging.DEBUG if options.verbose else logging.WARNING)
         code: int = options.run(options)
-        sys.stdout.flush()  # so that a closed pipe shows here
         return code
-    except BrokenPipeError:
-        sys.stdout = None  # nobody reads on; keep the interpreter quiet
+    except SystemExit:  # of the parser: 0 or 2
+        raise
+    except BrokenPipeError:  # nobody reads on
         return FAILED
-    except (OSError, ValueError, ImportError, MemoryError) as error:
-        logging.getLogger("xcos").debug("", exc_info=True)
-        print(f"xcos: {_sentence(error)}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BaseException as error:
+        _complain(error)
         return FAILED
+
+
+def _complain(error: BaseException) -> None:
+    """One line on stderr, if that is there."""
+    with contextlib.suppress(Exception):
+        if os.environ.get("XCOS_DEBUG") or logging.getLogger().isEnabledFor(logging.DEBUG):
+            traceback.print_exception(error)
+        if sys.stderr is not None:
+            print(f"xcos: {_sentence(error)}", file=sys.stderr, flush=True)
 
 
 def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
+        return f"{shown(error.filename)}: {error.strerror}"
+    known = isinstance(error, (OSError, ValueError, TypeError, ImportError, MemoryError))
+    kind = "" if known and str(error) else f"{type(error).__name__}: "
+    return kind + (str(error) or "no more is known; XCOS_DEBUG=1 shows where")
+
+
+def _photograph(name: str) -> Any:
+    """What an argument stands for: ``-`` is standard input, as for other programs."""
+    if name != "-":
+        return name
+    if sys.stdin is None:
+        raise ValueError("-: standard input is closed")
+    return sys.stdin.buffer
+
+
+def _two(options: argparse.Namespace) -> list[Any]:
+    if options.first == options.second == "-":
+        raise ValueError("-: one of the two photographs can come from standard input, not both")
+    return [_photograph(name) for name in (options.first, options.second)]
 
 
 def _verify(options: argparse.Namespace) -> int:
     import xcos
 
-    result = xcos.verify(options.first, options.second, **_keywords(options))
+    result = xcos.verify(*_two(options), **_keywords(options))
     _print(options, result.to_dict(), _summary(result))
+    return _answer(result)
+
+
+def _answer(result: Any) -> int:
+    if not result.reliable:
+        return NO_ANSWER
     return SAME if result.same else DIFFERENT
 
 
 def _explain(options: argparse.Namespace) -> int:
     import xcos
 
-    result = xcos.explain(options.first, options.second, **_keywords(options))
+    result = xcos.explain(*_two(options), **_keywords(options))
     if options.output:
         result.save(options.output)
     written = f"\nwritten: {options.output}" if options.output else ""
     _print(options, result.to_dict(), f"{_summary(result)}\n\n{_table(result)}{written}")
-    return SAME if result.same else DIFFERENT
+    return _answer(result)
 
 
 def _detect(options: argparse.Namespace) -> int:
     import xcos
 
-    image = xcos.read_image(options.image)
-    found = xcos.detect(image)
+    looking = _looking(options)
+    image = xcos.read_image(_photograph(options.image), **{k: v for k, v in looking.items() if k == "max_pixels"})
+    found = xcos.detect(image, **looking)
     if options.output:
         from . import plot
         from .results import PICTURES, save
 
         save(options.output, {kind: _picture(plot, image, found, kind[1:]) for kind in PICTURES})
-    lines = [f"{len(found)} face{'s' * (len(found) != 1)} in {options.image}"]
+    lines = [f"{len(found)} face{'s' * (len(found) != 1)} in {shown(options.image)}"]
     for i, face in enumerate(found):
         left, top, right, bottom = face.box
         lines.append(
             f"{i:3d}  score {face.score:.3f}  box {left:.0f},{top:.0f} to {right:.0f},{bottom:.0f}"
-            f"  ({right - left:.0f} x {bottom - top:.0f} pixels)"
+            f"  ({right - left:.0f} x {bottom - top:.0f} pixels)" + f", turned by {face.turn}°" * bool(face.turn)
         )
     _print(options, {"image": options.image, "faces": [face.to_dict() for face in found]}, "\n".join(lines))
-    return SAME if found else DIFFERENT
+    return SAME if found else NO_ANSWER
 
 
 def _picture(plot: Any, image: Any, found: Any, kind: str) -> Any:
@@ -185,6 +232,7 @@ def _keywords(options: argparse.Namespace) -> dict[str, Any]:
         "threads": options.threads,
         "aligned": options.aligned,
         "face": options.face,
+        **_looking(options),
     }
 
 
@@ -196,10 +244,14 @@ def _model(options: argparse.Namespace) -> Any:
     return load(options.model).with_whole(options.whole, threshold=options.threshold)
 
 
+def _looking(options: argparse.Namespace) -> dict[str, Any]:
+    most = {} if options.max_pixels is None else {"max_pixels": options.max_pixels}
+    return {"upright": options.upright, **most}
+
+
 def _summary(result: Any) -> str:
-    lines = [result.sentence(), f"threshold: {result.threshold_from}"]
-    if result.explained < 1:
-        lines.insert(1, f"the score is {result.sum_in_words()}")
+    total = [f"the score is {result.sum_in_words()}"] if result.explained < 1 else []
+    lines = [result.sentence(), *total, *result.notes(), f"threshold: {result.threshold_from}"]
     if result.llr is not None:
         ratio = f"log-likelihood ratio {result.llr:+.2f}"
         lines.append(f"probability: {result.probability():.2%} at even odds before ({ratio})")
@@ -224,7 +276,12 @@ def _plain(value: Any) -> str:
 
 
 def _print(options: argparse.Namespace, data: Any, text: str) -> None:
-    print(json.dumps(data, indent=1, ensure_ascii=False) if options.json else text)
+    """Puts out a result; where stdout is closed, the exit code alone tells it."""
+    try:  # JSON in ASCII fits any console
+        print(json.dumps(data, indent=1, allow_nan=False) if options.json else text, flush=True)
+    except OSError as error:
+        sys.stdout = None  # the interpreter would try it once more when it ends, and complain
+        raise type(error)(error.errno, error.strerror, "standard output") from None
 
 
 def _face(text: str) -> Any:
@@ -273,8 +330,11 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("--model", help="name of a model of the package, or a model file")
     model.add_argument("--whole", type=_share, metavar="W",
                        help="what the face as a whole counts in the score: 0, cells alone, to 1 (default: the model's)")
-    pair = argparse.ArgumentParser(add_help=False, parents=[model])
-    pair.add_argument("first", metavar="A", help="photograph (JPEG, PNG, BMP, GIF, PNM)")
+    looking = argparse.ArgumentParser(add_help=False)
+    looking.add_argument("--upright", action="store_true", help="photographs stand upright: don't look at them turned")
+    looking.add_argument("--max-pixels", type=_threads, metavar="N", help="largest picture (default: 200 million)")
+    pair = argparse.ArgumentParser(add_help=False, parents=[model, looking])
+    pair.add_argument("first", metavar="A", help="photograph; - reads standard input")
     pair.add_argument("second", metavar="B", help="the other photograph")
     pair.add_argument("--threshold", type=float, help="the same person when score > this (default: the model's)")
     pair.add_argument("--threads", type=_threads, metavar="N", help="at most so many (default: all there are)")
@@ -303,8 +363,9 @@ def _parser() -> argparse.ArgumentParser:
     command("verify", _verify, "decide whether two photographs show one person", [pair], "xcos verify a.jpg b.jpg")
     explain = command("explain", _explain, "decide, and show why", [pair], "xcos explain a.jpg b.jpg -o why.png")
     explain.add_argument("-o", "--output", metavar="FILE", help="write .html, .png, .pdf, .svg, .json or .npz")
-    detect = command("detect", _detect, "find the faces of a photograph", [], "xcos detect group.jpg -o faces.png")
-    detect.add_argument("image", metavar="A", help="photograph")
+    detect = command("detect", _detect, "find the faces of a photograph", [looking],
+                     "xcos detect group.jpg -o faces.png")
+    detect.add_argument("image", metavar="A", help="photograph; - reads standard input")
     detect.add_argument("-o", "--output", metavar="FILE", help="write a .png, .pdf or .svg with boxes and points")
     info = command("info", _info, "tell about a model and this installation", [], "xcos info --json")
     info.add_argument("model", nargs="?", help="name or file (default: the default model)")

@@ -19,7 +19,7 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
     common.add_argument("--threads", type=threads, metavar="N", help="at most so many (default: all there are)")
     common.add_argument("--quiet", action="store_true", help="no progress bar")
     sets = argparse.ArgumentParser(add_help=False)
-    sets.add_argument("--photos", metavar="PATH", help="folder or tar with the photographs of LFW's pairs.txt")
+    sets.add_argument("--photos", metavar="PATH", help="folder, tar or zip with the photographs of LFW's pairs.txt")
     sets.add_argument("--aligned", action="store_true", help="images of .csv and pairs.txt are aligned 112 x 112 crops")
     sets.add_argument("--folds", type=threads, metavar="K", help="folds in file order (default: the data's, mostly 10)")
     sets.add_argument("--cache", metavar="DIR", help="keep features there; an interrupted run goes on from them")
@@ -82,6 +82,10 @@ def _keywords(options: argparse.Namespace) -> dict[str, Any]:
 def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
     import xcos
 
+    if options.html:
+        from ._files import check_target
+
+        check_target(options.html)  # now, not after an hour
     sets = [_pairs(options, path) for path in options.data]
     model = xcos.load(options.model, whole=options.whole)
     table = xcos.compare_models(model, sets, options.metric, flip=options.flip, **_keywords(options))
@@ -100,6 +104,9 @@ def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
 def _calibrate(options: argparse.Namespace) -> tuple[Any, str]:
     import xcos
 
+    from ._files import check_target
+
+    check_target(options.target)
     model = xcos.load(options.model, whole=options.whole)
     model = xcos.calibrate(model, _pairs(options, options.data), method=options.method, **_keywords(options))
     model.save(options.target)
@@ -116,13 +123,17 @@ def _calibrate(options: argparse.Namespace) -> tuple[Any, str]:
 def _features(options: argparse.Namespace) -> tuple[Any, str]:
     import xcos
 
+    from .folders import pictures, tell_skipped
     from .progress import counter
-    from .writers import FeatureWriter, pictures
+    from .writers import FeatureWriter
 
     folder = Path(options.folder)
     if not folder.is_dir():
         raise NotADirectoryError(20, "expected a folder", options.folder)
-    paths = pictures(folder)
+    paths, skipped = pictures(folder)
+    tell_skipped(folder, skipped)
+    if not paths:
+        raise ValueError(f"{folder}: holds no pictures")
     failed: list[tuple[str, str]] = []
     model = xcos.load(options.model)
     batches = model.stream(paths, aligned=options.aligned, threads=options.threads, skip_failed=True)
@@ -132,7 +143,10 @@ def _features(options: argparse.Namespace) -> tuple[Any, str]:
             writer.write(names, batch.features)
             failed += [(paths[i].relative_to(folder).as_posix(), message) for i, message in batch.failed]
             done(writer.count + len(failed))
+        if not writer.count:
+            raise ValueError(f"{folder}: no face in any of {len(paths)} pictures; the first: {failed[0][1]}")
     lines = [f"{writer.count} faces of {len(paths)} pictures, written: {options.target}"]
     lines += chain([f"{len(failed)} could not be used:"] if failed else [], (message for _, message in failed))
-    data = {"written": options.target, "faces": writer.count, "failed": [list(pair) for pair in failed]}
+    data = {"written": options.target, "faces": writer.count, "failed": [list(pair) for pair in failed],
+            "skipped": dict(skipped)}
     return data, "\n".join(lines)

@@ -48,6 +48,10 @@ def _compare(options: argparse.Namespace) -> tuple[Any, str]:
 
     from . import datasets, faithfulness
 
+    if options.html:
+        from ._files import check_target
+
+        check_target(options.html)  # now, not after an hour
     model = xcos.load(options.model, whole=options.whole)
     explainers = explainers_of(model, options.methods, options.score, options.threads)
     pairs = faithfulness.sample(datasets.read(options.data), options.n, options.seed)

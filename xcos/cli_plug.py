@@ -24,7 +24,7 @@ def register(
                    "xcos plug model.onnx --data people/ -o mine.safetensors --color BGR")
     plug.add_argument("network", metavar="NETWORK", help=".onnx, a PyTorch checkpoint (see convert) or a model file")
     plug.add_argument("--data", nargs="+", required=True, metavar="PATH",
-                      help="folder person/picture, tar of the same, or .rec; photographs or aligned 112 x 112 crops")
+                      help="folder person/picture, tar or zip of it, or .rec; photographs or aligned 112 x 112 crops")
     plug.add_argument("-o", "--output", required=True, metavar="OUT", help="the model file to write")
     plug.add_argument("--layer", default="", help="the map the grid is made from (default: the last one)")
     plug.add_argument("--embedding", default="", help="the output that is the embedding (default: the first)")

@@ -43,6 +43,10 @@ def _truth(options: argparse.Namespace) -> tuple[Any, str]:
 
     if not options.faces and not options.pairs:
         raise ValueError("truth: expected --faces, --pairs or both")
+    if options.output:
+        from ._files import check_target
+
+        check_target(options.output)  # now, not after an hour
     possible = [name for name in MEASURES if (options.pairs if name in ON_PAIRS else options.faces)]
     found = truth(
         options.model, options.faces, options.pairs, measures=options.measures or possible,

@@ -88,6 +88,10 @@ class Comparison:
     def __len__(self) -> int:
         return len(self.score)
 
+    def __bool__(self) -> bool:
+        """Refused, as by a NumPy array: which of the pairs would it be?"""
+        raise ValueError(f"the truth value of {len(self)} compared pairs is ambiguous; use .same.any() or .same.all()")
+
     @property
     def same(self) -> NDArray[np.bool_]:
         """(N,) bool: score > threshold."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,18 @@ from . import _core, faces
 from .calibration import Calibration
 from .errors import ModelFileError
 from .features import Comparison, Features, plain_cosine
+from .image import MAX_PIXELS, as_list, title
 from .model_file import ModelFile
 from .network import Network
 from .progress import Progress, batches
+from .quality import Look, look_at
 from .results import Explanation, Verification
 from .streaming import Batch, stream
 from .truth import CellTruth
 from .whole import WholeCurve
 
 SIDE = 112  # pixels of an aligned crop; the ArcFace template is made for it
+_BATCH = 32  # images in one run of the network, where the caller does not say
 _NO_CROPS = np.empty((0, SIDE, SIDE, 3), np.uint8)
 
 
@@ -39,6 +42,8 @@ class Model:
       a ``Face``; None takes the largest x most central. A list gives one for each image.
     - ``aligned``  the images are 112 x 112 crops aligned to the ArcFace template already
     - ``bgr``      arrays are BGR, as OpenCV reads them
+    - ``upright``  the photographs stand upright: do not look at them turned where no sure face is found
+    - ``max_pixels``  larger pictures are refused (default: 200 million)
     - ``threads``  threads at most; None: XCOS_NUM_THREADS, else what CPU affinity and cgroup quota leave
 
     They raise OSError for files that can't be read, ``ImageError`` for content that is no picture (or no crop
@@ -179,11 +184,14 @@ class Model:
         face: Any = None,
         aligned: bool = False,
         bgr: bool = False,
+        upright: bool = False,
+        max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
     ) -> NDArray[np.uint8]:
         """Aligned faces of the images: (N, 112, 112, 3) uint8 RGB. Keywords and errors: see the class."""
         listed, _ = as_list(images)
-        return self._crop(listed, _each(face, len(listed)), aligned, bgr, threads)
+        how = faces.How(aligned, bgr, upright, max_pixels)
+        return _stacked(self._cut(listed, _each(face, len(listed)), how, threads))
 
     def features(
         self,
@@ -192,7 +200,9 @@ class Model:
         face: Any = None,
         aligned: bool = False,
         bgr: bool = False,
-        batch: int = 32,
+        upright: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        batch: int = _BATCH,
         threads: int | None = None,
         progress: Progress = None,
     ) -> Features:
@@ -204,17 +214,16 @@ class Model:
         if isinstance(images, Iterator):
             if face is not None or progress:
                 raise ValueError("features: an iterator of images goes without face and progress")
-            batches_ = self.stream(images, aligned=aligned, bgr=bgr, batch=batch, threads=threads)
+            batches_ = self.stream(
+                images, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels, batch=batch, threads=threads
+            )
             return Features.concatenate([self._see(_NO_CROPS, threads), *(one.features for one in batches_)])
         if batch < 1:
             raise ValueError(f"batch: expected at least 1, got {batch}")
         listed, _ = as_list(images)
-        pairs = list(zip(listed, _each(face, len(listed)), strict=True))
-        stacks = [
-            self._see(self._crop([x for x, _ in part], [f for _, f in part], aligned, bgr, threads), threads)
-            for part in batches(pairs, batch, progress, "features")
-        ]
-        return Features.concatenate(stacks or [self._see(_NO_CROPS, threads)])
+        how = faces.How(aligned, bgr, upright, max_pixels)
+        seen = self._features(listed, _each(face, len(listed)), how, batch, threads, progress)
+        return Features.concatenate([self._see(_NO_CROPS, threads), *(features for _, features in seen)])
 
     def stream(
         self,
@@ -222,8 +231,10 @@ class Model:
         *,
         aligned: bool = False,
         bgr: bool = False,
+        upright: bool = False,
+        max_pixels: int = MAX_PIXELS,
         flip: bool = False,
-        batch: int = 32,
+        batch: int = _BATCH,
         threads: int | None = None,
         skip_failed: bool = False,
     ) -> Iterator[Batch]:
@@ -245,9 +256,8 @@ class Model:
                 half * (seen.grid + mirrored.grid[..., ::-1]), half * (seen.embedding + mirrored.embedding)
             )
 
-        return stream(
-            see, images, aligned=aligned, bgr=bgr, batch=batch, threads=threads, skip_failed=skip_failed
-        )
+        how = faces.How(aligned, bgr, upright, max_pixels)
+        return stream(see, images, how, batch=batch, threads=threads, skip_failed=skip_failed)
 
     def compare(
         self, first: Features, second: Features, *, maps: bool = True, threads: int | None = None
@@ -288,6 +298,8 @@ class Model:
         face: Any = None,
         aligned: bool = False,
         bgr: bool = False,
+        upright: bool = False,
+        max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
         progress: Progress = None,
     ) -> Any:
@@ -298,13 +310,21 @@ class Model:
         replaces the model's.
         """
         (first, second), single = self._two(a, b)
-        keywords: dict[str, Any] = {"aligned": aligned, "bgr": bgr, "threads": threads}
-        counts = (len(first), len(second))
-        seen = self.features(
-            [*first, *second], face=_two_faces(face, *counts), progress=progress, **keywords
-        )
-        compared = self.compare(seen[: counts[0]], seen[counts[0] :], maps=False, threads=threads)
-        results = [Verification(**self._decision(compared, i, threshold)) for i in range(len(compared))]
+        n, m = len(first), len(second)
+        how = faces.How(aligned, bgr, upright, max_pixels)
+        looks: list[Look] = []
+        stacks = [self._see(_NO_CROPS, threads)]
+        for cuts, features in self._features(
+            [*first, *second], _two_faces(face, n, m), how, _BATCH, threads, progress
+        ):
+            looks += map(look_at, cuts)
+            stacks.append(features)
+        seen = Features.concatenate(stacks)
+        compared = self.compare(seen[:n], seen[n:], maps=False, threads=threads)
+        results = []
+        for i in range(len(compared)):
+            both = looks[min(i, n - 1)], looks[n + min(i, m - 1)]  # a stack of one stands for all
+            results.append(Verification(**self._decision(compared, i, threshold), looks=both))
         return results[0] if single else results
 
     def explain(
@@ -316,12 +336,16 @@ class Model:
         face: Any = None,
         aligned: bool = False,
         bgr: bool = False,
+        upright: bool = False,
+        max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
     ) -> Any:
         """Like :meth:`verify`, with the reason: an Explanation (for lists, a list of them)."""
         (first, second), single = self._two(a, b)
         n, m = len(first), len(second)
-        crops = self._crop([*first, *second], _two_faces(face, n, m), aligned, bgr, threads)
+        how = faces.How(aligned, bgr, upright, max_pixels)
+        cuts = self._cut([*first, *second], _two_faces(face, n, m), how, threads)
+        crops = _stacked(cuts)
         seen = self._see(crops, threads)
         compared = self.compare(seen[:n], seen[n:], threads=threads)
         assert compared.cosine_map is not None and compared.attention is not None
@@ -338,7 +362,8 @@ class Model:
                     evidence=evidence[i],
                     truth=self._truth,
                     crops=crops[[left, n + right]],
-                    names=(_title(first[left], "first"), _title(second[right], "second")),
+                    looks=(look_at(cuts[left]), look_at(cuts[n + right])),
+                    names=(title(first[left], "first"), title(second[right], "second")),
                 )
             )
         return results[0] if single else results
@@ -349,23 +374,36 @@ class Model:
             raise ValueError(f"expected two lists of one length, got {len(first)} and {len(second)} images")
         return (first, second), one and other
 
-    def _crop(
-        self, images: Sequence[Any], chosen: Sequence[Any], aligned: bool, bgr: bool, threads: int | None
-    ) -> NDArray[np.uint8]:
+    def _features(
+        self,
+        images: Sequence[Any],
+        chosen: Sequence[Any],
+        how: faces.How,
+        batch: int,
+        threads: int | None,
+        progress: Progress,
+    ) -> Iterator[tuple[list[faces.Cut], Features]]:
+        """Faces of the images and what the network sees in them, `batch` at a time."""
+        pairs = list(zip(images, chosen, strict=True))
+        for part in batches(pairs, batch, progress, "features"):
+            cuts = self._cut([x for x, _ in part], [f for _, f in part], how, threads)
+            yield cuts, self._see(_stacked(cuts), threads)
+
+    def _cut(
+        self, images: Sequence[Any], chosen: Sequence[Any], how: faces.How, threads: int | None
+    ) -> list[faces.Cut]:
         workers = min(threads or _core.default_threads(), len(images))
         inside = 1 if workers > 1 else threads
 
-        def one(image: Any, face: Any) -> NDArray[np.uint8]:
-            return faces.crop(image, face=face, aligned=aligned, bgr=bgr, threads=inside)
+        def one(image: Any, face: Any) -> faces.Cut:
+            return faces.cut(image, how, face=face, threads=inside)
 
         if workers > 1:  # decoding and the networks run without the GIL
             from concurrent.futures import ThreadPoolExecutor
 
             with ThreadPoolExecutor(workers) as pool:
-                crops = list(pool.map(one, images, chosen))
-        else:
-            crops = [one(image, face) for image, face in zip(images, chosen, strict=True)]
-        return np.stack(crops) if crops else _NO_CROPS
+                return list(pool.map(one, images, chosen))
+        return [one(image, face) for image, face in zip(images, chosen, strict=True)]
 
     def _see(self, crops: NDArray[np.uint8], threads: int | None) -> Features:
         pre, head = self._file.preprocess, self._file.head
@@ -381,20 +419,13 @@ class Model:
         calibrated = self._calibration.scores.get("xcos") if self._calibration else None
         return {
             "score": float(compared.score[i]),
-            "threshold": self.threshold if threshold is None else float(threshold),
+            "threshold": self.threshold if threshold is None else _finite(threshold),
             "cosine": float(compared.cosine[i]),
             "threshold_from": self._file.thresholds_from if threshold is None else "given by the caller",
             "model": self.name,
             "llr": float(calibrated(compared.score[i])) if calibrated else None,
             "explained": compared.explained,
         }
-
-
-def as_list(images: Any) -> tuple[list[Any], bool]:
-    """Images as a list, and whether it was a single one: lists, tuples and 4-D arrays are many."""
-    if isinstance(images, (list, tuple)) or (isinstance(images, np.ndarray) and images.ndim == 4):
-        return list(images), False
-    return [images], True
 
 
 def _each(face: Any, n: int) -> list[Any]:
@@ -405,13 +436,20 @@ def _each(face: Any, n: int) -> list[Any]:
     return list(face)
 
 
+def _stacked(cuts: Sequence[faces.Cut]) -> NDArray[np.uint8]:
+    return np.stack([cut.crop for cut in cuts]) if cuts else _NO_CROPS
+
+
 def _two_faces(face: Any, n: int, m: int) -> list[Any]:
     first, second = face if isinstance(face, tuple) and len(face) == 2 else (face, face)
     return [*_each(first, n), *_each(second, m)]
 
 
-def _title(image: Any, otherwise: str) -> str:
-    return Path(image).name if isinstance(image, (str, os.PathLike)) else otherwise
+def _finite(threshold: Any) -> float:
+    number = float(threshold)
+    if not math.isfinite(number):
+        raise ValueError(f"threshold: expected a finite number, got {number}")
+    return number
 
 
 def _cells(file: ModelFile, network: Network) -> tuple[int, int]:

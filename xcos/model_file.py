@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from . import _safetensors
 from ._files import replacing
+from ._foreign import complaint
 from ._plan_check import check_plan, is_number
 from .calibration import check_calibration
 from .errors import ModelFileError
@@ -106,8 +107,9 @@ class ModelFile:
             metadata, tensors = _safetensors.load(source)
             return cls(tensors=tensors, **_read_header(metadata))
         except ModelFileError as error:
-            where = f"{os.fspath(source)}: " if isinstance(source, str | os.PathLike) else ""
-            raise ModelFileError(f"{where}{error}") from None
+            wanted = "a model file of xcos, which `xcos convert` or `xcos plug` make of a network"
+            readable = ("a safetensors file", "the file is empty")
+            raise ModelFileError(complaint(source, error, wanted, readable)) from None
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the file in one step: whoever opens `path` sees the old file or the whole new one.

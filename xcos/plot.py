@@ -7,10 +7,10 @@ diverging blue-red map and a grey one, both safe for colour-blind readers; every
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from textwrap import fill, shorten
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ try:
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
+from .drawing import encode, new_figure, ours
 from .truth import LITTLE
 
 if TYPE_CHECKING:
@@ -46,59 +47,61 @@ _COSINE = colormaps["RdBu"]
 _EVIDENCE = colormaps["PuOr_r"]  # other colours than the contributions, which it is not to be taken for
 _ATTENTION = colormaps["Greys"].with_extremes(over="#ffb000")
 _INK, _QUIET = "#222222", "#666666"
-_SIZE, _SIZE_WITH_WHOLE = (10.6, 7.6), (12.1, 7.6)  # inches
+_SIZE, _SIZE_WITH_WHOLE, _DPI = (10.6, 7.6), (12.1, 7.6), 110  # inches
 _PALE = 0.62  # of cells that know little: how much of their colour is taken away
+_in_place_of: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # axes and the explanation drawn in their place
 
 
+@ours
 def explanation(e: Explanation, ax: Axes | None = None) -> tuple[Figure, dict[str, Axes]]:
     """Draws an Explanation in a new pyplot figure, or in the place of `ax`. Returns figure and axes by name."""
     if ax is None:
-        from matplotlib import pyplot
-
-        figure = pyplot.figure(figsize=_size(e))
+        figure = new_figure(_size(e))
         return figure, _explanation(e, figure)
     place = ax.get_subplotspec()
     if place is None:
         raise ValueError("ax: expected an Axes made by subplots or add_subplot")
     figure = _root(ax)
-    ax.remove()
-    return figure, _explanation(e, figure.add_subfigure(place))
+    if (drawn := _in_place_of.get(ax)) in figure.subfigs:  # a second time: the new one instead
+        drawn.clear()
+        figure.subfigs.remove(drawn)
+    ax.set_visible(False)
+    _in_place_of[ax] = figure.add_subfigure(place, facecolor="white")
+    return figure, _explanation(e, _in_place_of[ax])
 
 
+@ours
 def evidence(e: Explanation, ax: Axes | None = None) -> tuple[Figure, Axes]:
     """Draws the evidence of a calibrated model cell by cell, in `ax` or a new pyplot figure; ValueError without it."""
     if e.evidence is None:
         raise ValueError(f"model {e.model!r} is not calibrated, so there is no evidence: see xcos.calibrate")
     if ax is None:
-        from matplotlib import pyplot
-
-        ax = pyplot.figure(figsize=(4.2, 4.8)).add_axes((0.07, 0.1, 0.88, 0.77))
+        ax = new_figure((4.2, 4.8)).add_axes((0.07, 0.1, 0.88, 0.77))
     _map(ax, e.evidence, 1, _EVIDENCE, (-EVIDENCE_LIMIT, EVIDENCE_LIMIT), "Is that usual for one person?",
          "log-likelihood ratio of each cell alone; no part of the score", pale=_pale(e))
     return _root(ax), ax
 
 
+@ours
 def verification(v: Verification, ax: Axes | None = None) -> tuple[Figure, Axes]:
     """Draws score and threshold of a Verification on the scale -1..1, in `ax` or a new pyplot figure."""
     if ax is None:
-        from matplotlib import pyplot
-
-        ax = pyplot.figure(figsize=(5, 1.6), layout="constrained").add_subplot()
+        ax = new_figure((5, 1.6), layout="constrained").add_subplot()
     _scale(ax, v)
-    ax.set_title(v.sentence(), fontsize=10, color=_SAME if v.same else _DIFFERENT)
+    ax.set_title(v.sentence(), fontsize=10, color=_colour(v))
     return _root(ax), ax
 
 
+@ours
 def detections(image: NDArray[np.uint8], faces: Sequence[Face], ax: Axes | None = None) -> tuple[Figure, Axes]:
     """Draws boxes, points and scores of `faces` over `image` (H, W, 3), in `ax` or a new pyplot figure."""
     if ax is None:
-        from matplotlib import pyplot
-
-        ax = _picture_axes(pyplot.figure(figsize=_picture_size(image)))
+        ax = _picture_axes(new_figure(_picture_size(image)))
     _detections(ax, image, faces)
     return _root(ax), ax
 
 
+@ours
 def render(result: Verification, kind: str) -> bytes:
     """The plot of a result as a file of `kind` (png, pdf, svg); touches no pyplot state, safe in threads."""
     from .results import Explanation
@@ -109,26 +112,22 @@ def render(result: Verification, kind: str) -> bytes:
     else:
         figure = Figure(figsize=(5, 1.6), layout="constrained")
         verification(result, figure.add_subplot())
-    return _encode(figure, kind)
+    return encode(figure, kind, _DPI)
 
 
+@ours
 def render_detections(image: NDArray[np.uint8], faces: Sequence[Face], kind: str) -> bytes:
     """The picture of :func:`detections` as a file of `kind` (png, pdf, svg)."""
     figure = Figure(figsize=_picture_size(image))
     _detections(_picture_axes(figure), image, faces)
-    return _encode(figure, kind)
+    return encode(figure, kind, _DPI)
 
 
 def _root(ax: Axes) -> Figure:
     figure = ax.get_figure(root=True)
-    assert figure is not None  # only removed axes have none
+    if figure is None:
+        raise ValueError("ax: was removed from its figure; expected an Axes of a figure")
     return figure
-
-
-def _encode(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=110)
-    return buffer.getvalue()
 
 
 def _explanation(e: Explanation, figure: Figure | SubFigure) -> dict[str, Axes]:
@@ -140,9 +139,10 @@ def _explanation(e: Explanation, figure: Figure | SubFigure) -> dict[str, Axes]:
     panels = ("first", "second", "score", "cosine", "attention", "contribution")
     axes: dict[str, Axes] = {name: figure.add_subplot(grid[divmod(i, 3)]) for i, name in enumerate(panels)}
     verdict, sign = ("Same person", ">") if e.same else ("Different people", "≤")
+    verdict = verdict if e.reliable else "No answer, a face is too poor"
     figure.suptitle(
         f"{verdict}: score {e.score:.3f} {sign} threshold {e.threshold:.3f}",
-        x=0.5, y=0.975, fontsize=17, weight="bold", color=_SAME if e.same else _DIFFERENT,
+        x=0.5, y=0.975, fontsize=17, weight="bold", color=_colour(e),
     )
     for name, crop, title in zip(("first", "second"), e.crops, e.names, strict=True):
         _face(axes[name], crop, title, e.cosine_map.shape)
@@ -203,6 +203,10 @@ def _whole(ax: Axes, e: Explanation) -> None:
             transform=ax.transAxes, ha="center", va="center", fontsize=8.5, color=_INK)
 
 
+def _colour(v: Verification) -> str:
+    return _QUIET if not v.reliable else _SAME if v.same else _DIFFERENT
+
+
 def _shade(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The two faces laid on each other as a shadow, 0 where bright to 0.4: the colours stay readable."""
     grey = crops.mean(axis=(0, 3), dtype=np.float32)
@@ -220,6 +224,7 @@ def _face(ax: Axes, crop: NDArray[np.uint8], title: str, cells: tuple[int, ...])
 def _cells(ax: Axes, cells: tuple[int, ...], **line: Any) -> None:
     """Grid lines, and names for the cells: letters across, numbers down, so that one can speak of C4."""
     rows, columns = cells
+    ax.grid(False)  # of axes that come from elsewhere
     ax.hlines(range(1, rows), 0, columns, linewidth=0.6, **line)
     ax.vlines(range(1, columns), 0, rows, linewidth=0.6, **line)
     ax.set_xlim(0, columns)
@@ -283,6 +288,7 @@ def _summary(ax: Axes, e: Explanation) -> None:
         )
     reference = "" if e.explained < 1 else f" For reference, the plain cosine of the two embeddings: {e.cosine:.3f}."
     notes = [
+        *e.notes(),
         f"{total} It is no probability.",
         f"The threshold: {e.threshold_from}.".replace("..", "."),
         f"Model {e.model}.{reference}",
@@ -293,7 +299,9 @@ def _summary(ax: Axes, e: Explanation) -> None:
 
 def _scale(ax: Axes, v: Verification) -> None:
     """The line -1..1 with threshold and score: right of the threshold means the same person."""
-    colour = _SAME if v.same else _DIFFERENT
+    colour = _colour(v)
+    ax.grid(False)
+    ax.set_facecolor("white")
     ax.barh(0, v.threshold + 1, left=-1, height=1, color=_DIFFERENT, alpha=0.15)
     ax.barh(0, 1 - v.threshold, left=v.threshold, height=1, color=_SAME, alpha=0.15)
     ax.vlines(v.threshold, -0.5, 0.5, color=_INK, linewidth=1.5)

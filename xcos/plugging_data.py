@@ -19,6 +19,7 @@ from . import _core, faces
 from ._files import keep_arrays, kept_arrays, replacing
 from .datasets import Faces, join, read_faces
 from .errors import ImageError, NoFaceError
+from .image import as_encoded, read_image
 from .model import SIDE
 from .progress import batches
 
@@ -28,8 +29,6 @@ SHARE = 10  # one person in so many is held out ...
 LEAST = 10  # ... but at least so many, and half of all at most
 MOST_PAIRS = 1500  # of one person, and as many of two: LFW has 3,000 and 3,000
 PER_PERSON = 10  # pairs of one person, so that those with many pictures do not outweigh the others
-
-_MAX_PIXELS = 1 << 27
 
 
 def whole_faces(
@@ -47,14 +46,14 @@ def whole_faces(
     crops, kept = _cut_out(found, work, threads, progress)
     if not len(kept):
         raise ValueError(f"{found.name}: no face was found in any of {len(found)} pictures")
-    return _subset(found, kept, lambda i: _as_file(crops[i]))
+    return _subset(found, kept, lambda i: as_encoded(crops[i]))
 
 
 def _is_crop(data: bytes) -> bool:
     """Is this a picture of 112 x 112? One that can't be read is none; that is told when it is cut out."""
     try:
-        return _core.decode(data, _MAX_PIXELS).shape == (SIDE, SIDE, 3)
-    except ValueError:
+        return read_image(data).shape == (SIDE, SIDE, 3)
+    except ImageError:
         return False
 
 
@@ -86,11 +85,6 @@ def _cut_out(
     crops = np.stack([results[i] for i in kept]) if len(kept) else np.empty((0, SIDE, SIDE, 3), np.uint8)
     keep_arrays(path, {"crops": crops, "kept": kept})
     return crops, kept
-
-
-def _as_file(crop: NDArray[np.uint8]) -> bytes:
-    """A picture as a PPM file."""
-    return f"P6\n{crop.shape[1]} {crop.shape[0]}\n255\n".encode() + crop.tobytes()
 
 
 def _subset(found: Faces, kept: NDArray[np.intp], read: Callable[[int], bytes]) -> Faces:

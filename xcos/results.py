@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from .quality import Look, Quality
+
 PICTURES = (".png", ".pdf", ".svg")
 
 
@@ -37,8 +39,10 @@ class Verification:
     explained       0..1: what the cells count in the score, 1 - w; the cosine counts w (see ``Model.with_whole``)
     llr             natural logarithm of how much more probable this score is for one person than for two, as
                     ``xcos.calibrate`` measured it on the data that the model file names; None: never measured
+    looks           of the two photographs: the quality of the face, and where it was found; None: not looked at
 
-    The score is no probability: what it means is known only through the threshold and how it was set.
+    Where a face is too poor to be compared (`reliable` is False) the decision says nothing: it is no answer. The
+    score is no probability: what it means is known only through the threshold and how it was set.
     """
 
     score: float
@@ -48,6 +52,27 @@ class Verification:
     model: str
     llr: float | None = field(default=None, kw_only=True)
     explained: float = field(default=1.0, kw_only=True)
+    looks: tuple[Look, Look] | None = field(default=None, kw_only=True, compare=False)
+
+    @property
+    def quality(self) -> Quality | None:
+        """The quality of the worse of the two faces (see ``xcos.quality.Quality``); None: not looked at."""
+        return min((look.quality for look in self.looks), key=lambda q: q.value) if self.looks else None
+
+    @property
+    def reliable(self) -> bool:
+        """False where a face is too poor for the decision to say anything."""
+        return self.quality is None or self.quality.reliable
+
+    def notes(self) -> list[str]:
+        """What there is to know about the photographs, in sentences: turned ones, and faces that are too poor."""
+        said = []
+        for which, look in zip(("first", "second"), self.looks or (), strict=False):
+            if look.turn:
+                said.append(f"The {which} photograph was turned by {look.turn}° to find the face.")
+            if not look.quality.reliable:
+                said.append(f"No answer: the face in the {which} photograph is {look.quality.reason()}.")
+        return said
 
     @property
     def whole(self) -> float:
@@ -63,6 +88,10 @@ class Verification:
     def same(self) -> bool:
         """True when score > threshold."""
         return self.score > self.threshold
+
+    def __bool__(self) -> bool:
+        """The decision, so that ``if xcos.verify(a, b):`` means what it says."""
+        return self.same
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.sentence()})"
@@ -81,6 +110,8 @@ class Verification:
     def sentence(self) -> str:
         """The decision in words: ``same person: score 0.5521 > threshold 0.2400``."""
         verdict, sign = ("same person", ">") if self.same else ("different people", "<=")
+        if not self.reliable:
+            verdict = "no answer, a face is too poor"
         return f"{verdict}: score {self.score:.4f} {sign} threshold {self.threshold:.4f}"
 
     def sum_in_words(self) -> str:
@@ -101,6 +132,18 @@ class Verification:
             "cosine": self.cosine,
             "model": self.model,
             **({} if self.llr is None else {"llr": self.llr}),
+            **(self._looks_to_dict() if self.looks else {}),
+        }
+
+    def _looks_to_dict(self) -> dict[str, Any]:
+        assert self.looks is not None
+        first, second = self.looks
+        return {
+            "reliable": self.reliable,
+            "quality_first": first.quality.value,
+            "quality_second": second.quality.value,
+            "turn_first": first.turn,
+            "turn_second": second.turn,
         }
 
     def plot(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
@@ -135,7 +178,7 @@ class Verification:
         from html import escape  # its tables cost 10 ms, which only notebooks should pay
 
         rows = {
-            "decision": "same person" if self.same else "different people",
+            "decision": self.sentence().partition(":")[0],
             "score": f"{self.score:.4f}",
             "threshold": f"{self.threshold:.4f}",
             "how it was set": self.threshold_from,
@@ -145,6 +188,8 @@ class Verification:
         }
         if self.llr is not None:
             rows["probability at even odds before"] = f"{self.probability():.2%}"
+        if notes := self.notes():
+            rows["mind"] = " ".join(notes)
         cells = "".join(f"<tr><th>{key}</th><td>{escape(value)}</td></tr>" for key, value in rows.items())
         return f"<table>{cells}</table>"
 
@@ -243,7 +288,7 @@ class Explanation(Verification):
 
 
 def save(path: str | os.PathLike[str], writers: dict[str, Callable[[IO[bytes]], object]]) -> None:
-    """Writes `path` through the writer of its suffix into a temporary file beside it, then renames.
+    """Writes `path` through the writer of its suffix, by ``_files.replacing``.
 
     Raises ValueError when the suffix has no writer.
     """
@@ -251,7 +296,5 @@ def save(path: str | os.PathLike[str], writers: dict[str, Callable[[IO[bytes]], 
     writer = writers.get(target.suffix.lower())
     if writer is None:
         raise ValueError(f"{target}: expected a name that ends in {', '.join(writers)}, got {target.suffix!r}")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target}: its folder does not exist")
     with replacing(target) as file:
         writer(file)

@@ -35,9 +35,8 @@ class Batch:
 def stream(
     see: Callable[[Crop], Features],
     images: Iterable[Any],
+    how: faces.How,
     *,
-    aligned: bool,
-    bgr: bool,
     batch: int,
     threads: int | None,
     skip_failed: bool,
@@ -45,14 +44,14 @@ def stream(
     """Batches of what `see` makes of the crops of `images`. See ``Model.stream``."""
     if batch < 1:
         raise ValueError(f"batch: expected at least 1, got {batch}")
-    waiting: deque[tuple[int, Future[Crop]]] = deque()
+    waiting: deque[tuple[int, Future[faces.Cut]]] = deque()
     source = enumerate(images)
     with ThreadPoolExecutor(threads or _core.default_threads()) as pool:
 
         def fill() -> None:
             while len(waiting) < AHEAD * batch and (item := next(source, None)) is not None:
                 index, image = item
-                waiting.append((index, pool.submit(faces.crop, image, aligned=aligned, bgr=bgr, threads=1)))
+                waiting.append((index, pool.submit(faces.cut, image, how, threads=1)))
 
         try:
             fill()
@@ -63,7 +62,7 @@ def stream(
                 while waiting and len(crops) < batch:
                     i, future = waiting.popleft()
                     try:
-                        crops.append(future.result())
+                        crops.append(future.result().crop)
                         index.append(i)
                     except (OSError, ValueError) as error:
                         if not skip_failed:

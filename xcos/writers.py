@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._files import naming, replacing
+from ._files import beside, check_target, naming, replacing
 from .features import Features
 
 SUFFIXES = (".npz", ".zarr")
@@ -37,8 +36,6 @@ class FeatureWriter:
         suffix = self._path.suffix.lower()
         if suffix not in SUFFIXES:
             raise ValueError(f"{self._path}: expected a name that ends in .npz or .zarr, got {suffix!r}")
-        if not self._path.parent.is_dir():
-            raise FileNotFoundError(f"{self._path}: its folder does not exist")
         self._store: _Npz | _Zarr = (_Npz if suffix == ".npz" else _Zarr)(self._path)
         self.count = 0
 
@@ -66,8 +63,10 @@ class _Npz:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._names: list[str] = []
+        check_target(path)
+        folder = os.path.dirname(os.path.realpath(path))  # where there is room for the file itself
         try:
-            self._spools: dict[str, IO[bytes]] = {k: TemporaryFile(dir=path.parent) for k in ("grid", "embedding")}
+            self._spools: dict[str, IO[bytes]] = {k: TemporaryFile(dir=folder) for k in ("grid", "embedding")}
         except OSError as error:  # which names a file that was never there
             raise type(error)(error.errno, error.strerror, str(path)) from None
         self._shapes: dict[str, tuple[int, ...]] = {"grid": (0, 0, 0), "embedding": (0,)}
@@ -105,9 +104,10 @@ class _Zarr:
             import zarr
         except ImportError:
             raise ImportError("writing .zarr needs zarr: pip install zarr (.npz needs nothing)") from None
-        if path.exists():
+        if os.path.lexists(path):
             raise FileExistsError(f"{path}: is there already")
-        self._path, self._temporary = path, path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        check_target(path)
+        self._path, self._temporary = path, beside(path)
         self._group = zarr.open_group(self._temporary, mode="w")
         self._names: list[str] = []
         self._arrays: dict[str, Any] = {}  # zarr.Array, by name
@@ -128,9 +128,3 @@ class _Zarr:
 
     def clean(self) -> None:
         shutil.rmtree(self._temporary, ignore_errors=True)
-
-
-def pictures(folder: str | os.PathLike[str]) -> list[Path]:
-    """The files of a folder and the folders in it that are named like pictures, in the order of their paths."""
-    suffixes = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pnm"}
-    return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in suffixes and path.is_file())

@@ -140,7 +140,7 @@ static xcos_status read_frame(const uint8_t *segment, size_t length, int marker,
         return xcos_fail(err, XCOS_E_UNSUPPORTED,
                          "a CMYK JPEG without Adobe's marker, which leaves its colours undefined");
     if (out->width) /* the second would hide the size of the first, which is the one decoded */
-        return xcos_fail(err, XCOS_E_FORMAT, "damaged JPEG (two frames)");
+        return xcos_fail(err, XCOS_E_LIMIT, "damaged JPEG (two frames)");
     out->height = big16(segment + 3);
     out->width = big16(segment + 5);
     return XCOS_OK;
@@ -160,6 +160,8 @@ static int huffman_tables_fit(const uint8_t *segment, size_t length)
     }
     return i == length;
 }
+
+static const char XMP_JPEG[] = "http://ns.adobe.com/xap/1.0/"; /* with its null */
 
 static xcos_status walk_jpeg(const uint8_t *data, size_t size, xi_container *out, xcos_error *err)
 {
@@ -187,9 +189,13 @@ static xcos_status walk_jpeg(const uint8_t *data, size_t size, xi_container *out
         if (marker == 0xE1 && !out->exif && length >= 8 && memcmp(segment + 2, "Exif\0", 6) == 0) {
             out->exif = segment + 8;
             out->exif_size = length - 8;
+        } else if (marker == 0xE1 && !out->xmp.data && length >= 2 + sizeof XMP_JPEG &&
+                   memcmp(segment + 2, XMP_JPEG, sizeof XMP_JPEG) == 0) {
+            out->xmp.data = segment + 2 + sizeof XMP_JPEG;
+            out->xmp.size = length - 2 - sizeof XMP_JPEG;
         } else if (marker == 0xC4) {
             if (!huffman_tables_fit(segment, length))
-                return xcos_fail(err, XCOS_E_FORMAT, "damaged JPEG (its Huffman tables)");
+                return xcos_fail(err, XCOS_E_LIMIT, "damaged JPEG (its Huffman tables)");
         } else if (marker == 0xEE && length >= 14 && memcmp(segment + 2, "Adobe", 5) == 0) {
             adobe = 1;
         } else if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC8 && marker != 0xCC) {
@@ -203,6 +209,27 @@ static xcos_status walk_jpeg(const uint8_t *data, size_t size, xi_container *out
 }
 
 /* --------------------------------------------------------- PNG, GIF and BMP */
+
+/* The text of a tEXt, zTXt or iTXt chunk whose keyword is `name`, if it is that. */
+static void find_text(const uint8_t *kind, const uint8_t *body, size_t length, const char *name,
+                      xi_text *out)
+{
+    const size_t word = strlen(name) + 1; /* with its null */
+    if (out->data || length <= word || memcmp(body, name, word) != 0)
+        return;
+    size_t i = word;
+    int deflated = kind[0] == 'z';
+    if (kind[0] == 'z')
+        i += 1; /* the method */
+    else if (kind[0] == 'i') {
+        deflated = body[i];
+        i += 2;
+        for (int texts = 0; texts < 2 && i < length; i++) /* language, translated keyword */
+            texts += body[i] == 0;
+    }
+    if (i < length)
+        *out = (xi_text){body + i, length - i, deflated};
+}
 
 static xcos_status walk_png(const uint8_t *data, size_t size, xi_container *out, xcos_error *err)
 {
@@ -228,6 +255,10 @@ static xcos_status walk_png(const uint8_t *data, size_t size, xi_container *out,
         else if (memcmp(kind, "eXIf", 4) == 0) {
             out->exif = body;
             out->exif_size = length;
+        } else if (memcmp(kind + 1, "TXt", 3) == 0 || memcmp(kind, "tEXt", 4) == 0) {
+            find_text(kind, body, length, "Raw profile type exif", &out->profile);
+            find_text(kind, body, length, "Raw profile type APP1", &out->profile);
+            find_text(kind, body, length, "XML:com.adobe.xmp", &out->xmp);
         }
         i += 12 + length;
     }

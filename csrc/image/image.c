@@ -48,7 +48,7 @@ static void *stb_realloc(void *p, size_t size)
 #pragma GCC diagnostic pop
 #endif
 
-enum { MAX_SIDE = 32767 };
+enum { MAX_SIDE = 1000000, MAX_TEXT = 1 << 22 };
 
 xcos_status xi_check_pixels(int64_t width, int64_t height, int64_t max_pixels, xcos_error *err)
 {
@@ -104,6 +104,32 @@ static xcos_status orient(xcos_image *image, int o, xcos_error *err)
     return XCOS_OK;
 }
 
+/* The orientation in a text, which is bounded as a bomb may be in it. */
+static int text_orientation(const xi_text *text, int (*read)(const uint8_t *, size_t))
+{
+    if (!text->data || text->size > MAX_TEXT)
+        return 0;
+    if (!text->deflated)
+        return read(text->data, text->size);
+    stb_limit = MAX_TEXT;
+    int size;
+    char *plain = stbi_zlib_decode_malloc_guesssize((const char *)text->data, (int)text->size,
+                                                    16384, &size);
+    const int found = plain ? read((const uint8_t *)plain, (size_t)size) : 0;
+    free(plain);
+    return found;
+}
+
+static int orientation(const xi_container *container)
+{
+    int o = container->exif ? xi_exif_orientation(container->exif, container->exif_size) : 0;
+    if (!o)
+        o = text_orientation(&container->profile, xi_profile_orientation);
+    if (!o)
+        o = text_orientation(&container->xmp, xi_xmp_orientation);
+    return o ? o : 1;
+}
+
 static xcos_status stb_decode(const uint8_t *data, size_t size, const char *name,
                               const xi_container *container, xcos_image *out, xcos_error *err)
 {
@@ -120,8 +146,9 @@ static xcos_status stb_decode(const uint8_t *data, size_t size, const char *name
     if (!out->pixels) {
         const char *reason = stbi_failure_reason();
         if (stb_memory == STB_OVER_LIMIT)
-            return xcos_fail(err, XCOS_E_FORMAT, "%s whose data is larger than its %lld x %lld pixels",
-                             name, (long long)container->width, (long long)container->height);
+            return xcos_fail(err, XCOS_E_LIMIT,
+                             "%s whose data is larger than its %lld x %lld pixels", name,
+                             (long long)container->width, (long long)container->height);
         if (stb_memory == STB_NO_MEMORY) /* it does not always say so itself */
             return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
         return xcos_fail(err, XCOS_E_FORMAT, "%s that is damaged (%s)", name, reason);
@@ -154,7 +181,7 @@ xcos_status xcos_image_decode(const uint8_t *data, size_t size, int64_t max_pixe
     if (!status)
         status = stb_decode(data, size, name, &container, out, err);
     if (!status)
-        status = orient(out, xi_exif_orientation(container.exif, container.exif_size), err);
+        status = orient(out, orientation(&container), err);
     if (status)
         xcos_image_free(out);
     return status;

@@ -6,11 +6,19 @@
 
 typedef enum { XI_UNKNOWN, XI_JPEG, XI_PNG, XI_BMP, XI_GIF, XI_PNM } xi_format;
 
+/* A text inside the data, or NULL. */
+typedef struct {
+    const uint8_t *data;
+    size_t size;
+    int deflated;
+} xi_text;
+
 /* What a walk over the container tells, before anything is decoded. */
 typedef struct {
     int64_t width, height; /* at least 1 */
     const uint8_t *exif; /* a TIFF block inside the data, or NULL */
     size_t exif_size;
+    xi_text profile, xmp; /* the same block in hex, as ImageMagick writes it; XMP */
     int alpha; /* pixels may be transparent */
 } xi_container;
 
@@ -23,10 +31,13 @@ xi_format xi_sniff(const uint8_t *data, size_t size, const char **name);
 xcos_status xi_container_walk(xi_format format, const uint8_t *data, size_t size,
                               xi_container *out, xcos_error *err);
 
-/* The orientation (1..8) of a TIFF block as Exif stores it; 1 when it has none or is damaged. */
+/* The orientation (1..8) that a TIFF block as Exif stores it, the same in a text of PNG, or XMP
+ * tells; 0 when there is none, 1 when there is one that is no orientation. */
 int xi_exif_orientation(const uint8_t *tiff, size_t size);
+int xi_profile_orientation(const uint8_t *text, size_t size);
+int xi_xmp_orientation(const uint8_t *text, size_t size);
 
-/* XCOS_E_LIMIT when a side is longer than 32,767 or width*height is more than max_pixels. */
+/* XCOS_E_LIMIT when a side is longer than a million or width*height is more than max_pixels. */
 xcos_status xi_check_pixels(int64_t width, int64_t height, int64_t max_pixels, xcos_error *err);
 
 /* PBM, PGM and PPM, plain and raw, any maximum up to 65535. */

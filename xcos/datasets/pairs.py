@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,7 +24,7 @@ class Pairs:
     names    what they are called in reports, M texts
     first    (N,) which image is the first of each pair
     second   (N,) which is the second
-    same     (N,) bool: both show one person
+    same     (N,) bool: both show one person (0 and 1, or -1 and 1, will do)
     folds    how many folds the protocol uses, in the order of the pairs; LFW: 10
     aligned  the images are 112 x 112 crops aligned to the ArcFace template
     groups   (N,) texts by the name of their column, for error rates of groups
@@ -42,8 +43,9 @@ class Pairs:
     groups: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key, kind in (("first", np.intp), ("second", np.intp), ("same", np.bool_)):
-            object.__setattr__(self, key, np.asarray(getattr(self, key), kind))
+        for key in ("first", "second"):
+            object.__setattr__(self, key, np.asarray(getattr(self, key), np.intp))
+        object.__setattr__(self, "same", as_labels(self.same, self.name))
         object.__setattr__(self, "groups", {key: np.asarray(column, str) for key, column in self.groups.items()})
         n = len(self.same)
         lengths = {"first": self.first, "second": self.second, **self.groups}
@@ -83,6 +85,22 @@ class Pairs:
         for i in self.used:
             total.update(_digest(self.images[i]))
         return total.hexdigest()
+
+
+def as_labels(labels: Any, where: str) -> NDArray[np.bool_]:
+    """Labels of pairs as bools (N,), True for one person.
+
+    Bools, 0 and 1, or -1 and 1 are read, as integers or floats. Anything else is refused with what was found, since
+    Python takes nearly everything for true: "0", b"False" and -1 among it. `where` stands in the message. Raises
+    ValueError.
+    """
+    found = np.asarray(labels, object).reshape(-1)
+    for i, label in enumerate(found):
+        if not isinstance(label, (bool, np.bool_, int, np.integer, float, np.floating)) or label not in (-1, 0, 1):
+            raise ValueError(f"{where}: label {i} is {reprlib.repr(label)}; expected bools, 0 and 1, or -1 and 1")
+    if np.any(found == 0) and np.any(found == -1):
+        raise ValueError(f"{where}: labels of -1, 0 and 1; expected two kinds: bools, 0 and 1, or -1 and 1")
+    return np.asarray(found == 1, np.bool_)
 
 
 def unique_images(images: Sequence[bytes]) -> tuple[list[bytes], Indices]:

@@ -1,10 +1,10 @@
-"""Faces of people: a folder of people, a tar of the same, or InsightFace's .rec with .idx."""
+"""Faces of people: a folder of people, an archive of the same, or InsightFace's .rec with .idx."""
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
-import tarfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..errors import ImageError
+from ..folders import Places, collection
+from ..image import read_image
 
 SIDE = 112
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm")
+_MAX_PIXELS = 64 * SIDE * SIDE
+_SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "eval"}
+_log = logging.getLogger("xcos")
 # MXNet's RecordIO: a magic number, then length in the lower 29 bits, kind of part in the upper 3.
 _MAGIC = 0xCED7230A
 _LENGTH = (1 << 29) - 1
@@ -51,9 +55,9 @@ class Faces:
         """Picture `index`, (112, 112, 3) uint8 RGB. ImageError, naming it, when it is damaged or of another size."""
         where = f"{self.name}, picture {index}"
         try:
-            image = _core.decode(self._read(index), SIDE * SIDE * 64)
-        except ValueError as error:
-            raise ImageError(f"{where}: {error}") from None
+            image = read_image(self._read(index), max_pixels=_MAX_PIXELS)
+        except ImageError as error:
+            raise ImageError(f"{where}: {str(error).removeprefix('<bytes>: ')}") from None
         if image.shape != (SIDE, SIDE, 3):
             size = f"{image.shape[1]} x {image.shape[0]}"
             raise ImageError(f"{where}: {size} pixels; expected an aligned crop of 112 x 112")
@@ -68,17 +72,16 @@ class Faces:
 
 
 def read_faces(source: str | os.PathLike[str]) -> Faces:
-    """Faces of a folder (``person/picture``), an uncompressed tar of the same, or a .rec beside its .idx.
+    """Faces of a folder (``person/picture``), a tar or zip of the same, or a .rec beside its .idx.
 
     Pictures that lie in no person's folder are people of one picture each. Order: sorted by name (.rec: by
-    index). Raises OSError when it cannot be opened, ValueError when it holds no pictures or is damaged.
+    index). A compressed tar is held in memory. What is left out (hidden files, copies that systems keep) is told by
+    a warning. Raises OSError when it cannot be opened, ValueError when it holds no pictures or is damaged.
     """
     path = Path(source)
-    if path.is_dir():
-        return _folder(path)
-    if path.suffix == ".rec":
+    if path.suffix.lower() == ".rec" and not path.is_dir():
         return _records(path)
-    return _tar(path)
+    return _named(path, *collection(path))
 
 
 def join(parts: Sequence[Faces]) -> Faces:
@@ -96,29 +99,27 @@ def join(parts: Sequence[Faces]) -> Faces:
     return Faces(np.concatenate(labels), int(people[-1]), " + ".join(part.name for part in parts), read)
 
 
-def _folder(path: Path) -> Faces:
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    names = [p.relative_to(path).as_posix() for p in files]
-    return _named(path, names, lambda index: files[index].read_bytes())
-
-
-def _tar(path: Path) -> Faces:
-    try:
-        with tarfile.open(path, "r:") as archive:
-            members = [m for m in archive if m.isfile() and m.name.lower().endswith(SUFFIXES)]
-    except tarfile.TarError as error:
-        raise ValueError(f"{path}: expected a folder, an uncompressed tar or a .rec; as a tar: {error}") from None
-    members.sort(key=lambda member: member.name)
-    places = [(member.offset_data, member.size) for member in members]
-    return _named(path, [member.name for member in members], _places(path, places))
-
-
 def _named(path: Path, names: Sequence[str], read: Callable[[int], bytes]) -> Faces:
-    if not names:
-        raise ValueError(f"{path}: holds no pictures ({', '.join(SUFFIXES)})")
-    owners = [name.rsplit("/", 1)[0] if "/" in name else name for name in names]
+    owners = _people(path, names)
     numbers = {owner: number for number, owner in enumerate(sorted(set(owners)))}
     return Faces(np.array([numbers[owner] for owner in owners]), len(numbers), path.name, read)
+
+
+def _people(path: Path, names: Sequence[str]) -> list[str]:
+    """Whom each picture shows: the first folder of its path names the person.
+
+    Folders around all people, and those of a split into training and test, are no people; folders below a person
+    (dates, sessions, cameras) are that person's. A warning tells where there is more than person/picture.
+    """
+    parts = [name.split("/") for name in names]
+    while min(map(len, parts)) > 2 and (len({p[0] for p in parts}) == 1 or {p[0].lower() for p in parts} <= _SPLITS):
+        parts = [p[1:] for p in parts]
+    people = [p[0] for p in parts]
+    deepest = max(parts, key=len)
+    if len(deepest) > 2:
+        _log.warning("%s: pictures lie deeper than person/picture: %s is taken as one of %s (%d people in all)",
+                     path, "/".join(deepest), deepest[0], len(set(people)))  # fmt: skip
+    return people
 
 
 def _records(path: Path) -> Faces:
@@ -137,12 +138,12 @@ def _records(path: Path) -> Faces:
     places, labels = [], []
     for key in keys:
         _, label, (start, size) = _record(path, offsets[key])
-        places.append((start, size))
+        places.append((start, size, False))
         labels.append(int(label))
     if not places:
         raise ValueError(f"{path}: holds no pictures")
     found, numbers = np.unique(np.array(labels), return_inverse=True)
-    return Faces(numbers.astype(np.int64), len(found), path.name, _places(path, places))
+    return Faces(numbers.astype(np.int64), len(found), path.name, Places(path, places).__getitem__)
 
 
 def _record(path: Path, offset: int) -> tuple[int, float, tuple[int, int]]:
@@ -163,16 +164,3 @@ def _record(path: Path, offset: int) -> tuple[int, float, tuple[int, int]]:
                 raise ValueError(f"{path}: record at {offset} is cut short")
             label = struct.unpack_from("<f", labels)[0]
     return flag, label, (offset + 32 + 4 * flag, length - 24 - 4 * flag)
-
-
-def _places(path: Path, places: Sequence[tuple[int, int]]) -> Callable[[int], bytes]:
-    def read(index: int) -> bytes:
-        start, size = places[index]
-        with open(path, "rb") as file:
-            file.seek(start)
-            data = file.read(size)
-        if len(data) != size:
-            raise ValueError(f"{path}: picture {index} is cut short")
-        return data
-
-    return read

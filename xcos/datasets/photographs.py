@@ -1,73 +1,43 @@
-"""Photographs by their name, from a folder or a tar archive."""
+"""Photographs by their name, from a folder or an archive."""
 
 import os
-import tarfile
-from collections.abc import Iterable, Sequence
+import posixpath
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-
-class TarImages(Sequence[bytes]):
-    """Files of a tar archive that is not compressed, each read from its place when asked for."""
-
-    def __init__(self, path: Path, places: Sequence[tuple[int, int]]) -> None:
-        self._path, self._places = path, places
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        offset, size = self._places[index]
-        with open(self._path, "rb") as file:
-            file.seek(offset)
-            return file.read(size)
+from ..folders import Archive, is_clutter, is_picture, pictures
 
 
-def photographs(source: str | os.PathLike[str], names: Iterable[str]) -> Sequence[Any]:
-    """The photographs of these names (``Name/Name_0001.jpg``) in a folder or tar, which may hold more folders around.
+def photographs(source: str | os.PathLike[str], names: Mapping[str, str]) -> Sequence[Any]:
+    """The photographs of these names (``Name/Name_0001.jpg``) in a folder, tar or zip, with any folders around.
 
-    A compressed tar has to be read through: the photographs asked for are held in memory, still encoded.
-    Raises FileNotFoundError naming the first that is missing, ValueError for what is no tar.
+    names : where each name stands, for messages. Another suffix of pictures will do where the name's own is missing.
+
+    A compressed tar has to be read through: the photographs asked for are held in memory, still encoded. Raises
+    FileNotFoundError naming the first that is missing, ValueError for what is no archive.
     """
-    names, path = list(names), Path(source)
+    path = Path(source)
     if path.is_dir():
-        files = {file.relative_to(path).as_posix(): file for file in path.rglob("*.*") if file.is_file()}
+        files = {file.relative_to(path).as_posix(): file for file in pictures(path)[0]}
         return _by_name(files, names, path)
-    try:
-        return _from_tar(path, names)
-    except tarfile.TarError as error:
-        raise ValueError(f"{path}: expected a folder or a tar of photographs ({error})") from None
+    archive = Archive(path)
+    found = {name: name for name in archive.names if is_picture(name) and not is_clutter(name)}
+    return archive.read(_by_name(found, names, path))
 
 
-def _from_tar(path: Path, names: list[str]) -> Sequence[Any]:
-    try:
-        with tarfile.open(path, "r:") as tar:
-            return TarImages(path, [(member.offset_data, member.size) for member in _members(tar, names, path)])
-    except tarfile.ReadError:
-        pass  # compressed, or no tar: the next line tells
-    with tarfile.open(path) as tar:
-        wanted = _members(tar, names, path)
-        held: list[bytes] = [b""] * len(names)
-        for i in sorted(range(len(names)), key=lambda i: wanted[i].offset_data):  # the way back is long in a stream
-            file = tar.extractfile(wanted[i])
-            assert file is not None  # files alone were taken
-            held[i] = file.read()
-        return held
-
-
-def _members(tar: tarfile.TarFile, names: list[str], path: Path) -> list[tarfile.TarInfo]:
-    return _by_name({member.name: member for member in tar if member.isfile()}, names, path)
-
-
-def _by_name(found: dict[str, Any], names: list[str], source: Path) -> list[Any]:
+def _by_name(found: Mapping[str, Any], names: Mapping[str, str], source: Path) -> list[Any]:
     """What is found under each name; names may lack the folders in front."""
-    tails = {"/".join(Path(name).parts[-2:]): value for name, value in found.items()}
+    tails = {_tail(name): value for name, value in found.items()}
+    stems = {posixpath.splitext(tail)[0].casefold(): value for tail, value in tails.items()}
     chosen = []
-    for name in names:
-        value = found.get(name, tails.get(name))
+    for name, place in names.items():
+        value = found.get(name, tails.get(name, stems.get(posixpath.splitext(name)[0].casefold())))
         if value is None:
-            raise FileNotFoundError(f"{source}: {name} is missing ({len(found)} files there)")
+            raise FileNotFoundError(f"{place}: {name} is missing in {source} ({len(found)} pictures there)")
         chosen.append(value)
     return chosen
+
+
+def _tail(name: str) -> str:
+    return "/".join(name.split("/")[-2:])

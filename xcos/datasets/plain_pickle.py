@@ -1,7 +1,7 @@
 """Pickles from the web, read without running anything that they carry.
 
 A pickle is a program: it may name any function of any module and call it. What benchmarks keep in one is plain,
-so only lists, tuples, texts, bytes, bools, numbers and NumPy arrays of numbers come through here. Even
+so only lists, tuples, texts, bytes, bools, numbers and NumPy arrays of these come through here. Even
 NumPy's own objects are not built by the pickle: stand-ins collect shape, type and bytes, and the array is made
 from those.
 """
@@ -10,13 +10,13 @@ import math
 import pickle
 import re
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-_NUMBERS = re.compile(r"[<>=|]?[biuf?][0-9]*")
+_NUMBERS = re.compile(r"[<>=|]?[biuf?][0-9]*|[|]?O[0-9]*")  # of objects: their items are plain, too
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
 _NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")
 
@@ -50,14 +50,24 @@ class _Array:
         self._fill(shape, kind, data, "F" if fortran else "C")
 
     def _fill(self, shape: Any, kind: Any, data: Any, order: Any) -> None:
-        if not isinstance(kind, _Type) or not isinstance(data, (bytes, bytearray)):
+        objects = isinstance(kind, _Type) and kind.dtype.hasobject  # whose items are plain values, in a list
+        if not isinstance(kind, _Type) or not isinstance(data, list if objects else (bytes, bytearray)):
             raise pickle.UnpicklingError("an array that is not made of numbers")
         sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
         if not all(isinstance(n, int) and n >= 0 for n in sizes):
             raise pickle.UnpicklingError(f"an array of the shape {reprlib.repr(shape)}")
-        if math.prod(sizes) * kind.dtype.itemsize != len(data):
-            raise pickle.UnpicklingError(f"an array of the shape {sizes} with {len(data)} bytes")
-        self.array = np.frombuffer(data, kind.dtype).reshape(sizes, order="F" if order == "F" else "C")
+        if math.prod(sizes) * (1 if objects else kind.dtype.itemsize) != len(data):
+            unit = "items" if objects else "bytes"
+            raise pickle.UnpicklingError(f"an array of the shape {sizes} with {len(data)} {unit}")
+        flat = _objects(data) if isinstance(data, list) else np.frombuffer(data, kind.dtype)
+        self.array = flat.reshape(sizes, order="F" if order == "F" else "C")
+
+
+def _objects(items: Sequence[Any]) -> NDArray[Any]:
+    flat = np.empty(len(items), object)
+    for i, item in enumerate(items):  # at once NumPy would take lists for rows
+        flat[i] = item
+    return flat
 
 
 def _reconstruct(*_: Any) -> _Array:
@@ -79,8 +89,17 @@ def _latin1(text: Any, encoding: Any) -> bytes:
     return text.encode("latin1")
 
 
+def _plain_bytearray(data: Any = b"", encoding: Any = "latin1") -> bytearray:
+    """From bytes or, by protocol 2, a text; the real one would take a number for a size."""
+    if isinstance(data, bytes):
+        return bytearray(data)
+    return bytearray(_latin1(data, str(encoding).replace("-", "")))
+
+
 _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
     ("_codecs", "encode"): _latin1,
+    ("builtins", "bytearray"): _plain_bytearray,
+    ("__builtin__", "bytearray"): _plain_bytearray,
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Type,
     **{(module, "_reconstruct"): _reconstruct for module in _MULTIARRAY},
@@ -141,10 +160,14 @@ def load(file: BinaryIO) -> Any:
 
 def _arrays(value: Any, done: dict[int, Any]) -> Any:
     """Arrays in the place of their stand-ins, in nested lists and tuples; `done`: what has been seen, by id."""
-    if isinstance(value, _Array):
+    if isinstance(value, _Array) and not value.array.dtype.hasobject:
         return value.array
-    if not isinstance(value, (list, tuple)):
+    if not isinstance(value, (list, tuple, _Array)):
         return value
     if id(value) not in done:
-        done[id(value)] = type(value)(_arrays(item, done) for item in value)
+        if isinstance(value, _Array):
+            items = [_arrays(item, done) for item in value.array.ravel()]
+            done[id(value)] = _objects(items).reshape(value.array.shape)
+        else:
+            done[id(value)] = type(value)(_arrays(item, done) for item in value)
     return done[id(value)]

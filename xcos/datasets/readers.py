@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import csv
+import math
 import os
 import pickle
 from pathlib import Path
 
 import numpy as np
 
+from ..image import as_encoded, local_path
 from . import plain_pickle
 from .bcolz import BcolzImages
-from .pairs import Pairs, unique_images
+from .pairs import Pairs, as_labels, unique_images
 from .photographs import photographs
+from .tables import read_table, read_text
 
 FOLDS = 10  # of LFW's protocol, which the other benchmarks have taken over
-_LABELS = {
-    **dict.fromkeys(("1", "true", "same", "yes"), True),
-    **dict.fromkeys(("0", "-1", "false", "different", "no"), False),
-}
+_WORDS = {**dict.fromkeys(("true", "same", "yes"), "1"), **dict.fromkeys(("false", "different", "no"), "0")}
 
 PathLike = str | os.PathLike[str]
 
@@ -53,12 +52,11 @@ def read_bin(path: PathLike, *, folds: int = FOLDS) -> Pairs:
             raise ValueError(f"{os.fspath(path)}: no plain .bin of pairs: {error}") from None
     try:
         images, labels = content
-        encoded = [x if isinstance(x, bytes) else np.asarray(x, np.uint8).tobytes() for x in images]
-        same = np.asarray(labels).astype(bool).reshape(-1)
+        encoded = [as_encoded(image) for image in images]
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: expected a list of images and a list of labels ({error})") from None
-    if len(encoded) != 2 * len(same):
-        raise ValueError(f"{os.fspath(path)}: {len(encoded)} images for {len(same)} labels; expected two for each")
+    same = as_labels(labels, os.fspath(path))
+    _check_counts(path, len(encoded), len(same))
     distinct, which = unique_images(encoded)
     names = [""] * len(distinct)
     for place in range(len(which) - 1, -1, -1):
@@ -76,68 +74,87 @@ def read_bcolz(folder: PathLike, *, labels: PathLike | None = None, bgr: bool = 
     if not (folder / "meta/sizes").is_file():
         raise ValueError(f"{folder}: expected the folder of a bcolz carray, with meta/sizes")
     images = BcolzImages(folder, bgr)
-    same = np.load(labels or folder.with_name(f"{folder.name}_list.npy"), allow_pickle=False).astype(bool).reshape(-1)
-    if len(images) != 2 * len(same):
-        raise ValueError(f"{folder}: {len(images)} images for {len(same)} labels; expected two for each")
+    listed = Path(labels or folder.with_name(f"{folder.name}_list.npy"))
+    same = as_labels(np.load(listed, allow_pickle=False), str(listed))
+    _check_counts(folder, len(images), len(same))
     names = [f"image {i}" for i in range(len(images))]
     return Pairs(folder.name, images, names, np.arange(0, len(images), 2), np.arange(1, len(images), 2), same, folds)
 
 
-def read_lfw(pairs: PathLike, photos: PathLike, *, aligned: bool = False) -> Pairs:
-    """LFW's own pairs.txt, with its photographs as a folder or tar (``Name/Name_0001.jpg``, folders around allowed).
+def _check_counts(path: PathLike, images: int, labels: int) -> None:
+    if images != 2 * labels:
+        raise ValueError(f"{os.fspath(path)}: {images} images for {labels} labels; expected two for each")
+    if labels == 0:
+        raise ValueError(f"{os.fspath(path)}: holds no pairs")
 
-    Faces are found and aligned by xcos, unless `aligned`. The number of folds is the one in the first line.
-    Raises ValueError naming the line that can't be understood, FileNotFoundError naming a missing photograph.
+
+def read_lfw(pairs: PathLike, photos: PathLike, *, aligned: bool = False) -> Pairs:
+    """LFW's own pairs.txt, and its photographs (``Name/Name_0001.jpg``, any folders around) in a folder, tar or zip.
+
+    Faces are found and aligned by xcos, unless `aligned`. The number of folds is the one in the first line; lines
+    that begin with # are left out. Photographs of another suffix than .jpg are found all the same.
+    Raises ValueError naming the line that can't be understood, FileNotFoundError naming a missing photograph and
+    the line that asks for it.
     """
     path = Path(pairs)
-    with open(path, encoding="utf-8") as file:
-        head, *lines = file.read().splitlines() or [""]
+    lines = [(i, line.strip()) for i, line in enumerate(read_text(path).splitlines(), 1)]
+    (start, head), *rest = [(i, line) for i, line in lines if line and not line.startswith("#")] or [(1, "")]
     counts = head.split()
     if len(counts) not in (1, 2) or not all(count.isdigit() for count in counts):
-        raise ValueError(f"{path}, line 1: expected the numbers of folds and of pairs, got {head[:80]!r}")
+        raise ValueError(f"{path}, line {start}: expected the numbers of folds and of pairs, got {head[:80]!r}")
     seen: dict[str, int] = {}
+    places: dict[str, str] = {}
     rows: list[tuple[int, int, bool]] = []
-    for number, line in enumerate(lines, 2):
-        parts = line.split("\t") if "\t" in line else line.split()
-        if not line.strip():
-            continue
+    for number, line in rest:
+        parts = [part.strip() for part in line.split("\t")] if "\t" in line else line.split()
         same = len(parts) == 3
         if len(parts) not in (3, 4) or not all(part.isdigit() for part in (parts[1], parts[-1])):
             raise ValueError(f"{path}, line {number}: expected NAME N M or NAME N NAME M, got {line[:80]!r}")
         two = ((parts[0], parts[1]), (parts[0] if same else parts[2], parts[-1]))
         names = [f"{name}/{name}_{int(k):04d}.jpg" for name, k in two]
         first, second = (seen.setdefault(name, len(seen)) for name in names)
+        places |= {name: f"{path}, line {number}" for name in names if name not in places}
         rows.append((first, second, same))
+    if not rows:
+        raise ValueError(f"{path}: holds no pairs")
     table = np.array(rows, np.intp).reshape(-1, 3)
     folds = int(counts[0]) if len(counts) == 2 else FOLDS  # pairsDevTrain.txt and its like have no folds
-    images = photographs(photos, seen)
+    images = photographs(photos, places)
     return Pairs(path.stem, images, list(seen), table[:, 0], table[:, 1], table[:, 2] > 0, folds, aligned)
 
 
 def read_csv(path: PathLike, *, folds: int = FOLDS, aligned: bool = False) -> Pairs:
     """A table of pairs with the columns ``first``, ``second``, ``same``; every other column is one of groups.
 
-    Paths count from the table's folder. ``same`` is 1, true, same or yes, or 0, -1, false, different or no.
+    Fields are separated by commas, semicolons or tabs; names of columns may be in capitals, and one without a name
+    (the index that pandas writes) is left out. Paths count from the table's folder; ``~`` and backslashes are
+    understood. ``same`` is 1, true, same or yes, or 0, -1, false, different or no; 1.0 will do.
     Raises ValueError naming the line that can't be understood, OSError where the table can't be read.
     """
     path = Path(path)
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        table = csv.DictReader(file)
-        columns = list(table.fieldnames or [])
-        if not {"first", "second", "same"} <= set(columns):
-            raise ValueError(f"{path}: has the columns {columns}; expected first, second, same and those of groups")
-        rows = []
-        for row in table:
-            if None in row or None in row.values():
-                raise ValueError(f"{path}, line {table.line_num}: expected {len(columns)} fields")
-            if row["same"].strip().lower() not in _LABELS:
-                raise ValueError(f"{path}, line {table.line_num}: same is {row['same'][:80]!r}; expected 1 or 0")
-            rows.append(row)
+    columns, rows = read_table(path)
+    if not {"first", "second", "same"} <= set(columns):
+        raise ValueError(f"{path}: has the columns {columns}; expected first, second, same and those of groups")
     seen: dict[str, int] = {}
-    first, second = ([seen.setdefault(row[key], len(seen)) for row in rows] for key in ("first", "second"))
-    same = [_LABELS[row["same"].strip().lower()] for row in rows]
+    first, second = ([seen.setdefault(row[key], len(seen)) for _, row in rows] for key in ("first", "second"))
+    same = [_label(path, line, row["same"]) for line, row in rows]
+    if not rows:
+        raise ValueError(f"{path}: holds no pairs")
     others = [key for key in columns if key not in ("first", "second", "same")]
-    groups = {key: np.array([row[key] for row in rows], str) for key in others}
-    images = [path.parent / name for name in seen]
+    groups = {key: np.array([row[key] for _, row in rows], str) for key in others}
+    images = [local_path(name, path.parent) for name in seen]
     index = np.array([first, second], np.intp)
-    return Pairs(path.stem, images, list(seen), index[0], index[1], np.array(same, bool), folds, aligned, groups)
+    return Pairs(path.stem, images, list(seen), index[0], index[1], as_labels(same, str(path)), folds, aligned, groups)
+
+
+def _label(path: Path, line: int, text: str) -> int:
+    """1, 0 or -1 of a label; -1 stays what it is, so that a mixture of three kinds is seen."""
+    word = text.strip().lower()
+    number = _WORDS.get(word, word)
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if value not in (1, 0, -1):
+        raise ValueError(f"{path}, line {line}: same is {text[:80]!r}; expected 1 or 0")
+    return int(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,8 @@ try:
     from matplotlib.figure import Figure
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
+
+from ..drawing import encode, new_figure, ours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,12 +30,11 @@ _RATES = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5)  # ticks of the DET curve
 BINS = 6  # of the reliability plot
 
 
+@ours
 def reports(chosen: Sequence[Report], axes: Any = None) -> tuple[Figure, Any]:
     """ROC and DET of all reports, and the score histograms of the first, in three axes or a new pyplot figure."""
     if axes is None:
-        from matplotlib import pyplot
-
-        axes = pyplot.figure(figsize=_SIZE, layout="constrained").subplots(1, 3)
+        axes = new_figure(_SIZE, layout="constrained").subplots(1, 3)
     if len(axes) != 3:
         raise ValueError(f"ax: expected three axes, got {len(axes)}")
     _roc(axes[0], chosen)
@@ -51,31 +51,28 @@ def panels(chosen: Sequence[Report]) -> dict[str, bytes]:
     return {title: _svg(draw) for title, draw in drawings.items()}
 
 
+@ours
 def _svg(draw: Callable[[Axes], None]) -> bytes:
     figure = Figure(figsize=(4.8, 4.3), layout="constrained")
     draw(figure.add_subplot())
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg")
-    return buffer.getvalue()
+    return encode(figure, "svg", 72)
 
 
+@ours
 def render(chosen: Sequence[Report], kind: str) -> bytes:
     """The figure of ``reports`` as a file of `kind` (png, pdf, svg); touches no pyplot state."""
     figure = Figure(figsize=_SIZE, layout="constrained")
     reports(chosen, figure.subplots(1, 3))
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=110)
-    return buffer.getvalue()
+    return encode(figure, kind, 110)
 
 
+@ours
 def reliability(report: Report, ax: Axes | None = None) -> tuple[Figure, Axes]:
     """Share of pairs of one person among those of a calibrated probability, at even prior odds."""
     if report.llr is None:
         raise ValueError(f"model {report.model!r} has no calibration of {report.metric!r}: see xcos.calibrate")
     if ax is None:
-        from matplotlib import pyplot
-
-        ax = pyplot.figure(figsize=(5, 4.6), layout="constrained").add_subplot()
+        ax = new_figure((5, 4.6), layout="constrained").add_subplot()
     from .protocol import balanced
 
     p = 1 / (1 + np.exp(-report.llr))
@@ -108,6 +105,7 @@ def _roc(ax: Axes, chosen: Sequence[Report]) -> None:
     bottom = max(0.0, np.floor(20 * lowest) / 20 - 0.05)
     ax.set(xscale="log", xlim=(None, 1), ylim=(bottom, 1 + (1 - bottom) / 40), xlabel="false accept rate",
            ylabel="true accept rate", title="ROC")
+    ax.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")  # matplotlib's own is a formula
     ax.legend(fontsize=8, loc="lower right", frameon=False)
     _tidy(ax)
 

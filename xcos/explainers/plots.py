@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ try:
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
+from ..drawing import encode, new_figure, ours
+
 if TYPE_CHECKING:
     from .base import SaliencyPair
 
@@ -21,12 +22,11 @@ _COLOURS = colormaps["RdBu"]  # red against, blue for, as in the figures of expl
 _SIZE = 1.5  # inches of one face
 
 
+@ours
 def saliency(pair: SaliencyPair, ax: Any = None) -> tuple[Figure, Any]:
     """Draws the first pair of `pair` in two axes (new ones without `ax`). Returns (figure, axes)."""
     if ax is None:
-        from matplotlib import pyplot
-
-        _, ax = pyplot.subplots(1, 2, figsize=(4 * _SIZE, 2.2 * _SIZE), layout="constrained")
+        ax = new_figure((4 * _SIZE, 2.2 * _SIZE), layout="constrained").subplots(1, 2)
     axes = np.asarray(ax, object).ravel()
     if len(axes) != 2:
         raise ValueError(f"ax: expected two axes, got {len(axes)}")
@@ -36,6 +36,7 @@ def saliency(pair: SaliencyPair, ax: Any = None) -> tuple[Figure, Any]:
     return axes[0].get_figure(root=True), axes
 
 
+@ours
 def gallery(pairs: Sequence[SaliencyPair], titles: Sequence[str] = ()) -> Figure:
     """All pairs with the maps of all methods: a row per face, a column per method, the crops first.
 
@@ -63,9 +64,7 @@ def gallery(pairs: Sequence[SaliencyPair], titles: Sequence[str] = ()) -> Figure
 
 def render(pairs: Sequence[SaliencyPair], kind: str, titles: Sequence[str] = ()) -> bytes:
     """The picture of :func:`gallery` as a file of `kind` (png, pdf, svg)."""
-    buffer = io.BytesIO()
-    gallery(pairs, titles).savefig(buffer, format=kind, dpi=90)
-    return buffer.getvalue()
+    return encode(gallery(pairs, titles), kind, 90)
 
 
 def _face(axis: Any, pair: SaliencyPair, i: int, side: int) -> None:
@@ -78,6 +77,7 @@ def _face(axis: Any, pair: SaliencyPair, i: int, side: int) -> None:
 
 
 def _bare(axis: Any) -> None:
+    axis.grid(False)
     axis.set_xticks([])
     axis.set_yticks([])
     for spine in axis.spines.values():

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from .. import _core
 from ..faces import crop
 from ..features import Floats, plain_cosine
-from ..model import SIDE, Model, as_list
+from ..image import as_list
+from ..model import SIDE, Model
 from ..model_file import ModelFile
 from ..network import Network
 

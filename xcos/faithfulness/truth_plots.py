@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ try:
     from matplotlib.figure import Figure
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
+
+from ..drawing import encode, new_figure, ours
 
 if TYPE_CHECKING:
     from .measure import Estimate
@@ -28,12 +29,11 @@ _INK, _QUIET, _UNKNOWN = "#222222", "#666666", "#eeeeee"
 _SIZE = 3.1  # inches of one map
 
 
+@ours
 def truths(models: Sequence[Truth], ax: Any = None) -> tuple[Figure, Any]:
     """Draws a row of three maps for each model, in the axes `ax` or in a new pyplot figure."""
     if ax is None:
-        from matplotlib import pyplot
-
-        ax = _axes(pyplot.figure(**_shape(models)), models)
+        ax = _axes(new_figure(_size(models), layout="constrained"), models)
     axes = np.asarray(ax, object)
     if axes.size != len(models) * len(_MAPS):
         raise ValueError(f"ax: expected {len(_MAPS)} axes for each of {len(models)} models, got {axes.size}")
@@ -47,17 +47,16 @@ def truths(models: Sequence[Truth], ax: Any = None) -> tuple[Figure, Any]:
     return axes[0, 0].get_figure(root=True), axes
 
 
+@ours
 def render(models: Sequence[Truth], kind: str) -> bytes:
     """The picture of :func:`truths` as a file of `kind` (png, pdf, svg); touches no pyplot state."""
-    figure = Figure(**_shape(models))
+    figure = Figure(figsize=_size(models), layout="constrained")
     truths(models, _axes(figure, models))
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=110)
-    return buffer.getvalue()
+    return encode(figure, kind, 110)
 
 
-def _shape(models: Sequence[Truth]) -> dict[str, Any]:
-    return {"figsize": (_SIZE * len(_MAPS), 1.15 * _SIZE * len(models)), "layout": "constrained"}
+def _size(models: Sequence[Truth]) -> tuple[float, float]:
+    return _SIZE * len(_MAPS), 1.15 * _SIZE * len(models)
 
 
 def _axes(figure: Figure, models: Sequence[Truth]) -> Any:

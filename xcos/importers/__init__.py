@@ -19,6 +19,23 @@ def preprocess(color: str = "RGB", mean: float = 127.5, scale: float = 1 / 127.5
     return {"color": color, "mean": [float(mean)] * 3, "scale": [float(scale)] * 3}
 
 
+def _import_onnx(source: str | os.PathLike[str], pixels: Mapping[str, Any] | None) -> ModelFile:
+    """The whole graph; where that cannot be said as a plan, up to its embedding, if that is all it computes: without
+    the division by its length, and of pictures of 112 x 112 where it takes any size."""
+    from .onnx import import_onnx, load_onnx
+    from .onnx_embedding import ends_in_one_embedding, import_embedding
+
+    try:
+        return import_onnx(source, preprocess=pixels)
+    except ModelFileError:
+        try:
+            if ends_in_one_embedding(load_onnx(source).graph):
+                return import_embedding(source, preprocess=pixels)
+        except ModelFileError:
+            pass
+        raise
+
+
 def import_network(source: str | os.PathLike[str], pixels: Mapping[str, Any] | None = None) -> ModelFile:
     """An ONNX graph or a PyTorch checkpoint, told by its suffix, as a model file.
 
@@ -27,9 +44,7 @@ def import_network(source: str | os.PathLike[str], pixels: Mapping[str, Any] | N
     """
     suffix = Path(source).suffix.lower()
     if suffix == ".onnx":
-        from .onnx import import_onnx
-
-        return import_onnx(source, preprocess=pixels)
+        return _import_onnx(source, pixels)
     from .torch import SUFFIXES, import_torch
 
     if suffix in SUFFIXES:

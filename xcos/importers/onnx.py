@@ -13,6 +13,7 @@ except ImportError as missing:
 import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from .._foreign import complaint
 from ..errors import ModelFileError
 from ..model_file import ModelFile
 from .dims import BATCH, Dim, Size
@@ -57,6 +58,9 @@ def import_onnx(
     where = f"{os.fspath(source)}: " if isinstance(source, str | os.PathLike) else ""
     try:
         model = load_onnx(source)
+    except ModelFileError as error:
+        raise ModelFileError(complaint(source, error, "an ONNX graph", ("an ONNX graph",))) from None
+    try:
         default = Path(source).stem if isinstance(source, str | os.PathLike) else model.graph.name
         return _translate(model, name or default or "onnx", kind, shapes or {}, outputs, preprocess)
     except ModelFileError as error:

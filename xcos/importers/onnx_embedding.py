@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx
 
+from .._foreign import complaint
 from ..errors import ModelFileError
 from ..model_file import ModelFile
 from .onnx import import_onnx, load_onnx
@@ -46,7 +47,15 @@ def import_embedding(
         name = os.path.splitext(os.path.basename(source))[0]
         return import_onnx(model, name=name, shapes=shapes, outputs=[end], preprocess=preprocess)
     except ModelFileError as error:
-        raise ModelFileError(f"{os.fspath(source)}: {error}") from None
+        raise ModelFileError(complaint(source, error, "an ONNX graph", ("an ONNX graph",))) from None
+
+
+def ends_in_one_embedding(graph: onnx.GraphProto) -> bool:
+    """Is the first output a vector, and every other one its length? So AdaFace has it."""
+    producers = {output: node for node in graph.node for output in node.output}
+    first, *others = [output.name for output in graph.output]
+    vector = before_normalisation(graph, first)
+    return all(_is_length_of(producers, vector, other) for other in others)
 
 
 def before_normalisation(graph: onnx.GraphProto, name: str) -> str:

@@ -23,6 +23,14 @@ def alias(graph: Graph, node: Node) -> Operand:
     return graph.operand(node, 0)
 
 
+def dropout(graph: Graph, node: Node) -> Operand:
+    if node.has_input(2) and bool(np.any(graph.constant(node, 2))):  # from opset 12 on
+        ratio = graph.constant(node, 1) if node.has_input(1) else np.array(0.5)
+        if np.any(ratio):
+            raise Refusal("the dropout is in training mode")
+    return graph.operand(node, 0)
+
+
 def cast(graph: Graph, node: Node) -> Operand:
     if node.get("to") not in (1, 10, 11, 16):  # float, float16, double, bfloat16: all float32 in a plan
         raise Refusal("casts a computed value to another type than float")
@@ -73,7 +81,9 @@ def leaky_relu(graph: Graph, node: Node) -> Operand:
 def batch_norm(graph: Graph, node: Node) -> Operand:
     value = graph.value(node)
     channels = known(value.shape[1:2])[0]
-    if node.get("training_mode", 0) or node.get("spatial", 1) != 1:
+    # Before opset 14 the outputs tell: running statistics are given out by training alone.
+    training = node.get("training_mode", 0) or (node.opset < 14 and len([name for name in node.outputs if name]) > 1)
+    if training or node.get("spatial", 1) != 1:
         raise Refusal("the batch norm is in training mode or not per channel")
     for index in range(1, 5):
         if graph.constant(node, index).shape != (channels,):
@@ -355,7 +365,7 @@ OPS: dict[str, Translator] = {
     "Clip": clip,
     "Concat": concat,
     "Div": binary("div"),
-    "Dropout": alias,
+    "Dropout": dropout,
     "Exp": unary("exp"),
     "Flatten": flatten,
     "Gather": gather,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .._foreign import complaint
 from ..errors import ModelFileError
 from ..model_file import ModelFile
 from ..network import Network
@@ -29,7 +30,8 @@ def import_torch(
     """Translates a state dict of a known layout into a model file.
 
     Known are the xCos reference (a whole checkpoint, with both backbones and the attention, or an IR or IR-SE
-    backbone alone; depths 50, 100, 152) and InsightFace's iresnet (18, 34, 50, 100, 200). Batch norms in front
+    backbone alone; depths 50, 100, 152), AdaFace's IR and IR-SE backbones, and InsightFace's iresnet (18, 34, 50, 100,
+    200), under whatever names wrappers have put in front (``module.``, ``model.``). Batch norms in front
     of padded convolutions stay layers; those of the attention are folded into ``head.*``, exactly.
 
     Parameters
@@ -47,7 +49,9 @@ def import_torch(
     try:
         return _translate(source, name or Path(source).stem, dict(preprocess or default_preprocess()), epsilon)
     except ModelFileError as error:
-        raise ModelFileError(f"{os.fspath(source)}: {error}") from None
+        readable = ("a zip archive", "a pickle", "a safetensors file")
+        wanted = "a checkpoint of torch.save or a .safetensors file"
+        raise ModelFileError(complaint(source, error, wanted, readable)) from None
 
 
 def _translate(source: str | os.PathLike[str], name: str, preprocess: dict[str, Any], epsilon: float) -> ModelFile:

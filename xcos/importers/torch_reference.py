@@ -1,7 +1,8 @@
 """State dicts of the xCos reference: IR and IR-SE backbones, plain or with the grid, attention and target of xCos.
 
-The layouts are those of github.com/ntubiolin/xcos. Depth, widths and the size of the input are read from the
-tensors; what they leave open is fixed there: every unit that changes the channels, and the first, halves the map.
+The layouts are those of github.com/ntubiolin/xcos, and for backbones that of github.com/mk-minchul/AdaFace. Depth,
+widths and the size of the input are read from the tensors; what they leave open is fixed there: every unit that
+changes the channels, and the first, halves the map.
 """
 
 from __future__ import annotations
@@ -91,31 +92,39 @@ def _backbone(walk: Walker, prefix: str, source: str) -> tuple[str, str]:
     value = walk.prelu(walk.batch_norm(walk.conv(source, f"{layer}.0", 3), f"{layer}.1"), f"{layer}.2")
     inside = walk.channels(f"{layer}.0")
     stages: list[int] = []
-    squeeze = f"{prefix}body.0.res_layer.5.fc1.weight" in walk
+    adaface = walk.dimensions(f"{prefix}body.0.res_layer.4.weight") == 4
+    squeeze = f"{prefix}body.0.res_layer.{6 if adaface else 5}.fc1.weight" in walk
     unit = 0
     while f"{prefix}body.{unit}.res_layer.1.weight" in walk:
         path = f"{prefix}body.{unit}"
-        outside = walk.channels(f"{path}.res_layer.3")
+        outside = walk.channels(f"{path}.res_layer.{4 if adaface else 3}")
         first = unit == 0 or outside != inside
         stages += [0] * first
         stages[-1] += 1
-        value = _unit(walk, value, path, 2 if first else 1, inside != outside, squeeze)
+        value = _unit(walk, value, path, 2 if first else 1, inside != outside, squeeze, adaface)
         inside, unit = outside, unit + 1
     if len(stages) != _STEPS:
         raise ModelFileError(f"{prefix}body has {len(stages)} stages of {stages} units; expected {_STEPS}")
-    return value, f"IR{'-SE' * squeeze}{_NAMES.get(tuple(stages), f' of {stages} units')}"
+    return value, f"{'AdaFace ' * adaface}IR{'-SE' * squeeze}{_NAMES.get(tuple(stages), f' of {stages} units')}"
 
 
-def _unit(walk: Walker, source: str, path: str, stride: int, changes: bool, squeeze: bool) -> str:
-    layer = f"{path}.res_layer"
-    value = walk.conv(walk.batch_norm(source, f"{layer}.0"), f"{layer}.1", 3)
-    value = walk.batch_norm(walk.conv(walk.prelu(value, f"{layer}.2"), f"{layer}.3", 3, stride), f"{layer}.4")
+def _unit(
+    walk: Walker, source: str, path: str, stride: int, changes: bool, squeeze: bool, adaface: bool
+) -> str:
+    """One residual unit; AdaFace's has a batch norm more, after the first convolution."""
+    parts = iter(f"{path}.res_layer.{i}" for i in range(7))
+    value = walk.conv(walk.batch_norm(source, next(parts)), next(parts), 3)
+    if adaface:
+        value = walk.batch_norm(value, next(parts))
+    value = walk.prelu(value, next(parts))
+    value = walk.batch_norm(walk.conv(value, next(parts), 3, stride), next(parts))
     plan = walk.plan
     if squeeze:
-        share = plan.layer("avg_pool", [value], f"{layer}.5.avg_pool", f"{layer}.5.avg_pool")
-        share = plan.layer("relu", [walk.conv(share, f"{layer}.5.fc1", 1)], f"{layer}.5.relu", f"{layer}.5.relu")
-        share = plan.layer("sigmoid", [walk.conv(share, f"{layer}.5.fc2", 1)], f"{layer}.5.sigmoid")
-        value = plan.layer("mul", [value, share], f"{layer}.5", f"{layer}.5")
+        layer = next(parts)
+        share = plan.layer("avg_pool", [value], f"{layer}.avg_pool", f"{layer}.avg_pool")
+        share = plan.layer("relu", [walk.conv(share, f"{layer}.fc1", 1)], f"{layer}.relu", f"{layer}.relu")
+        share = plan.layer("sigmoid", [walk.conv(share, f"{layer}.fc2", 1)], f"{layer}.sigmoid")
+        value = plan.layer("mul", [value, share], layer, layer)
     short = source
     if changes:
         short = walk.conv(source, f"{path}.shortcut_layer.0", 1, stride)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import pickle
@@ -17,31 +18,50 @@ from .. import _safetensors
 from ..errors import ModelFileError
 from .plan import PlanBuilder
 
+_log = logging.getLogger("xcos")
 State = dict[str, NDArray[np.float32]]
 
-# Under one of these keys checkpoints keep the state dict, beside the epoch, optimizers and settings.
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
-_PARALLEL = "module."  # what torch's DataParallel and DistributedDataParallel put in front of all names
+# Under one of these keys, or several, checkpoints keep the state dict, beside the epoch, optimizers and settings.
+_WRAPPERS = (
+    "state_dict", "model_state_dict", "model_state", "state_dict_backbone", "model", "net", "network", "backbone",
+    "params",
+)  # fmt: skip
+# Tensors by which a layout is known; what stands before their names was put there by wrappers of the network:
+# torch's parallel and compiled modules, Lightning, a class with the network and a classifier.
+_KNOWN_BY = ("attention.embedding_net.0.weight", "input_layer.0.weight", "layer1.0.bn1.weight")
 
 
 def read_state(source: str | os.PathLike[str]) -> State:
     """The floating-point tensors of a .safetensors file or of a checkpoint of ``torch.save``, as float32.
 
     Checkpoints are read with torch's ``weights_only``: nothing pickled in them is executed. A state dict kept
-    under ``state_dict`` is taken out, the ``module.`` of parallel training is cut off, and integers (counters
-    of batch norms) are left out.
+    under ``state_dict`` and the like is taken out, what wrappers put in front of the names of a known network is cut
+    off, with what is not of that network, and integers (counters of batch norms) are left out.
 
     Raises OSError where the file cannot be opened, ModelFileError where it is damaged, holds other Python
     objects (they are named) or no state dict, ImportError for a checkpoint without torch.
     """
-    if Path(source).suffix == ".safetensors":
+    if Path(source).suffix.lower() == ".safetensors":
         metadata, state = _safetensors.load(source, floats_alone=True)
         if "xcos" in metadata:
             raise ModelFileError("a model file of xcos already: there is nothing to convert")
     else:
         state = _arrays(_unwrapped(_load(source)))
-    if state and all(name.startswith(_PARALLEL) for name in state):
-        state = {name.removeprefix(_PARALLEL): tensor for name, tensor in state.items()}
+    return _rooted(state)
+
+
+def _rooted(state: State) -> State:
+    """The tensors of the network by its own names."""
+    for known in _KNOWN_BY:
+        roots = {name.removesuffix(known) for name in state if f".{name}".endswith(f".{known}")}
+        if len(roots) == 1:
+            (root,) = roots
+            others = [name for name in state if not name.startswith(root)]
+            if others:
+                _log.warning("left out, since not of the network %s*: %s", root, ", ".join(sorted(others)[:4]))
+            return {name.removeprefix(root): tensor for name, tensor in state.items() if name.startswith(root)}
+        if roots:
+            break
     return state
 
 
@@ -61,7 +81,7 @@ def _load(source: str | os.PathLike[str]) -> Any:
         raise ModelFileError(
             f"holds {found}, which is not loaded; if you trust its maker, save its state dict alone with torch"
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise ModelFileError(f"not a readable checkpoint of PyTorch ({str(error)[:160]})") from None
 
 
@@ -76,10 +96,11 @@ def _numpy_scalars() -> list[Any]:
 
 
 def _unwrapped(content: Any) -> Mapping[str, Any]:
-    for key in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
+    while isinstance(content, Mapping):
+        inside = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        if inside is None:
             break
+        content = inside
     if not isinstance(content, Mapping):
         raise ModelFileError(f"holds a {type(content).__name__}; expected a state dict, or one under 'state_dict'")
     return content
@@ -137,6 +158,10 @@ class Walker:
             more = f" and {len(names) - 4} more" if len(names) > 4 else ""
             raise ModelFileError(f"unknown tensors: {', '.join(names[:4])}{more}")
 
+    def dimensions(self, name: str) -> int:
+        """How many dimensions a tensor has; 0 when it is missing."""
+        return self._state[name].ndim if name in self._state else 0
+
     def channels(self, path: str) -> int:
         """Output channels of the convolution or linear layer `path`."""
         return len(self.take(f"{path}.weight", *[None] * self._state.get(f"{path}.weight", np.empty(0)).ndim))
@@ -172,9 +197,12 @@ class Walker:
         return self.plan.layer("batch_norm", [source], path, path, epsilon=self.epsilon, **tensors)
 
     def statistics(self, path: str) -> list[NDArray[np.float32]]:
-        """gamma, beta, mean and variance of the batch norm `path`."""
+        """gamma, beta, mean and variance of the batch norm `path`; 1 and 0 where it has none (``affine=False``)."""
         size = len(self.take(f"{path}.running_mean", None))
-        return [self.take(f"{path}.{key}", size) for key in ("weight", "bias", "running_mean", "running_var")]
+        mean, var = (self.take(f"{path}.{key}", size) for key in ("running_mean", "running_var"))
+        if f"{path}.weight" not in self and f"{path}.bias" not in self:
+            return [np.ones(size, np.float32), np.zeros(size, np.float32), mean, var]
+        return [self.take(f"{path}.weight", size), self.take(f"{path}.bias", size), mean, var]
 
     def prelu(self, source: str, path: str) -> str:
         slope = self.plan.tensor(f"{path}.weight", self.take(f"{path}.weight", None))

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import math
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 try:
-    from python_multipart.exceptions import MultipartParseError
+    import python_multipart  # noqa: F401 (forms.py uses it)
     from starlette.applications import Starlette
-    from starlette.datastructures import FormData, UploadFile
     from starlette.exceptions import HTTPException
-    from starlette.formparsers import MultiPartException, MultiPartParser
     from starlette.middleware import Middleware
     from starlette.requests import ClientDisconnect, Request
     from starlette.responses import JSONResponse, Response
@@ -28,6 +25,7 @@ from ..api import load
 from ..model import Model
 from ..view import element_script
 from .engine import Engine
+from .forms import read_form
 from .guard import Guard
 from .limits import Limits, Refused
 
@@ -108,87 +106,20 @@ def _examples() -> Path:
 async def _detect(request: Request) -> Response:
     engine: Engine = request.app.state.engine
     with engine.slot():
-        form = await _form(request, engine.limits)
-        picture = await _picture(form, "image", engine.limits)
+        form = await read_form(request, engine.limits)
+        picture = await form.picture("image")
         return JSONResponse(await engine.run(functools.partial(engine.find, picture)))
 
 
 async def _explain(request: Request) -> Response:
     engine: Engine = request.app.state.engine
     with engine.slot():
-        form = await _form(request, engine.limits)
-        pictures = (await _picture(form, "a", engine.limits), await _picture(form, "b", engine.limits))
-        names = (_name(form, "a", "first"), _name(form, "b", "second"))
-        chosen = (_face(form, "face_a"), _face(form, "face_b"))
-        job = functools.partial(engine.explain, pictures, names, chosen, _threshold(form))
+        form = await read_form(request, engine.limits)
+        pictures = (await form.picture("a"), await form.picture("b"))
+        names = (form.name("a", "first"), form.name("b", "second"))
+        chosen = (form.face("face_a"), form.face("face_b"))
+        job = functools.partial(engine.explain, pictures, names, chosen, form.threshold())
         return JSONResponse(await engine.run(job))
-
-
-async def _form(request: Request, limits: Limits) -> FormData:
-    """The form of a request, in memory alone. Raises Refused when it is none, too large or too slow."""
-
-    async def body() -> AsyncGenerator[bytes, None]:
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limits.body_bytes:
-                raise Refused(413, _too_large(limits))
-            yield chunk
-
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise Refused(415, "expected a form of the type multipart/form-data, as curl -F and browsers send it")
-    if int(request.headers.get("content-length", 0)) > limits.body_bytes:
-        raise Refused(413, _too_large(limits))
-    parser = MultiPartParser(request.headers, body(), max_files=2, max_fields=8)
-    parser.spool_max_size = limits.body_bytes + 1  # larger parts would go to a file; there are none
-    try:
-        return await asyncio.wait_for(parser.parse(), limits.upload_s)
-    except (MultiPartException, MultipartParseError, KeyError, UnicodeDecodeError) as error:
-        raise Refused(400, f"the form is damaged: {getattr(error, 'message', '') or error}") from None
-    except asyncio.TimeoutError:
-        raise Refused(408, f"the pictures took longer than {limits.upload_s:g} s to arrive") from None
-
-
-def _too_large(limits: Limits) -> str:
-    return f"a picture may have {limits.picture_bytes / (1 << 20):.3g} MiB at most"
-
-
-async def _picture(form: FormData, field: str, limits: Limits) -> bytes:
-    value = form.get(field)
-    if not isinstance(value, UploadFile):
-        raise Refused(400, f"expected a picture in the field {field!r} of the form")
-    data: bytes = await value.read()
-    if len(data) > limits.picture_bytes:
-        raise Refused(413, _too_large(limits))
-    return data
-
-
-def _name(form: FormData, field: str, otherwise: str) -> str:
-    value = form[field]
-    name = value.filename if isinstance(value, UploadFile) else None
-    return (name or otherwise)[:200]
-
-
-def _face(form: FormData, field: str) -> int | None:
-    value = form.get(field)
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str) or not value.isascii() or not value.isdigit() or len(value) > 6:
-        raise Refused(400, f"{field}: expected a number of a face, counted from 0 as /detect lists them")
-    return int(value)
-
-
-def _threshold(form: FormData) -> float | None:
-    value = form.get("threshold")
-    if value is None or value == "":
-        return None
-    try:
-        number = float(value) if isinstance(value, str) else math.nan
-    except ValueError:
-        number = math.nan
-    if not -1 <= number <= 1:
-        raise Refused(400, f"threshold: expected a number of -1 to 1, got {str(value)[:40]!r}")
-    return number
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -94,11 +94,11 @@ class Engine:
         threads: int,
     ) -> dict[str, Any]:
         """What the view shows of a pair (``xcos.view.explanation_value``)."""
-        crops = [
-            self._crop(picture, f"the {which} photograph", face, threads)
+        photographs, found = zip(*(
+            self._find(picture, f"the {which} photograph", face, threads)
             for picture, which, face in zip(pictures, ("first", "second"), chosen, strict=True)
-        ]
-        e = self.model.explain(*crops, aligned=True, threshold=threshold, threads=threads)
+        ), strict=True)  # fmt: skip
+        e = self.model.explain(*photographs, face=found, threshold=threshold, threads=threads)
         return explanation_value(replace(e, names=names))
 
     def _read(self, picture: bytes, which: str) -> NDArray[np.uint8]:
@@ -107,14 +107,17 @@ class Engine:
         except ImageError as error:
             raise Refused(422, f"{which}: {_reason(error, picture)}") from None
 
-    def _crop(self, picture: bytes, which: str, face: int | None, threads: int) -> NDArray[np.uint8]:
+    def _find(
+        self, picture: bytes, which: str, face: int | None, threads: int
+    ) -> tuple[NDArray[np.uint8], faces.Face | None]:
+        """The pixels of a picture, and the face in it that is meant."""
         pixels = self._read(picture, which)
         try:
-            return faces.crop(pixels, face=face, threads=threads)
+            return pixels, faces.cut(pixels, face=face, threads=threads).face
         except NoFaceError as error:
             raise Refused(422, f"{which}: {_reason(error, pixels)}") from None
 
 
 def _reason(error: Exception, image: Any) -> str:
-    """The message without the name that the library gives to bytes and arrays."""
-    return str(error).removeprefix(f"{describe(image)}: ")
+    """The message without what is of the library alone: its name for bytes and arrays, and its parameter."""
+    return str(error).removeprefix(f"{describe(image)}: ").replace(" (max_pixels)", "")

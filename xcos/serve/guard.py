@@ -27,7 +27,8 @@ class Guard:
     """Lets a request through when it names this server, comes from its own page or a program, and has the token."""
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...] | None, token: str | None) -> None:
-        self.app, self.hosts, self.token = app, hosts, token
+        self.app, self.token = app, token
+        self.hosts = None if hosts is None else tuple(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,15 +57,16 @@ class Guard:
             await self.app(scope, receive, send_guarded)
 
     def _refusal(self, headers: Headers, query: str) -> tuple[int, str] | None:
-        host = headers.get("host", "")
+        host = headers.get("host", "").lower()  # names of machines know no case
         if self.hosts is not None and _name(host) not in self.hosts:
             return 421, f"this server answers to {', '.join(self.hosts)}; start it with --allow-remote for more"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and urlsplit(origin).netloc.lower() != host:
             return 403, "pages of other sites may not ask this server"
         if self.token is None:
             return None
-        offered = (query, headers.get("authorization", "").removeprefix("Bearer ").strip(), _cookie(headers))
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        offered = (query, bearer.strip() if scheme.lower() == "bearer" else "", _cookie(headers))
         if not any(hmac.compare_digest(one.encode(), self.token.encode()) for one in offered):
             return 401, "the token is missing or wrong: use the whole address that `xcos serve` printed"
         return None

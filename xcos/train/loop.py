@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from .._files import replacing
 from ..datasets import Faces, join, read_faces
 from ..model_file import ModelFile
 from ..progress import batches
@@ -123,7 +124,8 @@ class _Run:
     def all(self) -> ModelFile:
         config = self.config
         if self.rank == 0:
-            (self.work / "config.json").write_text(config.to_json(), encoding="utf-8")
+            with replacing(self.work / "config.json") as file:
+                file.write(config.to_json().encode())
         every = config.every or self.epoch
         means: dict[str, float] = {}
         started = time.monotonic()

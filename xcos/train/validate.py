@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core
 from ..datasets import read_bin
-from ..datasets.people import SIDE
 from ..evaluation.protocol import best_threshold, fold_numbers, reference_folds
 from ..evaluation.whole import curve_of
 from ..features import plain_cosine
+from ..image import read_image
 from ..model import core_head
 from ..model_file import ModelFile
 from ..network import Network
@@ -47,7 +46,7 @@ def read_crops(path: str | os.PathLike[str]) -> tuple[NDArray[np.uint8], NDArray
     """
     pairs = read_bin(path)
     order = np.stack([pairs.first, pairs.second], 1).ravel()
-    crops = np.stack([_core.decode(bytes(pairs.images[int(i)]), SIDE * SIDE * 64) for i in order])
+    crops = np.stack([read_image(pairs.images[int(i)]) for i in order])
     return crops, np.asarray(pairs.same, bool)
 
 

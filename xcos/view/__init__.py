@@ -74,6 +74,8 @@ def explanation_value(e: Explanation) -> dict[str, Any]:
     for name, content in value.items():
         if isinstance(content, list) and name != "names":
             value[name] = [[float(f"{x:.{_DIGITS}g}") for x in row] for row in content]
+    if notes := e.notes():
+        value["notes"] = notes
     crops = [f"data:image/png;base64,{b64encode(png(crop)).decode()}" for crop in e.crops]
     if e.truth is not None:
         share = e.truth.window / e.crops.shape[1]

@@ -96,6 +96,7 @@
 
     sentence() {
       const e = this.e;
+      if (e.reliable === false) return `No answer, a face is too poor: score ${number(e.score, 3)}`;
       return e.same ? `Same person: score ${number(e.score, 3)} is over the threshold ${number(e.threshold, 3)}`
         : `Different people: score ${number(e.score, 3)} is not over the threshold ${number(e.threshold, 3)}`;
     }
@@ -105,11 +106,13 @@
       const dot = h("i", { className: "dot" }), mark = h("i", { className: "mark" }), same = h("i", { className: "zone" });
       dot.style.left = place(e.score);
       mark.style.left = same.style.left = place(e.threshold);
-      return h("header", { className: e.same ? "same" : "different" },
+      const unsure = e.reliable === false, said = e.same ? "= Same person" : "≠ Different people";
+      return h("header", { className: unsure ? "" : e.same ? "same" : "different" },
         h("p", { className: "sentence" },
-          h("b", {}, `${e.same ? "= Same person" : "≠ Different people"}`),
+          h("b", {}, unsure ? "? No answer" : said),
           h("span", {}, `score ${number(e.score, 3)} ${e.same ? ">" : "≤"} threshold ${number(e.threshold, 3)}`)),
         h("div", { className: "scale", "aria-hidden": "true" }, same, mark, dot, h("span", {}, "−1"), h("span", {}, "1")),
+        ...(e.notes || []).map(note => h("p", {}, note)),
         h("p", { className: "quiet" }, `The score is no probability. Threshold: ${e.threshold_from.replace(/\.$/, "")}. ` +
           `Model ${e.model}${this.mixed ? "" : `; plain cosine of the whole faces, for reference: ${number(e.cosine, 3)}`}.`));
     }

@@ -1,0 +1,99 @@
+"""What all pictures share: their own settings of matplotlib, fonts for any name, encoding.
+
+Settings of matplotlib belong to the whole process, and other people change them: for dark slides, for papers set by
+LaTeX, for images whose first row is at the bottom. Our pictures mean something by where a row is and by each colour,
+so they are drawn under settings of their own, and those of others are put back.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, wraps
+from threading import RLock
+from typing import Any, ParamSpec, TypeVar
+
+from matplotlib import font_manager, rc_context, rcParams, style
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_FONT = "DejaVu Sans"  # comes with matplotlib
+# A $ in a file name is no formula. The family by its own name, since lists of families are looked up when drawn.
+_OURS: Any = {"font.family": [_FONT], "text.parse_math": False, "text.usetex": False}
+_lock = RLock()  # two threads that put settings back would put back each other's
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """matplotlib's defaults and `_OURS` within the block; then everything is as it was. One thread at a time."""
+    with _lock, rc_context():
+        style.use("default")
+        rcParams.update(_OURS)
+        yield
+
+
+def ours(draw: Callable[P, T]) -> Callable[P, T]:
+    """A function that draws, under our settings; the figure that it returns (first) gets fonts for all its texts."""
+
+    @wraps(draw)
+    def under_our_settings(*args: P.args, **keywords: P.kwargs) -> T:
+        with settings():
+            drawn = draw(*args, **keywords)
+            figure = drawn[0] if isinstance(drawn, tuple) else drawn
+            if isinstance(figure, Figure):
+                fit_texts(figure)
+            return drawn
+
+    return under_our_settings
+
+
+def new_figure(size: tuple[float, float], **keywords: Any) -> Figure:
+    """A figure of pyplot, white also where the settings in force when it is saved say otherwise."""
+    from matplotlib import pyplot
+
+    figure = pyplot.figure(figsize=size, **keywords)
+    figure.add_artist(Rectangle((0, 0), 1, 1, facecolor="white", zorder=-1000))
+    return figure
+
+
+@ours
+def encode(figure: Figure, kind: str, dpi: int) -> bytes:
+    """The figure as a file of `kind` (png, pdf, svg, webp); touches no pyplot state."""
+    fit_texts(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=dpi)
+    return buffer.getvalue()
+
+
+def fit_texts(figure: Figure) -> None:
+    """Gives texts whose letters the font lacks another one that is installed, and escapes what none has."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        content = text.get_text()
+        if missing := set(content) - _letters() - {"\n"}:
+            fonts = {c: _font_with(c) for c in missing}
+            text.set_text("".join(c if fonts.get(c, _FONT) else c.encode("unicode_escape").decode() for c in content))
+            text.set_fontfamily([_FONT, *sorted({font for font in fonts.values() if font})])
+
+
+@cache
+def _letters() -> frozenset[str]:
+    """What our font has."""
+    return frozenset(map(chr, font_manager.get_font(font_manager.findfont(_FONT)).get_charmap()))
+
+
+@cache
+def _font_with(letter: str) -> str:
+    """The name of an installed font that has this letter, "" where none has."""
+    for font in font_manager.fontManager.ttflist:
+        try:
+            if font_manager.get_font(font.fname).get_char_index(ord(letter)):
+                return font.name
+        except (OSError, RuntimeError):  # removed by now, or of a kind that cannot be drawn
+            continue
+    return ""
