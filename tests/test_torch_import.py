@@ -1,5 +1,6 @@
 """Import of PyTorch checkpoints against the networks in PyTorch, with random weights and batch norm statistics."""
 
+import itertools
 import json
 import os
 import re
@@ -240,3 +241,105 @@ def test_other_files(tmp_path):
         xcos.convert(tmp_path / "model.safetensors")
     with pytest.raises(ModelFileError, match=r"expected a file that ends in \.onnx, \.pth"):
         xcos.convert(tmp_path / "model.txt")
+
+
+class AdaFaceUnit(nn.Module):
+    """AdaFace's BasicBlockIR: a batch norm more than the reference's, after the first convolution."""
+
+    def __init__(self, inside, outside, stride, squeeze):
+        super().__init__()
+        self.shortcut_layer = nn.MaxPool2d(1, stride)
+        if inside != outside:
+            self.shortcut_layer = nn.Sequential(
+                nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside)
+            )
+        self.res_layer = nn.Sequential(
+            nn.BatchNorm2d(inside), nn.Conv2d(inside, outside, 3, 1, 1, bias=False), nn.BatchNorm2d(outside),
+            nn.PReLU(outside), nn.Conv2d(outside, outside, 3, stride, 1, bias=False), nn.BatchNorm2d(outside),
+        )  # fmt: skip
+        if squeeze:
+            self.res_layer.append(networks.SqueezeExcite(outside))
+
+    def forward(self, x):
+        return self.shortcut_layer(x) + self.res_layer(x)
+
+
+class AdaFace(nn.Module):
+    def __init__(self, squeeze):
+        super().__init__()
+        self.input_layer = nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.PReLU(16))
+        widths = (16, *NARROW)
+        units = []
+        for inside, outside in itertools.pairwise(widths):
+            units += [AdaFaceUnit(inside, outside, 2, squeeze), AdaFaceUnit(outside, outside, 1, squeeze)]
+        self.body = nn.Sequential(*units)
+        self.output_layer = nn.Sequential(
+            nn.BatchNorm2d(NARROW[-1]), nn.Dropout(0.4), nn.Flatten(), nn.Linear(NARROW[-1] * 49, 32),
+            nn.BatchNorm1d(32),
+        )  # fmt: skip
+
+    def forward(self, x):
+        return self.output_layer(self.body(self.input_layer(x)))
+
+
+@pytest.mark.parametrize("squeeze", [False, True])
+def test_adaface(squeeze, tmp_path):
+    network = networks.with_random_state(AdaFace(squeeze))
+    network.output_layer[4].affine = False  # as AdaFace has it: no weight, no bias
+    network.output_layer[4].weight = network.output_layer[4].bias = None
+    path = tmp_path / "adaface.ckpt"
+    state = {f"model.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"state_dict": {**state, "head.kernel": torch.zeros(32, 7)}, "epoch": 3}, path)
+    x = networks.pictures(3)
+    with torch.no_grad():
+        expected = network(x).numpy()
+    got = Network(import_torch(path)).run(x.numpy())["embedding"]
+    np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
+
+
+PREFIXES = [
+    "module.", "module.module.", "_orig_mod.", "module._orig_mod.", "backbone.", "model.", "features.module.",
+    "feat_net.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("layout", ["iresnet", "reference"])
+def test_prefixes_and_wrappers(prefix, layout, tmp_path):
+    """What parallel training, compiling and wrapping put in front; the same numbers come out of all."""
+    if layout == "iresnet":
+        network = networks.with_random_state(networks.IResNet((1, 1, 1, 1), NARROW))
+    else:
+        network = networks.with_random_state(networks.IR((1, 1, 1, 1), True, NARROW))
+        del network.conv1x1
+    state = {f"{prefix}{name}": value for name, value in network.state_dict().items()}
+    plain = tmp_path / "plain.pth"
+    torch.save(network.state_dict(), plain)
+    x = networks.pictures(2).numpy()
+    expected = Network(import_torch(plain)).run(x)["embedding"]
+    nested = {"state_dict": {"model": state}}
+    for content in (state, {"state_dict_backbone": state, "epoch": 1}, nested, {"net": state}):
+        path = tmp_path / "wrapped.pth"
+        torch.save(content, path)
+        np.testing.assert_array_equal(Network(import_torch(path)).run(x)["embedding"], expected)
+    safetensors.torch.save_file(state, tmp_path / "x.SAFETENSORS")
+    np.testing.assert_array_equal(Network(import_torch(tmp_path / "x.SAFETENSORS")).run(x)["embedding"], expected)
+
+
+PAGES = {
+    "an HTML page": b"<!DOCTYPE html><html><title>Virus scan warning</title></html>", "zeros": bytes(5000),
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
+    "text, not a network": b"404: Not Found\n", "gzip": b"\x1f\x8b\x08" + bytes(90),
+    "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(90),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pth", ".safetensors"])
+def test_files_that_are_no_networks_are_told_as_what_they_are(suffix, tmp_path):
+    path = tmp_path / f"x{suffix}"
+    for said, data in PAGES.items():
+        path.write_bytes(data)
+        for read in (xcos.convert, xcos.load):
+            with pytest.raises(ModelFileError, match=said) as caught:
+                read(path)
+            assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)

@@ -223,7 +223,7 @@ class Model:
         listed, _ = as_list(images)
         how = faces.How(aligned, bgr, upright, max_pixels)
         seen = self._features(listed, _each(face, len(listed)), how, batch, threads, progress)
-        return Features.concatenate([self._see(_NO_CROPS, threads), *(features for _, features in seen)])
+        return Features.concatenate([features for _, features in seen] or [self._see(_NO_CROPS, threads)])
 
     def stream(
         self,
@@ -313,13 +313,13 @@ class Model:
         n, m = len(first), len(second)
         how = faces.How(aligned, bgr, upright, max_pixels)
         looks: list[Look] = []
-        stacks = [self._see(_NO_CROPS, threads)]
+        stacks: list[Features] = []
         for cuts, features in self._features(
             [*first, *second], _two_faces(face, n, m), how, _BATCH, threads, progress
         ):
             looks += map(look_at, cuts)
             stacks.append(features)
-        seen = Features.concatenate(stacks)
+        seen = Features.concatenate(stacks or [self._see(_NO_CROPS, threads)])
         compared = self.compare(seen[:n], seen[n:], maps=False, threads=threads)
         results = []
         for i in range(len(compared)):
