@@ -255,7 +255,8 @@ def _summary(result: Any) -> str:
     if result.llr is not None:
         ratio = f"log-likelihood ratio {result.llr:+.2f}"
         lines.append(f"probability: {result.probability():.2%} at even odds before ({ratio})")
-    return "\n".join([*lines, f"plain cosine, for reference: {result.cosine:.4f}  (model {result.model})"])
+    counts = f"counts {1 - result.explained:.0%}" if result.explained < 1 else "for reference"
+    return "\n".join([*lines, f"plain cosine, {counts}: {result.cosine:.4f}  (model {result.model})"])
 
 
 def _table(result: Any) -> str:

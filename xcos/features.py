@@ -115,7 +115,7 @@ class Comparison:
         return self.explained * self.attention * self.cosine_map
 
     def __repr__(self) -> str:
-        cells = "" if self.explained == 1 else f", {self.explained:.0%} of the score from the cells"
+        cells = "" if self.explained == 1 else f", the cells count {self.explained:.0%}"
         return f"Comparison({len(self)} pairs, {int(self.same.sum())} over the threshold {self.threshold:.4f}{cells})"
 
 

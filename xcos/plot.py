@@ -283,8 +283,8 @@ def _summary(ax: Axes, e: Explanation) -> None:
     total = "The score is the sum over the cells of the two maps below, multiplied: cosine × attention."
     if e.explained < 1:
         total = (
-            f"{e.explained:.0%} of the score is that sum of the two maps below, multiplied: cosine × attention. "
-            f"{1 - e.explained:.0%} is the plain cosine of the two faces as wholes, and says nothing of places."
+            f"The cells count {e.explained:.0%}: the sum of the two maps below, multiplied, cosine × attention. The "
+            f"plain cosine of the two faces as wholes counts {1 - e.explained:.0%}, and says nothing of places."
         )
     reference = "" if e.explained < 1 else f" For reference, the plain cosine of the two embeddings: {e.cosine:.3f}."
     notes = [
