@@ -42,7 +42,8 @@ static tiles_job shape_job(const xv_plan *plan)
         int64_t wanted = (2 * plan->threads + job.blocks * g->groups - 1) / (job.blocks * g->groups);
         job.splits = wanted < job.panels ? (int)wanted : job.panels;
     }
-    const int64_t taps = (int64_t)plan->tiles * plan->kernels->gemm.mr * g->kh * g->kw;
+    const int64_t most = job.tiles < plan->tiles ? job.tiles : plan->tiles; /* in a block */
+    const int64_t taps = most * plan->kernels->gemm.mr * g->kh * g->kw;
     job.pointers = taps * 2; /* an address takes the room of two floats */
     job.per_worker = job.pointers + (merges_rows(g) ? taps * g->c : 0);
     return job;
@@ -61,24 +62,29 @@ static void point_taps(const xv_run *run, int64_t first, int m, const float **a)
     const ptrdiff_t down = (ptrdiff_t)g->dy * g->w * g->c, right = (ptrdiff_t)g->dx * g->c;
     int ox = (int)(first % g->ow), oy = (int)(first / g->ow % g->oh);
     const float *image = run->in + first / g->ow / g->oh * ((int64_t)g->h * g->w * g->c);
+    const float *corner[XK_MAX_MR]; /* of each pixel's window, which may lie outside the map */
+    int x[XK_MAX_MR], y[XK_MAX_MR];
     for (int i = 0; i < m; i++) {
-        const int x = ox * g->sx - g->left, y = oy * g->sy - g->top;
-        const bool whole = x >= 0 && x + (g->kw - 1) * g->dx < g->w; /* no tap beside the map */
-        const float *row = image + ((int64_t)y * g->w + x) * g->c, **at = a + i;
-        for (int r = 0; r < g->kh; r++, row += down) {
-            const int yy = y + r * g->dy;
-            const bool inside = yy >= 0 && yy < g->h;
-            const float *tap = row;
-            for (int s = 0; s < g->kw; s++, at += m, tap += right)
-                *at = inside && (whole || (unsigned)(x + s * g->dx) < (unsigned)g->w) ? tap
-                                                                                      : run->zeros;
-        }
+        x[i] = ox * g->sx - g->left;
+        y[i] = oy * g->sy - g->top;
+        corner[i] = image + ((int64_t)y[i] * g->w + x[i]) * g->c;
         if (++ox == g->ow) {
             ox = 0;
             if (++oy == g->oh) {
                 oy = 0;
                 image += (int64_t)g->h * g->w * g->c;
             }
+        }
+    }
+    const float *const zeros = run->zeros;
+    for (int r = 0; r < g->kh; r++) {
+        unsigned width[XK_MAX_MR]; /* of the pixel's row: none outside the map */
+        for (int i = 0; i < m; i++)
+            width[i] = (unsigned)(y[i] + r * g->dy) < (unsigned)g->h ? (unsigned)g->w : 0;
+        for (int s = 0; s < g->kw; s++, a += m) {
+            const ptrdiff_t tap = r * down + s * right;
+            for (int i = 0; i < m; i++)
+                a[i] = (unsigned)(x[i] + s * g->dx) < width[i] ? corner[i] + tap : zeros;
         }
     }
 }

@@ -66,9 +66,20 @@ static PyArrayObject *floats(const xpy_arg *arg, PyObject *still)
     return out;
 }
 
+/* Whether `given` is what the core reads as it is. */
+static bool is_plain(const xpy_arg *arg)
+{
+    PyArrayObject *given = (PyArrayObject *)arg->given;
+    return PyArray_CheckExact(given) && PyArray_TYPE(given) == arg->type &&
+           (arg->rank < 0 || PyArray_NDIM(given) == arg->rank) &&
+           PyArray_CHKFLAGS(given, NPY_ARRAY_CARRAY_RO) && PyArray_ISNOTSWAPPED(given);
+}
+
 static PyArrayObject *convert(const xpy_arg *arg)
 {
     PyArrayObject *a = NULL;
+    if (is_plain(arg))
+        return (PyArrayObject *)Py_NewRef(arg->given);
     if (arg->type == NPY_UINT8) {
         PyArrayObject *given = (PyArrayObject *)arg->given;
         if (PyArray_Check(given) && PyArray_TYPE(given) == NPY_UINT8 &&
