@@ -1,4 +1,4 @@
-/* fuzz_image.c: bytes that claim to be a picture, and the same as an Exif block.
+/* fuzz_image.c: bytes that claim to be a picture, and the same as what may tell its orientation.
  *
  * The first byte chooses a limit on pixels, so that the refusal of large pictures is met as
  * often as their decoding; the rest is the file. */
@@ -13,9 +13,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1)
         return 0;
     const int64_t max_pixels = (int64_t)1 << (data[0] % 21); /* up to a megapixel */
-    const int orientation = xi_exif_orientation(data + 1, size - 1);
-    if (orientation < 1 || orientation > 8)
-        abort();
+    int (*const tellers[])(const uint8_t *, size_t) = {xi_exif_orientation, xi_profile_orientation,
+                                                       xi_xmp_orientation};
+    for (size_t i = 0; i < sizeof tellers / sizeof *tellers; i++) {
+        const int orientation = tellers[i](data + 1, size - 1);
+        if (orientation < 0 || orientation > 8)
+            abort();
+    }
     xcos_image image;
     xcos_error err;
     if (xcos_image_decode(data + 1, size - 1, max_pixels, &image, &err) == XCOS_OK) {
