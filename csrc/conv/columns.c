@@ -1,7 +1,5 @@
 /* columns.c: convolutions by explicit columns and OpenBLAS: the algorithm where none of our vector
  * kernels runs (OpenBLAS chooses kernels for such machines too), and the oracle of the others. */
-#include <float.h>
-#include <math.h>
 #include <string.h>
 
 #include "blas.h"
@@ -133,7 +131,7 @@ static void pack(xc_call *call, const xk_table *k, const xv_weights *w, void *to
                 for (int64_t o = g * w->outputs; o < (g + 1) * w->outputs; o++) {
                     float x = w->data[o * w->ld_out + c * w->ld_depth + tap];
                     x = w->scale ? x * w->scale[o] : x;
-                    *out++ = fabsf(x) < FLT_MIN ? 0 : x;
+                    *out++ = xk_flushed(x);
                 }
 }
 

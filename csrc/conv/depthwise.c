@@ -1,6 +1,4 @@
 /* depthwise.c: convolutions with one input and one output channel a group. */
-#include <float.h>
-#include <math.h>
 
 #include "conv/conv.h"
 #include "pool.h"
@@ -87,7 +85,7 @@ static void pack(xc_call *call, const xk_table *k, const xv_weights *w, void *to
         for (int64_t o = 0; o < padded(w->groups); o++) {
             float x = o < w->groups ? w->data[o * w->ld_out + tap] : 0;
             x = w->scale && o < w->groups ? x * w->scale[o] : x;
-            *out++ = fabsf(x) < FLT_MIN ? 0 : x;
+            *out++ = xk_flushed(x);
         }
 }
 

@@ -17,6 +17,8 @@
 #ifndef XCOS_KERNELS_H
 #define XCOS_KERNELS_H
 
+#include <float.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -100,6 +102,12 @@ typedef struct {
 
     xk_pairs pairs; /* pairs.h */
 } xk_table;
+
+/* A weight as it is packed: subnormal ones become zero, since arithmetic with them is slow. */
+static inline float xk_flushed(double x)
+{
+    return fabs(x) < FLT_MIN ? 0.0f : (float)x;
+}
 
 /* pack.c: the packers, which are one for all instruction sets. */
 void xk_pack_panels(const float *w, ptrdiff_t ld_out, ptrdiff_t ld_depth, int outputs, int depth,

@@ -1,14 +1,8 @@
 /* pack.c: weights in the order in which the kernels read them.  Runs once, at load. */
 #include "kernels/kernels.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
-
-static float flushed(double x)
-{
-    return fabs(x) < FLT_MIN ? 0.0f : (float)x;
-}
 
 void xk_pack_panels(const float *w, ptrdiff_t ld_out, ptrdiff_t ld_depth, int outputs, int depth,
                     int nr, const float *scale, float *packed)
@@ -18,7 +12,7 @@ void xk_pack_panels(const float *w, ptrdiff_t ld_out, ptrdiff_t ld_depth, int ou
         for (int k = 0; k < depth; k++, packed += nr) {
             const float *column = w + first * ld_out + k * ld_depth;
             for (int j = 0; j < n; j++)
-                packed[j] = flushed(scale ? (double)column[j * ld_out] * scale[first + j]
+                packed[j] = xk_flushed(scale ? (double)column[j * ld_out] * scale[first + j]
                                           : column[j * ld_out]);
             for (int j = n; j < nr; j++)
                 packed[j] = 0.0f;
@@ -84,7 +78,7 @@ static void pack_winograd(int tile, void (*line)(const lanes *, int, lanes *, in
                 line(columns + 3 * r, 1, u + size * r, 1);
             for (int p = 0; p < size * size; p++)
                 for (int j = 0; j < LANES && first + j < nr; j++)
-                    packed[(ptrdiff_t)p * inputs * nr + first + j] = flushed(u[p][j]);
+                    packed[(ptrdiff_t)p * inputs * nr + first + j] = xk_flushed(u[p][j]);
         }
     }
 }
