@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from xcos import ImageError
 from xcos.datasets import join, read_faces
-from xcos.train import Config
+from xcos.train import Config, augment
 from xcos.train.augment import (
     Augment,
     Pasting,
@@ -24,6 +24,7 @@ from xcos.train.augment import (
     paste_rectangles,
     put_mask,
     read_masks,
+    shaken,
 )
 from xcos.train.store import Versions, _kept
 from xcos.train.student import Sampler, make_batch
@@ -265,6 +266,46 @@ def test_batches_of_quadruples(folder):
         np.testing.assert_array_equal(batch.owners.pasted[4:8].numpy().argmax(1), [p.source for p in made])
         np.testing.assert_array_equal(batch.owners.covered[4:8].numpy(), [covered(p.mask, (7, 7)) for p in made])
         assert (batch.labels[4:8] == -1).all() and float(batch.owners.covered[:4].sum()) == 0
+
+
+def test_shaken_against_opencv(monkeypatch):
+    """Without colours and blur: an affine map about the picture's middle, the edge going on outside."""
+    for name in ("_COLOUR", "_BLURRED"):
+        monkeypatch.setattr(augment, name, 0.0)
+    image = cv2.GaussianBlur(png(5)[0], (0, 0), 3)
+    y, x = np.mgrid[0:112, 0:112]
+    for seed in range(5):
+        draws = np.random.default_rng(seed)
+        size, angle = 1 + 0.06 * draws.uniform(-1, 1), 0.09 * draws.uniform(-1, 1)
+        right, down = 3 * draws.uniform(-1, 1, 2)
+        back_x = 55.5 + right + (np.cos(angle) * (x - 55.5) - np.sin(angle) * (y - 55.5)) / size
+        back_y = 55.5 + down + (np.sin(angle) * (x - 55.5) + np.cos(angle) * (y - 55.5)) / size
+        maps = back_x.astype(np.float32), back_y.astype(np.float32)
+        expected = cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        found = shaken(image, 1.0, np.random.default_rng(seed))
+        assert np.abs(found.astype(int) - expected).max() <= 2
+    np.testing.assert_array_equal(shaken(image, 0.0, np.random.default_rng(0)), image)
+
+
+def test_a_turn_shakes_all_versions_of_a_picture_alike(folder, pictures):
+    faces, images = read_faces(folder), [image for image, _ in pictures.values()]
+    pasting = Pasting(len(faces), seed=3, mirror=True)
+    versions = Versions(faces, Augment(flip=0.5), pasting, shake=0.5)
+    everybody = np.arange(6)
+    seen = []
+    for turn in (0, 1, 2):
+        versions.turn = turn
+        plain = versions(everybody, np.zeros(6, np.intp))
+        np.testing.assert_array_equal(versions(everybody, np.ones(6, np.intp)), plain[:, :, ::-1])
+        pasted = versions(everybody, np.full(6, -4))
+        for picture in everybody:
+            one = pasting(int(picture), 3)
+            base = plain[picture][:, :: 1 - 2 * one.mirrored]
+            source = plain[one.source][:, :: 1 - 2 * one.source_mirrored]
+            np.testing.assert_array_equal(pasted[picture], np.where(one.mask[..., None], source, base))
+        seen.append(plain)
+    np.testing.assert_array_equal(seen[0], images)
+    assert all((a != b).any((1, 2, 3)).all() for a, b in ((seen[0], seen[1]), (seen[1], seen[2])))
 
 
 def test_jitter_against_pillow():

@@ -98,6 +98,8 @@ VARIANTS = {
     "whole": {"whole": 0.3, "centroid": 0.3},
     "learned": {"whole": "learned", "rate": 0.1},
     "local cells": {"weight_own": 4.0, "weight_change": 2.0, "identification": "none", "keep": "last"},
+    "renewed": {"branch": "embedding", "since": "early", "paste": 1.0, "renew": 1, "shake": 0.5},
+    "renewed pixels": {"since": "input", "paste": 1.0, "renew": 3, "shake": 0.5, "identification": "none"},
     "bfloat16": {"precision": "bfloat16", "accumulate": 2, "normalization": "minmax"},
 }
 
@@ -149,13 +151,15 @@ def test_the_same_run_gives_the_same_weights(place, tmp_path):
     assert a == b
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "reference"])
-def test_a_stopped_run_goes_on_as_if_it_had_not(place, tmp_path, optimizer, monkeypatch):
+@pytest.mark.parametrize(
+    "more", [{}, {"optimizer": "reference"}, {"renew": 1, "shake": 0.5}], ids=["adamw", "reference", "renewed"]
+)
+def test_a_stopped_run_goes_on_as_if_it_had_not(place, tmp_path, more, monkeypatch):
     from xcos.train import loop
 
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    whole = train(config(place, tmp_path / "a", steps=6, validate="", optimizer=optimizer))
+    whole = train(config(place, tmp_path / "a", steps=6, validate="", **more))
     checked = loop._Run._checked
 
     def stopped(self, numbers):
@@ -165,13 +169,14 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(place, tmp_path, optimizer, monk
     monkeypatch.setattr(loop._Run, "_checked", stopped)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            train(config(place, tmp_path / "b", steps=6, validate="", optimizer=optimizer))
+            train(config(place, tmp_path / "b", steps=6, validate="", **more))
     monkeypatch.undo()
-    again = train(config(place, tmp_path / "b", steps=6, validate="", optimizer=optimizer))
+    again = train(config(place, tmp_path / "b", steps=6, validate="", **more))
     for name, tensor in whole.tensors.items():
         np.testing.assert_array_equal(again.tensors[name], tensor)
     steps = [row.split(",")[0] for row in (tmp_path / "b" / "out.work" / "log.csv").read_text().splitlines()]
     assert steps == ["step", "2", "4", "6"]
+    assert len(list((tmp_path / "b" / "out.work").glob("activations-*.npy"))) == 1
 
 
 def test_early_stop(place, tmp_path, monkeypatch):

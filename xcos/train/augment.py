@@ -142,9 +142,7 @@ class Augment:
         if self.colour:
             image = jitter(image, *(1 + self.colour * random.uniform(-1, 1, 3)))
         if random.random() < self.blur:
-            side = random.integers(image.shape[0] // 4, image.shape[0] // 2 + 1)
-            small = _core.resize(np.ascontiguousarray(image), int(side), int(side))
-            image = _core.resize(small, *image.shape[:2])
+            image = blurred(image, random)
         return np.ascontiguousarray(image)
 
 
@@ -156,6 +154,34 @@ def jitter(image: Picture, brightness: float, contrast: float, saturation: float
     x = (x - grey.mean()) * contrast + grey.mean()
     result: Picture = np.clip(np.rint(x), 0, 255).astype(np.uint8)
     return result
+
+
+# At strength 1: size, angle (radians), place (pixels of 112), colours (`jitter`), and the share of blurred pictures.
+# About what detectors' points and cameras differ by.
+_SIZE, _ANGLE, _PLACE, _COLOUR, _BLURRED = 0.06, 0.09, 3.0, 0.25, 0.1
+
+
+def shaken(image: Picture, strength: float, random: np.random.Generator) -> Picture:
+    """A crop (H, W, 3) a little larger or smaller, turned, moved, in other colours, some of them blurred; what lies
+    outside the crop is its edge."""
+    height, width = image.shape[:2]
+    size = 1 + strength * _SIZE * random.uniform(-1, 1)
+    angle = strength * _ANGLE * random.uniform(-1, 1)
+    place = strength * _PLACE * height / 112 * random.uniform(-1, 1, 2)
+    around = height // 4
+    centre = np.array([width - 1, height - 1]) / 2
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / size
+    matrix = np.column_stack([turn, centre + around + place - turn @ centre])
+    wide = np.pad(image, ((around, around), (around, around), (0, 0)), "edge")
+    moved = jitter(_core.warp(wide, matrix, height, width), *(1 + strength * _COLOUR * random.uniform(-1, 1, 3)))
+    return blurred(moved, random) if random.random() < strength * _BLURRED else moved
+
+
+def blurred(image: Picture, random: np.random.Generator) -> Picture:
+    """Reduced to between a quarter and half of its size, and enlarged again."""
+    height, width = image.shape[:2]
+    side = int(random.integers(height // 4, height // 2 + 1))
+    return _core.resize(_core.resize(np.ascontiguousarray(image), side, side), height, width)
 
 
 def put_mask(image: Picture, mask: Picture) -> Picture:

@@ -74,6 +74,11 @@ class Config:
         0, "versions of each picture in the cache: itself, mirrored, changed ones (0: 2; 8 with colour, blur or masks)"
     )
     pasted: int = _option(4, "versions of each picture with another face pasted on it in the cache")
+    renew: int = _option(0, "steps after which all versions are made anew, with other pastes (0: never)")
+    shake: float = _option(
+        0.0,
+        "from the first renewal on: how strongly pictures are resized, turned, moved and changed in colour (1: much)",
+    )
 
     centroid: float = _option(0.0, "share of the mean of a person's embeddings in the target of each picture")
     identification: str = _option("none", "none, arcface or cosface")
@@ -138,7 +143,13 @@ class Config:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected a share, 0 to 1")
         if self.whole != LEARNED and not (isinstance(self.whole, int | float) and 0 <= self.whole <= 1):
             raise ValueError(f"whole is {self.whole!r}; expected a number from 0 to 1, or {LEARNED!r}")
-        for key in ("blocks", "spread", "views", "truth"):
+        if not 0 <= self.shake <= 2:
+            raise ValueError(f"shake is {self.shake}; expected a strength, 0 to 2")
+        if self.shake and not self.renew:
+            raise ValueError(
+                f"shake is {self.shake}: pictures are shaken from the first renewal on; expected renew too"
+            )
+        for key in ("blocks", "spread", "views", "truth", "renew"):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key} is {getattr(self, key)}; expected 0 or more")
         if self.branch in ("embedding", "local", "grid") and not self.since:

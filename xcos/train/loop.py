@@ -128,6 +128,7 @@ class _Run:
                 file.write(config.to_json().encode())
         every = config.every or self.epoch
         means: dict[str, float] = {}
+        self.store.renew(self._turn(self.step))  # now, with its bar, before the steps' own
         started = time.monotonic()
         coming = self._ahead()
         for (step,) in batches(range(self.step, config.steps), 1, self._bar(), "training"):
@@ -154,7 +155,7 @@ class _Run:
             torch.distributed.barrier()
         whole, sides = first_look(network, name, kept, faces, self.work, config.threads, self._bar())
         plan = make_plan(network, config, whole)
-        versions = Versions(faces, augment, self.pasting, config.threads)
+        versions = Versions(faces, augment, self.pasting, config.threads, config.shake)
         store: Store
         if plan.from_pixels:
             store = Pixels(plan, versions)
@@ -182,12 +183,17 @@ class _Run:
 
     def _batch(self, step: int, part: int) -> Batch:
         random = self.sampler.random(step, part)
-        chosen = self.sampler.choose(random)
+        self.store.renew(self._turn(step))
+        chosen = self.sampler.choose(random, self._turn(step))
         inputs = self.store.take(*chosen)
         rows = random.permutation(len(inputs))[: self.config.rows]
         cells = self.plan.grid[1], self.plan.grid[2]
         label = self.sampler.label
         return make_batch(inputs, chosen, self.targets, self.plain, label, cells, self.pasting, rows)
+
+    def _turn(self, step: int) -> int:
+        """How many times all versions of the pictures have been made anew before this step."""
+        return step // self.config.renew if self.config.renew else 0
 
     def _one(self, step: int, coming: Iterator[Batch]) -> dict[str, float]:
         """Gradients of `accumulate` batches, one step of the optimisers; the numbers for the log."""

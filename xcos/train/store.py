@@ -20,7 +20,7 @@ from ..evaluation.cache import network_digest
 from ..model_file import ModelFile
 from ..network import Network
 from ..progress import Progress, batches
-from .augment import Augment, Pasting, Picture, blend
+from .augment import Augment, Pasting, Picture, blend, shaken
 from .branch import front, value_shape
 from .plan import Plan
 
@@ -30,6 +30,9 @@ _BATCH = 64  # pictures that the core runs at once
 
 class Store(Protocol):
     """Inputs of the trained part for versions of pictures."""
+
+    def renew(self, turn: int) -> None:
+        """From here on versions are those of this turn (`Versions.turn`)."""
 
     def take(self, pictures: NDArray[np.intp], versions: NDArray[np.intp]) -> NDArray[np.float32]:
         """(n, *shape of the cut value) float32."""
@@ -81,16 +84,30 @@ class Versions:
     """Changed versions of pictures. 0: the picture itself; 1: mirrored, when flips are asked for; 2 and more: changed
     as `augment` says (1 too, without flips); -1, -2 ...: with another face pasted on it as `pasting` says for the
     numbers 0, 1 ...
+
+    turn  : from 1 on every picture, before anything else is done with it, is `shaken`: otherwise in each turn, alike
+            in all versions of a turn. In turn 0 pictures are as they are.
+    shake : how strongly
     """
 
-    def __init__(self, faces: Faces, augment: Augment, pasting: Pasting, threads: int = 0) -> None:
-        self.faces, self.augment, self.pasting, self._threads = faces, augment, pasting, threads
+    def __init__(self, faces: Faces, augment: Augment, pasting: Pasting, threads: int = 0, shake: float = 0.0) -> None:
+        self.faces, self.augment, self.pasting, self.shake, self.turn = faces, augment, pasting, shake, 0
+        self._threads = threads
+
+    def _crops(self, pictures: Sequence[int]) -> Picture:
+        crops = self.faces.crops(pictures, self._threads)
+        if self.turn and self.shake:
+            for k, picture in enumerate(pictures):
+                # Four numbers: never those of a paste or a changed view, which have three.
+                random = np.random.default_rng([self.pasting.seed, int(picture), self.turn, 1])
+                crops[k] = shaken(crops[k], self.shake, random)
+        return crops
 
     def __call__(self, pictures: NDArray[np.intp], versions: NDArray[np.intp]) -> Picture:
         """(n, 112, 112, 3) uint8 RGB."""
-        crops = self.faces.crops(pictures, self._threads)
+        crops = self._crops([int(picture) for picture in pictures])
         pasted = {int(k): self.pasting(int(pictures[k]), int(-1 - versions[k])) for k in np.flatnonzero(versions < 0)}
-        sources = self.faces.crops([one.source for one in pasted.values()], self._threads)
+        sources = self._crops([one.source for one in pasted.values()])
         for (k, one), source in zip(pasted.items(), sources, strict=True):
             if one.mirrored:
                 crops[k] = crops[k, :, ::-1].copy()
@@ -115,15 +132,18 @@ class Pixels:
     def __init__(self, plan: Plan, versions: Versions) -> None:
         self._plan, self._versions = plan, versions
 
+    def renew(self, turn: int) -> None:
+        self._versions.turn = turn
+
     def take(self, pictures: NDArray[np.intp], versions: NDArray[np.intp]) -> NDArray[np.float32]:
         return normalized(self._plan.whole, self._versions(pictures, versions))
 
 
 class Activations:
-    """The cut value for versions 0 to `views` - 1 and -1 to -`pasted` of each picture, float16 in files that are
-    mapped into memory.
+    """The cut value for versions 0 to `views` - 1 and `pasted` ones of each picture, float16 in a file that is mapped
+    into memory: -1 to -`pasted` in turn 0, the next numbers in the turn after it. One turn's file is kept.
 
-    sides : of `first_look`, versions 0 and, with flips, 1.
+    sides : of `first_look`, versions 0 and, with flips, 1: those of turn 0.
     """
 
     def __init__(
@@ -137,23 +157,39 @@ class Activations:
         threads: int = 0,
         progress: Progress = None,
     ) -> None:
-        network, faces, pasting = Network(front(plan.frozen, [plan.cut])), versions.faces, versions.pasting
+        self._plan, self._versions, self._folder = plan, versions, folder
+        self._network = Network(front(plan.frozen, [plan.cut]))
         self._sides = sides[:, : 2 if versions.augment.flip else 1]
-        kept = [*range(self._sides.shape[1], views), *range(-1, -1 - pasted, -1)]
-        self._row = {version: row for row, version in enumerate(kept)}
+        self._views, self._pasted, self._threads, self._progress = views, pasted, threads, progress
+        self._turn, self._path = -1, folder
+
+    def renew(self, turn: int) -> None:
+        """Computes what is not on the disk yet, and deletes the file of the turn before."""
+        if turn == self._turn:
+            return
+        plan, versions, faces, pasting = self._plan, self._versions, self._versions.faces, self._versions.pasting
+        first = -1 - turn * self._pasted
+        kept = [*range(0 if turn else self._sides.shape[1], self._views), *range(first, first - self._pasted, -1)]
+        versions.turn = turn
 
         def compute() -> Iterator[tuple[NDArray[np.float32]]]:
             for row, version in enumerate(kept, 1):
                 text = f"activations {row}/{len(kept)}"
-                for part in batches(range(len(faces)), _BATCH, progress, text):
+                for part in batches(range(len(faces)), _BATCH, self._progress, text):
                     changed = versions(np.array(part, np.intp), np.full(len(part), version, np.intp))
-                    yield (network.run(normalized(plan.whole, changed), threads or None)[plan.cut],)
+                    yield (self._network.run(normalized(plan.whole, changed), self._threads or None)[plan.cut],)
 
         settings = [pasting.seed, pasting.mirror, pasting.large, pasting.blended, *_settings(versions.augment)]
-        digest = _digest(plan.frozen, faces, plan.cut, kept, settings)
-        sizes = (len(kept) * len(faces), *sides.shape[2:])
-        (more,) = _kept((folder / f"activations-{digest}.npy",), (sizes,), (np.float16,), compute)
-        self._more = more.reshape(len(kept), len(faces), *sides.shape[2:])
+        digest = _digest(plan.frozen, faces, plan.cut, kept, settings, [turn, versions.shake] if turn else [])
+        shape = self._sides.shape[2:]
+        path = self._folder / f"activations-{digest}.npy"
+        (more,) = _kept((path,), ((len(kept) * len(faces), *shape),), (np.float16,), compute)
+        if self._turn >= 0:
+            for old in (self._path, _beside(self._path)):
+                old.unlink(missing_ok=True)
+        self._more = more.reshape(len(kept), len(faces), *shape)
+        self._row = {version: row for row, version in enumerate(kept)}
+        self._turn, self._path = turn, path
 
     def take(self, pictures: NDArray[np.intp], versions: NDArray[np.intp]) -> NDArray[np.float32]:
         found = [

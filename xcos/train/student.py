@@ -138,10 +138,10 @@ class Sampler:
         """Everything random of one batch."""
         return np.random.default_rng([self._config.seed, self._rank, step, part])
 
-    def choose(self, random: np.random.Generator) -> Chosen:
-        """The batch."""
+    def choose(self, random: np.random.Generator, turn: int = 0) -> Chosen:
+        """The batch; its pastes are those of the turn (`xcos.train.store.Activations`)."""
         config = self._config
-        quads = self._quads(random)
+        quads = self._quads(random, turn)
         rest = config.batch - len(quads.pictures)
         groups = min(round(config.grouped * rest / config.per_person), len(self._people))
         chosen = random.permutation(len(self._people))[:groups]
@@ -153,10 +153,10 @@ class Sampler:
             np.concatenate([quads.pictures, pictures]), np.concatenate([quads.versions, versions]).astype(np.intp)
         )
 
-    def _quads(self, random: np.random.Generator) -> Chosen:
+    def _quads(self, random: np.random.Generator, turn: int) -> Chosen:
         config, quads = self._config, self._config.quads
         pictures = random.choice(self._pool, quads)
-        numbers = random.integers(0, config.pasted, quads)
+        numbers = turn * config.pasted + random.integers(0, config.pasted, quads)
         pasted = [self._pasting(int(k), int(n)) for k, n in zip(pictures, numbers, strict=True)]
         clean = np.array([p.mirrored for p in pasted], np.intp)
         size = self._size[pictures]
