@@ -231,7 +231,7 @@ def test_graphs_that_are_malformed():
     refuse("y = Conv <pads=[1,1]> (x, w)", "pads", constants={"w": W3})
     refuse("y = Conv(x, w)", "over two axes", x=("N", 3, 9), constants={"w": rand(4, 3, 3)})
     refuse("y = BatchNormalization(x, b, b, b, b)", r"expected \(3,\)", constants={"b": rand(4)})
-    refuse("y = Concat <axis=1> (x, c)", "is a constant", constants={"c": rand(1, 3, 9, 10)})
+    refuse("y = Concat <axis=1> (x, c)", "not one entry of a batch", constants={"c": rand(3, 9, 10)})
     refuse("y = Add(x, c)", "broadcast", constants={"c": rand(4, 1, 1)})
     refuse("c = ConstantOfShape(s)  y = Add(x, c)", "too large", constants={"s": ints(10**6, 10**6)})
     refuse("y = Mul(x, c)", "NaN or infinity", constants={"c": np.float32([np.nan])})

@@ -65,6 +65,14 @@ ELEMENTWISE = [
     ("z = Exp(x)  y = Div(c, z)", 14, {"c": rand(1)}),
     ("z = Exp(x)  y = Div(x, z)", 14, {}),
     ("z = Relu(x)  y = Mul(z, x)", 14, {}),
+    ("y = Neg(x)", 13, {}),
+    ("z = Relu(x)  y = Sum(x, c, z)", 8, {"c": rand(3, 1, 1)}),
+    ("y = Sum(c, x, d)", 13, {"c": rand(10), "d": rand(1, 3, 1, 1)}),
+    ("y = Sum(x)", 13, {}),
+    ("z = Relu(x)  y = Mean(c, x, z)", 13, {"c": rand(3, 9, 1)}),
+    ("y = PRelu(x, s)", 16, {"s": rand(3, 9, 10)}),
+    ("y = PRelu(x, s)", 16, {"s": rand(9, 1)}),
+    ("y = PRelu(x, s)", 16, {"s": rand(10)}),
     ("y = Softmax <axis=1> (x)", 13, {}),
     ("y = Softmax(x)", 13, {}),
     ("y = Softmax <axis=3> (x)", 9, {}),
@@ -85,8 +93,8 @@ def test_slope_as_mxnet_writes_it():
     x = rand(2, 3, 9, 10)
     expected = np.where(x > 0, x, x * slope[:, None, None])
     np.testing.assert_allclose(plan_oracle.run(file, {"x": x})["y"], expected, atol=1e-6)
-    refuse("y = PRelu(x, s)", "neither one nor one per channel", x=("N", 3, 9, 3), constants={"s": slope})
-    refuse("y = PRelu(x, s)", "neither one nor", constants={"s": rand(3, 9, 10)})
+    check("y = PRelu(x, s)", x=("N", 3, 9, 3), opset=16, constants={"s": slope})  # one per column
+    refuse("y = PRelu(x, s)", "sizes 3 and 2 do not broadcast", constants={"s": rand(2, 1, 1)})
 
 
 POOLS = [
@@ -105,7 +113,14 @@ POOLS = [
     ("ReduceMean <axes=[2,3], keepdims=1>", 7),
     ("ReduceMean <axes=[-1,-2], keepdims=0>", 13),
     ("ReduceMean <axes=[3]>", 13),
+    ("ReduceMean <axes=[1]>", 13),
+    ("ReduceMean <axes=[1,2], keepdims=0>", 13),
     ("ReduceMax <axes=[2], keepdims=0>", 12),
+    ("ReduceMax <axes=[1], keepdims=0>", 12),
+    ("ReduceSum <axes=[2,3], keepdims=0>", 11),
+    ("ReduceSum <axes=[1,2,3]>", 11),
+    ("AveragePool <kernel_shape=[3,3], strides=[2,2], ceil_mode=1, count_include_pad=1>", 19),
+    ("AveragePool <kernel_shape=[3,2], strides=[3,2], pads=[1,1,0,0], ceil_mode=1, count_include_pad=1>", 19),
 ]
 
 
@@ -116,21 +131,22 @@ def test_pools(node, opset):
 
 def test_reduce_mean_with_axes_as_input():
     check("y = ReduceMean <keepdims=1> (x, a)", opset=18, constants={"a": ints(2, 3)})
+    check("y = ReduceSum <keepdims=0> (x, a)", opset=13, constants={"a": ints(-1)})
+    check("y = ReduceMean <axes=[1]> (x)", x=("N", 3, 9), opset=13)
+    check("y = ReduceMean <axes=[3]> (x)", x=("N", 3, "H", 9), sizes=(3, 4, 9))
 
 
 def test_pools_that_a_plan_cannot_say():
     refuse("y = MaxPool <kernel_shape=[2,2], dilations=[2,2]> (x)", "dilations")
     refuse("y, i = MaxPool <kernel_shape=[2,2]> (x)", "output 1 is not supported", outputs=("y", "i"))
     refuse(
-        "y = AveragePool <kernel_shape=[3,3], strides=[2,2], ceil_mode=1, count_include_pad=1> (x)",
-        "ceil_mode",
-    )
-    refuse(
         "y = MaxPool <kernel_shape=[2,2], strides=[2,2], ceil_mode=1> (x)",
         "known size",
         x=("N", 3, "H", "W"),
     )
-    refuse("y = ReduceMean <axes=[1]> (x)", "expected height and width")
+    refuse("y = ReduceMean <axes=[1,3]> (x)", "expected neighbours")
+    refuse("y = ReduceMean <axes=[1]> (x)", "more than one unknown size", x=("N", 3, "H", "W"))
+    refuse("y = ReduceMean <axes=[0,1]> (x)", "is the batch")
     refuse("y = ReduceMean <keepdims=1> (x)", "over all axes")
     refuse("y = MaxPool <kernel_shape=[11,1]> (x)", "would have the shape")
 
@@ -223,6 +239,12 @@ def test_shapes(body, opset, constants):
 def test_concat_of_more_than_a_layer_takes():
     file = check(f"y = Concat <axis=1> ({', '.join(['x'] * 40)})")
     assert max(len(layer["inputs"]) for layer in file.layers) == 16
+
+
+def test_concat_with_a_constant():
+    check("y = Concat <axis=1> (c, x, c)", x=(1, 3, 9, 10), constants={"c": rand(1, 2, 9, 10)})
+    check("f = Flatten(x)  y = Concat <axis=-1> (f, c)", x=(1, 3, 9, 10), constants={"c": rand(1, 5)})
+    refuse("y = Concat <axis=1> (x, c)", "not one entry of a batch", constants={"c": rand(2, 2, 9, 10)})
 
 
 RESIZES = [

@@ -21,11 +21,13 @@ from .onnx_fold import can_fold, fold
 from .onnx_graph import Graph, Operand, Padded, Value
 from .onnx_node import Node, Refusal, array_of
 from .onnx_ops import OPS
+from .onnx_pointwise import POINTWISE_OPS
+from .onnx_reduce import REDUCE_OPS
 from .onnx_windows import WINDOW_OPS
 from .plan import PlanBuilder
 
 OLDEST_OPSET = 7
-TRANSLATORS = OPS | WINDOW_OPS
+TRANSLATORS = OPS | POINTWISE_OPS | REDUCE_OPS | WINDOW_OPS
 
 
 def import_onnx(

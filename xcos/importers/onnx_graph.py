@@ -1,6 +1,6 @@
 """The state of an import: what each name of an ONNX graph stands for, and the plan as far as it stands."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ class Padded:
 
 
 Operand = Value | Padded | Array
+Translator = Callable[["Graph", Node], Operand | list[Operand]]
 
 
 class Graph:
@@ -106,6 +107,11 @@ class Graph:
         args = [None] * index
         return ints_of(node, [*args, self.optional_constant(node, index)], attribute, index)
 
+    def scalar(self, node: Node, number: float, rank: int) -> Value:
+        """One number as a constant for arithmetic with a value of this rank."""
+        shape = (1,) * rank
+        return Value(self.plan.tensor(f"{node.output}.number", np.full(shape, number)), shape)
+
     def materialise(self, node: Node, padded: Padded) -> Value:
         """Padding as a layer of its own: a 1x1 depthwise convolution with ones."""
         if padded not in self._materialised:
@@ -146,6 +152,13 @@ def image(value: Value) -> tuple[Size, int, Size, Size]:
     return batch, channels, height, width
 
 
+def arithmetic(graph: Graph, node: Node, op: str, a: Value, b: Value | float) -> Value:
+    """add, sub, mul or div as a layer, of two values or of a value and a number."""
+    b = b if isinstance(b, Value) else graph.scalar(node, b, len(a.shape))
+    shape = [broadcast(x, y) for x, y in zip(a.shape, b.shape, strict=True)]
+    return graph.emit(node, op, [a, b], shape)
+
+
 def known(sizes: Sequence[Size]) -> list[int]:
     """Sizes that must be known when importing."""
     result = [size for size in sizes if isinstance(size, int)]
@@ -156,3 +169,11 @@ def known(sizes: Sequence[Size]) -> list[int]:
 
 def text(sizes: Sequence[Size]) -> str:
     return "(" + ", ".join(map(str, sizes)) + ")"
+
+
+def broadcast(a: Size, b: Size) -> Size:
+    if a == 1 or b == 1:
+        return b if a == 1 else a
+    if a != b and (isinstance(a, int) or isinstance(b, int)):
+        raise Refusal(f"sizes {a} and {b} do not broadcast")
+    return a  # two unknown sizes: the core checks them when it plans a run

@@ -1,22 +1,19 @@
-"""Operators of ONNX as layers of a plan: arithmetic, and what moves or reshapes values.
+"""Operators of ONNX as layers of a plan: products, and what moves or reshapes values.
 
 A translator takes the graph and a node and returns what the node's outputs stand for. It raises Refusal, with
-the reason, for what a plan cannot say. onnx_windows.py holds convolution, pooling and resizing.
+the reason, for what a plan cannot say. onnx_pointwise.py holds arithmetic and activations,
+onnx_reduce.py sums, means and lengths along axes, onnx_windows.py convolution, pooling and resizing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .dims import BATCH, Dim, Size, divide, product
 from .onnx_fold import as_ints
-from .onnx_graph import Graph, Operand, Value, axis_of, known, text
+from .onnx_graph import Graph, Operand, Translator, Value, arithmetic, axis_of, broadcast, known, text
 from .onnx_node import Array, Node, Refusal
-
-Translator = Callable[[Graph, Node], Operand | list[Operand]]
-
-_FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
 def alias(graph: Graph, node: Node) -> Operand:
@@ -35,47 +32,6 @@ def cast(graph: Graph, node: Node) -> Operand:
     if node.get("to") not in (1, 10, 11, 16):  # float, float16, double, bfloat16: all float32 in a plan
         raise Refusal("casts a computed value to another type than float")
     return graph.operand(node, 0)
-
-
-def unary(op: str) -> Translator:
-    def translate(graph: Graph, node: Node) -> Operand:
-        value = graph.value(node)
-        return graph.emit(node, op, [value], value.shape)
-
-    return translate
-
-
-def clip(graph: Graph, node: Node) -> Operand:
-    value = graph.value(node)
-    low, high = node.get("min"), node.get("max")
-    if node.opset >= 11:
-        low, high = (
-            None if limit is None else float(limit.reshape(()))
-            for limit in (graph.optional_constant(node, 1), graph.optional_constant(node, 2))
-        )
-    low = -_FLOAT_MAX if low is None else max(float(low), -_FLOAT_MAX)
-    high = _FLOAT_MAX if high is None else min(float(high), _FLOAT_MAX)
-    if low == 0 and high == _FLOAT_MAX:
-        return graph.emit(node, "relu", [value], value.shape)
-    return graph.emit(node, "clip", [value], value.shape, min=low, max=high)
-
-
-def prelu(graph: Graph, node: Node) -> Operand:
-    value, slope = graph.value(node), graph.constant(node, 1)
-    channels, rank = known(value.shape[1:2])[0], len(value.shape)
-    # By the standard a slope broadcasts from the right; MXNet's exporter writes (C) and means channels.
-    shape = (1,) * (rank - slope.ndim) + slope.shape
-    per_channel = slope.ndim <= rank and shape[:2] == (1, channels) and slope.size == channels
-    by_name = slope.shape == (channels,) and rank > 2 and value.shape[-1] != channels
-    if slope.size != 1 and not per_channel and not by_name:
-        raise Refusal(f"the slope {slope.shape} is neither one nor one per channel of {text(value.shape)}")
-    return graph.emit(node, "prelu", [value], value.shape, slope=graph.tensor(node, 1, (slope.size,)))
-
-
-def leaky_relu(graph: Graph, node: Node) -> Operand:
-    value = graph.value(node)
-    slope = graph.plan.tensor(f"{node.output}.slope", np.array([node.get("alpha", 0.01)]))
-    return graph.emit(node, "prelu", [value], value.shape, slope=slope)
 
 
 def batch_norm(graph: Graph, node: Node) -> Operand:
@@ -128,44 +84,16 @@ def _linear(graph: Graph, node: Node, weight: Array, bias: Array | None) -> Valu
     return graph.emit(node, "linear", [value], (BATCH, len(weight)), **tensors)
 
 
-def binary(op: str) -> Translator:
-    def translate(graph: Graph, node: Node) -> Operand:
-        computed = [index for index in (0, 1) if not graph.is_constant(node, index)]
-        rank = max(len(graph.value(node, index).shape) for index in computed)
-        a, b = (_broadcastable(graph, node, index, rank) for index in (0, 1))
-        shape = tuple(_broadcast(x, y) for x, y in zip(a.shape, b.shape, strict=True))
-        return graph.emit(node, op, [a, b], shape)
-
-    return translate
-
-
-def _broadcastable(graph: Graph, node: Node, index: int, rank: int) -> Value:
-    """An input of an operator that broadcasts, constants with ones in front up to the rank of the values."""
-    if not graph.is_constant(node, index):
-        value = graph.value(node, index)
-        if len(value.shape) != rank:
-            raise Refusal(f"values of different rank ({text(value.shape)} and {rank} dimensions)")
-        return value
-    array = graph.constant(node, index)
-    if array.ndim > rank or (array.ndim == rank and array.shape[0] != 1):
-        raise Refusal(f"the constant {array.shape} spans the batch")
-    shape = (1,) * (rank - array.ndim) + array.shape
-    return Value(graph.tensor(node, index, shape), shape)
-
-
-def _broadcast(a: Size, b: Size) -> Size:
-    if a == 1 or b == 1:
-        return b if a == 1 else a
-    if a != b and (isinstance(a, int) or isinstance(b, int)):
-        raise Refusal(f"sizes {a} and {b} do not broadcast")
-    return a  # two unknown sizes: the core checks them when it plans a run
-
-
 def concat(graph: Graph, node: Node) -> Operand:
-    values = [graph.value(node, index) for index in range(len(node.inputs))]
+    computed = [index for index in range(len(node.inputs)) if not graph.is_constant(node, index)]
+    model = graph.value(node, computed[0])
+    axis = axis_of(node, node.get("axis", 1), len(model.shape))
+    values = [
+        graph.value(node, index) if index in computed else _repeated(graph, node, index, model, axis)
+        for index in range(len(node.inputs))
+    ]
     if len(values) == 1:
         return values[0]
-    axis = axis_of(node, node.get("axis", 1), len(values[0].shape))
     while len(values) > 1:  # a layer takes at most 16 inputs
         first = values[:16]
         shape = list(first[0].shape)
@@ -173,11 +101,21 @@ def concat(graph: Graph, node: Node) -> Operand:
             if len(value.shape) != len(shape):
                 raise Refusal("values of different rank")
             shape = [
-                x + y if position == axis else _broadcast(x, y)
+                x + y if position == axis else broadcast(x, y)
                 for position, (x, y) in enumerate(zip(shape, value.shape, strict=True))
             ]
         values = [graph.emit(node, "concat", first, shape, axis=axis), *values[16:]]
     return values[0]
+
+
+def _repeated(graph: Graph, node: Node, index: int, model: Value, axis: int) -> Value:
+    """A constant as a value, the same for each entry of the batch: added to zeros, which `model` is turned into."""
+    array = graph.constant(node, index)
+    if array.ndim != len(model.shape) or array.shape[0] != 1:
+        raise Refusal(f"the constant {array.shape} is not one entry of a batch of {text(model.shape)}")
+    zeros = cut(graph, node, model, axis, 0, 1)
+    zeros = graph.emit(node, "clip", [zeros], zeros.shape, min=0.0, max=0.0)
+    return arithmetic(graph, node, "add", zeros, Value(graph.tensor(node, index), array.shape))
 
 
 def slice_(graph: Graph, node: Node) -> Operand:
@@ -359,31 +297,21 @@ def softmax(graph: Graph, node: Node) -> Operand:
 
 
 OPS: dict[str, Translator] = {
-    "Add": binary("add"),
     "BatchNormalization": batch_norm,
     "Cast": cast,
-    "Clip": clip,
     "Concat": concat,
-    "Div": binary("div"),
     "Dropout": dropout,
-    "Exp": unary("exp"),
     "Flatten": flatten,
     "Gather": gather,
     "Gemm": gemm,
     "Identity": alias,
-    "LeakyRelu": leaky_relu,
     "MatMul": matmul,
-    "Mul": binary("mul"),
-    "PRelu": prelu,
-    "Relu": unary("relu"),
     "Reshape": reshape,
     "Shape": shape_of,
-    "Sigmoid": unary("sigmoid"),
     "Slice": slice_,
     "Softmax": softmax,
     "Split": split,
     "Squeeze": squeeze,
-    "Sub": binary("sub"),
     "Transpose": transpose,
     "Unsqueeze": unsqueeze,
 }

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from .dims import BATCH, Dim, Size
-from .onnx_graph import Graph, Operand, Padded, Value, axis_of, image, known, text
+from .onnx_graph import Graph, Operand, Padded, Translator, Value, image, known, text
 from .onnx_node import Array, Node, Refusal
-from .onnx_ops import Translator, reshaped
 
 Pad = tuple[int, int, int, int]  # top, left, bottom, right: the order of ONNX's pads for two axes
 
@@ -52,8 +51,9 @@ def average_pool(graph: Graph, node: Node) -> Operand:
     kernel, stride, count = _kernel(node), _pair(node, "strides"), bool(node.get("count_include_pad", 0))
     source, pad = _window_input(graph, node, kernel, stride, [1, 1], zeros_count=count)
     grown = _ceil_mode(node, source, kernel, stride, pad)
-    if count and grown != pad:
-        raise Refusal("ceil_mode adds a border that count_include_pad must not count")
+    if count and grown != pad:  # the node's own padding counts, the border that ceil_mode adds does not
+        source = graph.materialise(node, Padded(source, pad))
+        grown, count = (0, 0, grown[2] - pad[2], grown[3] - pad[3]), False
     return _pool(graph, node, "avg_pool", source, kernel, stride, grown, count_include_pad=count)
 
 
@@ -77,40 +77,6 @@ def _pool(
         _out(width, kernel[1], stride[1], 1, pad[1] + pad[3]),
     ]
     return graph.emit(node, op, [source], shape, kernel=kernel, stride=stride, pad=list(pad), **attributes)
-
-
-def global_pool(op: str) -> Translator:
-    def translate(graph: Graph, node: Node) -> Operand:
-        source = graph.value(node)
-        batch, channels, _, _ = image(source)
-        return graph.emit(node, op, [source], [batch, channels, 1, 1])
-
-    return translate
-
-
-def reduce(op: str) -> Translator:
-    """A mean or maximum over height, width or both."""
-
-    def translate(graph: Graph, node: Node) -> Operand:
-        source = graph.value(node)
-        batch, channels, height, width = image(source)
-        named = graph.ints(node, "axes", 1)
-        if not named:
-            raise Refusal("reduces over all axes, the batch among them")
-        axes = {axis_of(node, axis, 4) for axis in named}
-        if not axes <= {2, 3}:
-            raise Refusal(f"axes {named}; expected height and width (2, 3) alone")
-        if axes == {2, 3}:
-            result = graph.emit(node, op, [source], [batch, channels, 1, 1])
-        else:
-            kernel = [known([height])[0], 1] if axes == {2} else [1, known([width])[0]]
-            shape = [batch, channels, 1 if 2 in axes else height, 1 if 3 in axes else width]
-            result = graph.emit(node, op, [source], shape, kernel=kernel)
-        if node.get("keepdims", 1):
-            return result
-        return reshaped(graph, node, result, [s for axis, s in enumerate(result.shape) if axis not in axes])
-
-    return translate
 
 
 def pad(graph: Graph, node: Node) -> Operand:
@@ -323,12 +289,8 @@ def _ceil_mode(node: Node, source: Value, kernel: list[int], stride: list[int], 
 WINDOW_OPS: dict[str, Translator] = {
     "AveragePool": average_pool,
     "Conv": conv,
-    "GlobalAveragePool": global_pool("avg_pool"),
-    "GlobalMaxPool": global_pool("max_pool"),
     "MaxPool": max_pool,
     "Pad": pad,
-    "ReduceMax": reduce("max_pool"),
-    "ReduceMean": reduce("avg_pool"),
     "Resize": resize,
     "Upsample": resize,
 }
