@@ -210,6 +210,7 @@ typedef struct {
     int64_t shape[XCOS_MAX_RANK];
     double scale[2];
     float epsilon, lo, hi;
+    float alpha, shift; /* elu, hard_sigmoid; pow: alpha is the exponent */
     xcos_tensor weight, bias;            /* conv, linear; prelu: weight = slope */
     xcos_tensor gamma, beta, mean, var;  /* batch norm */
 } xcos_layer;

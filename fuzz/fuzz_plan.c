@@ -64,7 +64,7 @@ static xcos_tensor tensor(reader *r, int rank, const int64_t *dims)
 static xcos_layer layer(reader *r, int values)
 {
     xcos_layer l = {.op = (xcos_op)(byte(r) % (XCOS_OP_COUNT + 1)), .name = "layer"};
-    l.n_inputs = 1 + (l.op >= XCOS_OP_ADD && l.op <= XCOS_OP_DIV);
+    l.n_inputs = 1 + (l.op >= XCOS_OP_ADD && l.op <= XCOS_OP_MINIMUM);
     if (l.op == XCOS_OP_CONCAT)
         l.n_inputs = byte(r) % 4;
     if (byte(r) > 250)
@@ -94,6 +94,7 @@ static xcos_layer layer(reader *r, int values)
     }
     l.epsilon = 1e-5f;
     l.lo = -1;
+    l.alpha = 2;
     l.hi = byte(r) < 200 ? 1 : -2;
     const int64_t vector[] = {outputs};
     if (l.op == XCOS_OP_CONV)

@@ -100,6 +100,8 @@ def models() -> dict[str, bytes]:
         {"op": "linear", "inputs": ["p"], "output": "q", "weight": "l"},
         {"op": "clip", "inputs": ["q"], "output": "r", "min": -1, "max": 1},
         {"op": "sigmoid", "inputs": ["r"], "output": "s"},
+        {"op": "hard_sigmoid", "inputs": ["s"], "output": "y", "alpha": 0.2, "shift": 0.5},
+        {"op": "maximum", "inputs": ["s", "y"], "output": "z"},
     ]
     tensors = {
         "w": rng.normal(size=(4, 3, 3, 3)).astype(np.float32),
@@ -119,7 +121,7 @@ def models() -> dict[str, bytes]:
     }
     preprocess = {"color": "RGB", "mean": [127.5] * 3, "scale": [0.0078] * 3}
     shapes = ([3, 16, 16], [3, None, None])
-    files = [ModelFile("detector", "seed", [{"name": "x", "shape": s}], layers, ["s", "m"], tensors) for s in shapes]
+    files = [ModelFile("detector", "seed", [{"name": "x", "shape": s}], layers, ["z", "m"], tensors) for s in shapes]
     files.append(
         ModelFile(
             *("recognizer", "head", [{"name": "x", "shape": shapes[0]}], layers[:1], ["a"]),

@@ -6,6 +6,7 @@ It follows docs/model-file.md to the letter and shares no code with the package.
 import math
 
 import numpy as np
+from scipy import special
 
 
 def run(file, inputs, dtype=np.float64):
@@ -130,11 +131,26 @@ _OPS = {
     "relu": lambda layer, sources, tensors: np.maximum(sources[0], 0),
     "sigmoid": lambda layer, sources, tensors: 1 / (1 + np.exp(-sources[0])),
     "exp": lambda layer, sources, tensors: np.exp(sources[0]),
+    "log": lambda layer, sources, tensors: np.log(sources[0]),
+    "sqrt": lambda layer, sources, tensors: np.sqrt(sources[0]),
+    "abs": lambda layer, sources, tensors: np.abs(sources[0]),
+    "pow": lambda layer, sources, tensors: sources[0] ** np.float32(layer["exponent"]),
+    "tanh": lambda layer, sources, tensors: np.tanh(sources[0]),
+    "erf": lambda layer, sources, tensors: special.erf(sources[0]),
+    "gelu": lambda layer, sources, tensors: sources[0] * special.ndtr(sources[0]),
+    "elu": lambda layer, sources, tensors: np.where(
+        sources[0] < 0, np.float32(layer["alpha"]) * np.expm1(np.minimum(sources[0], 0)), sources[0]
+    ),
+    "softplus": lambda layer, sources, tensors: np.logaddexp(sources[0], 0),
+    "hard_sigmoid": lambda layer, sources, tensors: np.clip(layer["alpha"] * sources[0] + layer["shift"], 0, 1),
+    "hard_swish": lambda layer, sources, tensors: sources[0] * np.clip(sources[0] + 3, 0, 6) / 6,
     "clip": lambda layer, sources, tensors: np.clip(sources[0], layer["min"], layer["max"]),
     "add": lambda layer, sources, tensors: sources[0] + sources[1],
     "sub": lambda layer, sources, tensors: sources[0] - sources[1],
     "mul": lambda layer, sources, tensors: sources[0] * sources[1],
     "div": lambda layer, sources, tensors: sources[0] / sources[1],
+    "maximum": lambda layer, sources, tensors: np.maximum(*sources),
+    "minimum": lambda layer, sources, tensors: np.minimum(*sources),
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
     "concat": lambda layer, sources, tensors: np.concatenate(sources, axis=layer["axis"]),

@@ -398,6 +398,8 @@ ATTRIBUTES = {
     "reshape": ("shape",),
     "resize": ("scale",),
     "clip": ("min", "max"),
+    "pow": ("exponent",),
+    "hard_sigmoid": ("alpha", "shift"),
     "batch_norm": ("gamma", "beta", "mean", "var", "epsilon"),
     "prelu": ("slope",),
     "nothing": ("op", "inputs", "output", "name"),

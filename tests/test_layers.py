@@ -130,6 +130,8 @@ LAYERS = [
     ({"op": "sigmoid"}, {}),
     ({"op": "exp"}, {}),
     ({"op": "clip", "min": -0.5, "max": 0.7}, {}),
+    ({"op": "maximum", "inputs": ["x", "c"]}, {"c": vector(3).reshape(1, 3, 1, 1)}),
+    ({"op": "minimum", "inputs": ["c", "x"]}, {"c": vector(10).reshape(1, 1, 1, 10)}),
     ({"op": "max_pool"}, {}),
     ({"op": "avg_pool"}, {}),
     ({"op": "max_pool", "kernel": [2, 3], "stride": [2, 1], "pad": [1, 0, 0, 2]}, {}),
@@ -168,6 +170,53 @@ LAYERS = [
 def test_layers(layer, tensors, isa):
     x = np.random.default_rng(2).uniform(-2, 2, (3, 3, 9, 10)).astype(np.float32)
     check(plan([layer], tensors), {"x": x})
+
+
+FUNCTIONS = [
+    ({"op": "sigmoid"}, -20),
+    ({"op": "exp"}, -20),
+    ({"op": "log"}, 0),
+    ({"op": "sqrt"}, 0),
+    ({"op": "abs"}, -20),
+    ({"op": "pow", "exponent": 3}, -20),
+    ({"op": "pow", "exponent": -0.75}, 0),
+    ({"op": "tanh"}, -20),
+    ({"op": "erf"}, -20),
+    ({"op": "gelu"}, -10),
+    ({"op": "elu", "alpha": 1.25}, -20),
+    ({"op": "softplus"}, -20),
+    ({"op": "hard_swish"}, -20),
+    ({"op": "hard_sigmoid", "alpha": 0.25, "shift": 0.5}, -20),
+]
+
+
+@pytest.mark.parametrize(("layer", "low"), FUNCTIONS, ids=[str(layer) for layer, _ in FUNCTIONS])
+def test_functions_of_one_number(layer, low):
+    """To a millionth of each value in double precision, over all that a network may hold."""
+    small = np.geomspace(1e-6, 1, 500)
+    x = np.concatenate([np.linspace(low, 20, 5000)[1:], small, -small if low else small]).astype(np.float32)
+    inputs = {"x": np.stack([x, x[::-1]])}
+    file = plan([layer], {}, [{"name": "x", "shape": [len(x)]}])
+    expected, (result,) = plan_oracle.run(file, inputs), Network(file).run(inputs).values()
+    np.testing.assert_allclose(result, expected["y"], rtol=1e-6, atol=0)
+
+
+def test_functions_outside_their_range():
+    x = np.float32([[-np.inf, -200, 0, 200, np.inf, np.nan]])
+    expected = {
+        "sqrt": [np.nan, np.nan, 0, 200**0.5, np.inf, np.nan],
+        "log": [np.nan, np.nan, -np.inf, np.log(200), np.inf, np.nan],
+        "tanh": [-1, -1, 0, 1, 1, np.nan],
+        "softplus": [0, 0, np.log(2), 200, np.inf, np.nan],
+    }
+    for op, values in expected.items():
+        file = plan([{"op": op}], {}, [{"name": "x", "shape": [6]}])
+        np.testing.assert_allclose(Network(file).run(x)["y"], [values], rtol=1e-6)
+    for op, values in {"maximum": [0, 0, 0, 200, np.inf, np.nan], "minimum": [-np.inf, -200, 0, 0, 0, np.nan]}.items():
+        for inputs in (["x", "c"], ["c", "x"]):
+            layer = {"op": op, "inputs": inputs}
+            file = plan([layer], {"c": np.zeros((1, 1), np.float32)}, [{"name": "x", "shape": [6]}])
+            np.testing.assert_array_equal(Network(file).run(x)["y"], [values])
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 7), (30, 64), (257, 10)])

@@ -28,7 +28,10 @@ _log = logging.getLogger("xcos")
 DEPTH = 128
 
 # Layers that change the numbers of a map but leave it a map: not yet the way into the embedding.
-_POINTWISE = ("batch_norm", "prelu", "relu", "sigmoid", "clip", "add", "sub", "mul", "div", "transpose")
+_POINTWISE = (
+    "batch_norm", "prelu", "relu", "sigmoid", "clip", "exp", "log", "sqrt", "abs", "pow", "tanh", "erf", "gelu", "elu",
+    "softplus", "hard_sigmoid", "hard_swish", "add", "sub", "mul", "div", "maximum", "minimum", "transpose",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)

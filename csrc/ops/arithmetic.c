@@ -1,4 +1,6 @@
-/* arithmetic.c: add, sub, mul and div of two values, of which one may be a constant. */
+/* arithmetic.c: add, sub, mul, div, maximum and minimum of two values, of which one may be a constant. */
+#include <math.h>
+
 #include "ops/ops.h"
 
 static xcos_status infer(const xcos_net *net, const xn_node *node, const xn_shape *in, xn_shape *out,
@@ -40,10 +42,20 @@ static void plan(const xcos_net *net, xn_step *step, bool nhwc)
 
 static float apply(xcos_op op, float a, float b)
 {
-    return op == XCOS_OP_ADD   ? a + b
-           : op == XCOS_OP_SUB ? a - b
-           : op == XCOS_OP_MUL ? a * b
-                               : a / b;
+    switch (op) {
+    case XCOS_OP_ADD:
+        return a + b;
+    case XCOS_OP_SUB:
+        return a - b;
+    case XCOS_OP_MUL:
+        return a * b;
+    case XCOS_OP_DIV:
+        return a / b;
+    case XCOS_OP_MAXIMUM: /* NaN where one is, as NumPy has it */
+        return a > b || isnan(a) ? a : b;
+    default:
+        return a < b || isnan(a) ? a : b;
+    }
 }
 
 static void run(const xn_task *task)
