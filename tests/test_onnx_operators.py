@@ -66,6 +66,34 @@ ELEMENTWISE = [
     ("z = Exp(x)  y = Div(x, z)", 14, {}),
     ("z = Relu(x)  y = Mul(z, x)", 14, {}),
     ("y = Neg(x)", 13, {}),
+    ("y = Abs(x)", 13, {}),
+    ("y = Tanh(x)", 13, {}),
+    ("y = Erf(x)", 13, {}),
+    ("a = Abs(x)  y = Sqrt(a)", 13, {}),
+    ("a = Exp(x)  y = Reciprocal(a)", 13, {}),
+    ("a = Exp(x)  b = Add(a, a)  y = Log(b)", 13, {}),
+    ("y = Elu(x)", 7, {}),
+    ("y = Elu <alpha=0.3> (x)", 7, {}),
+    ("y = Selu(x)", 7, {}),
+    ("y = Selu <alpha=1.5, gamma=0.7> (x)", 7, {}),
+    ("y = Celu(x)", 12, {}),
+    ("y = Celu <alpha=0.4> (x)", 12, {}),
+    ("y = Softplus(x)", 7, {}),
+    ("y = Softsign(x)", 7, {}),
+    ("y = Mish(x)", 18, {}),
+    ("y = HardSigmoid(x)", 7, {}),
+    ("y = HardSigmoid <alpha=0.16666667, beta=0.5> (x)", 13, {}),
+    ("c = Mul(x, t)  y = HardSwish(c)", 14, {"t": np.float32(5)}),
+    ("y = Gelu(x)", 20, {}),
+    ('y = Gelu <approximate="tanh"> (x)', 20, {}),
+    ("d = Div(x, r)  e = Erf(d)  a = Add(e, o)  m = Mul(x, a)  y = Mul(m, h)", 13,
+     {"r": np.float32(2**0.5), "o": np.float32(1), "h": np.float32(0.5)}),
+    ("y = Pow(x, e)", 7, {"e": np.float32(2)}),
+    ("y = Pow(x, e)", 13, {"e": ints(3)}),
+    ("a = Exp(x)  y = Pow(a, e)", 13, {"e": np.float32(-0.5)}),
+    ("z = Neg(x)  y = Max(x, z)", 13, {}),
+    ("z = Neg(x)  y = Min(c, x, z)", 8, {"c": rand(3, 1, 1)}),
+    ("y = Max(x, c)", 13, {"c": rand(1)}),
     ("z = Relu(x)  y = Sum(x, c, z)", 8, {"c": rand(3, 1, 1)}),
     ("y = Sum(c, x, d)", 13, {"c": rand(10), "d": rand(1, 3, 1, 1)}),
     ("y = Sum(x)", 13, {}),
@@ -84,6 +112,12 @@ ELEMENTWISE = [
 @pytest.mark.parametrize(("body", "opset", "constants"), ELEMENTWISE)
 def test_elementwise(body, opset, constants):
     check(body, opset=opset, constants=constants, outputs=("y2",) if "y2" in body else ("y",))
+
+
+def test_powers_that_a_plan_cannot_say():
+    refuse("y = Pow(x, e)", r"exponent has the shape \(10,\); expected one", constants={"e": rand(10)})
+    refuse("y = Pow(x, x)", "is computed; expected a constant")
+    refuse("y = Pow(c, x)", "is a constant; expected a computed", constants={"c": rand(1)})
 
 
 def test_slope_as_mxnet_writes_it():
@@ -119,6 +153,12 @@ POOLS = [
     ("ReduceMax <axes=[1], keepdims=0>", 12),
     ("ReduceSum <axes=[2,3], keepdims=0>", 11),
     ("ReduceSum <axes=[1,2,3]>", 11),
+    ("ReduceL1 <axes=[2], keepdims=0>", 11),
+    ("ReduceL2 <axes=[1]>", 11),
+    ("ReduceL2 <axes=[-1], keepdims=0>", 13),
+    ("ReduceSumSquare <axes=[2,3]>", 13),
+    ("LpNormalization <axis=1>", 7),
+    ("LpNormalization <p=1>", 7),
     ("AveragePool <kernel_shape=[3,3], strides=[2,2], ceil_mode=1, count_include_pad=1>", 19),
     ("AveragePool <kernel_shape=[3,2], strides=[3,2], pads=[1,1,0,0], ceil_mode=1, count_include_pad=1>", 19),
 ]
@@ -178,6 +218,33 @@ def test_pad_that_does_not_join():
     refuse("y = Pad(x, p)", "negative", constants={"p": ints(0, 0, -1, 0, 0, 0, 0, 0)})
     refuse("y = Pad(x, p)", "height and width", constants={"p": ints(0, 1, 0, 0, 0, 0, 0, 0)})
     refuse('y = Pad <mode="reflect"> (x, p)', "mode 'reflect'", constants={"p": ints(0, 0, 1, 0, 0, 0, 0, 0)})
+
+
+NORMALISED = [
+    ("y = LpNormalization <axis=1, p=2> (f)", 7, {}),
+    ("l = ReduceL2 <axes=[1]> (f)  y = Div(f, l)", 11, {}),
+    ("l = ReduceL2 <axes=[1]> (f)  c = Clip(l, t)  s = Shape(f)  e = Expand(c, s)  y = Div(f, e)", 13, {}),
+    ("q = Mul(f, f)  l = ReduceSum <keepdims=1> (q, a)  m = Max(l, t)  r = Sqrt(m)  y = Div(f, r)", 13, {}),
+    ("q = Pow(f, two)  l = ReduceSum <keepdims=1> (q, a)  r = Pow(l, half)  y = Div(f, r)", 13, {}),
+    ("l = ReduceSumSquare <axes=[1]> (f)  s = Sqrt(l)  r = Reciprocal(s)  y = Mul(f, r)", 13, {}),
+]
+
+
+@pytest.mark.parametrize(("end", "opset", "constants"), NORMALISED)
+def test_embedding_normalised_in_the_graph(end, opset, constants):
+    numbers = {"t": np.float32(1e-12), "a": ints(1), "two": np.float32(2), "half": np.float32(0.5)}
+    constants = {"w": rand(20, 270), "b": rand(20), **numbers}
+    check(f"g = Flatten(x)  f = Gemm <transB=1> (g, w, b)  {end}", opset=opset, constants=constants)
+
+
+def test_lengths_and_expansions_that_a_plan_cannot_say():
+    refuse("y = LpNormalization <p=3> (x)", "p 3; expected 1 or 2", opset=22)
+    refuse("y = LpNormalization <axis=0> (x)", "axis 0 is the batch")
+    refuse("y = ReduceL2(x)", "over all axes")
+    check("p = ReduceMean <axes=[2,3]> (x)  y = Expand(p, s)", constants={"s": ints(1, 3, 4, 5)})
+    check("p = ReduceMean <axes=[2,3]> (x)  y = Expand(p, s)", constants={"s": ints(7, 1)})
+    refuse("y = Expand(x, s)", "expands the batch to 2", constants={"s": ints(2, 3, 9, 10)})
+    refuse("y = Expand(x, s)", "to more dimensions", constants={"s": ints(1, 2, 3, 9, 10)})
 
 
 FULLY_CONNECTED = [

@@ -35,7 +35,10 @@ def run_twin(file, *inputs):
         return {name: value.numpy() for name, value in twin(file)(*map(torch.from_numpy, inputs)).items()}
 
 
-@pytest.mark.parametrize(("layer", "tensors"), test_layers.LAYERS, ids=[str(each[0]) for each in test_layers.LAYERS])
+LAYERS = [*test_layers.LAYERS, *((layer, {}) for layer, low in test_layers.FUNCTIONS if low < 0)]
+
+
+@pytest.mark.parametrize(("layer", "tensors"), LAYERS, ids=[str(layer) for layer, _ in LAYERS])
 def test_layers(layer, tensors):
     x = np.random.default_rng(2).uniform(-2, 2, (3, 3, 9, 10)).astype(np.float32)
     file = plan([{"inputs": ["x"], "output": "y", **layer}], tensors)

@@ -153,7 +153,7 @@ def image(value: Value) -> tuple[Size, int, Size, Size]:
 
 
 def arithmetic(graph: Graph, node: Node, op: str, a: Value, b: Value | float) -> Value:
-    """add, sub, mul or div as a layer, of two values or of a value and a number."""
+    """A layer of two inputs (add, mul, maximum ...), of which the second may be a number."""
     b = b if isinstance(b, Value) else graph.scalar(node, b, len(a.shape))
     shape = [broadcast(x, y) for x, y in zip(a.shape, b.shape, strict=True)]
     return graph.emit(node, op, [a, b], shape)

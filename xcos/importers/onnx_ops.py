@@ -262,6 +262,22 @@ def flatten(graph: Graph, node: Node) -> Operand:
     return reshaped(graph, node, value, (BATCH, product(value.shape[1:])))
 
 
+def expand(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    target = as_ints(_shape_operand(graph, node, 1))
+    if len(target) > len(value.shape):
+        raise Refusal(f"expands {text(value.shape)} to more dimensions")
+    target = [1] * (len(value.shape) - len(target)) + target
+    shape = [BATCH, *(broadcast(old, new) for old, new in zip(value.shape[1:], target[1:], strict=True))]
+    if target[0] not in (1, BATCH, graph.batch):
+        raise Refusal(f"expands the batch to {target[0]}")
+    if tuple(shape) == value.shape:
+        return value
+    ones = [1 if old == new else known([new])[0] for old, new in zip(value.shape, shape, strict=True)]
+    tensor = graph.plan.tensor(f"{node.output}.ones", np.ones(ones))
+    return graph.emit(node, "mul", [value, Value(tensor, tuple(ones))], shape)
+
+
 def squeeze(graph: Graph, node: Node) -> Operand:
     value = graph.value(node)
     axes = graph.ints(node, "axes", 1)
@@ -301,6 +317,7 @@ OPS: dict[str, Translator] = {
     "Cast": cast,
     "Concat": concat,
     "Dropout": dropout,
+    "Expand": expand,
     "Flatten": flatten,
     "Gather": gather,
     "Gemm": gemm,

@@ -1,5 +1,7 @@
 """Operators of ONNX that work element by element: arithmetic and activations."""
 
+import math
+
 import numpy as np
 
 from .dims import BATCH
@@ -53,6 +55,68 @@ def leaky_relu(graph: Graph, node: Node) -> Operand:
     value = graph.value(node)
     slope = graph.plan.tensor(f"{node.output}.slope", np.array([node.get("alpha", 0.01)]))
     return graph.emit(node, "prelu", [value], value.shape, slope=slope)
+
+
+def elu(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    return graph.emit(node, "elu", [value], value.shape, alpha=float(node.get("alpha", 1.0)))
+
+
+def selu(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    alpha, gamma = node.get("alpha", 1.67326319217681884765625), node.get("gamma", 1.05070102214813232421875)
+    return arithmetic(graph, node, "mul", graph.emit(node, "elu", [value], value.shape, alpha=float(alpha)), gamma)
+
+
+def celu(graph: Graph, node: Node) -> Operand:
+    value, alpha = graph.value(node), float(node.get("alpha", 1.0))  # alpha * (exp(x / alpha) - 1) below zero
+    inside = arithmetic(graph, node, "mul", value, 1 / alpha)
+    return arithmetic(graph, node, "mul", graph.emit(node, "elu", [inside], value.shape, alpha=1.0), alpha)
+
+
+def hard_sigmoid(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    alpha, beta = float(node.get("alpha", 0.2)), float(node.get("beta", 0.5))
+    return graph.emit(node, "hard_sigmoid", [value], value.shape, alpha=alpha, shift=beta)
+
+
+def gelu(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    if node.get("approximate", "none") == "none":
+        return graph.emit(node, "gelu", [value], value.shape)
+    # (1 + tanh(u)) / 2 is sigmoid(2u), with u = sqrt(2 / pi) * (x + 0.044715 x^3).
+    square = arithmetic(graph, node, "mul", value, value)
+    scaled = arithmetic(graph, node, "mul", square, 2 * math.sqrt(2 / math.pi) * 0.044715)
+    factor = arithmetic(graph, node, "add", scaled, 2 * math.sqrt(2 / math.pi))
+    inside = arithmetic(graph, node, "mul", value, factor)
+    return arithmetic(graph, node, "mul", value, graph.emit(node, "sigmoid", [inside], value.shape))
+
+
+def mish(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    soft = graph.emit(node, "softplus", [value], value.shape)
+    return arithmetic(graph, node, "mul", value, graph.emit(node, "tanh", [soft], value.shape))
+
+
+def softsign(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    size = graph.emit(node, "abs", [value], value.shape)
+    return arithmetic(graph, node, "div", value, arithmetic(graph, node, "add", size, 1))
+
+
+def reciprocal(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    return arithmetic(graph, node, "div", graph.scalar(node, 1, len(value.shape)), value)
+
+
+def power(graph: Graph, node: Node) -> Operand:
+    value, exponent = graph.value(node), graph.constant(node, 1)
+    if exponent.size != 1 or exponent.ndim > len(value.shape):
+        raise Refusal(f"the exponent has the shape {exponent.shape}; expected one number")
+    number = float(exponent.reshape(()))
+    if number == 2:
+        return arithmetic(graph, node, "mul", value, value)
+    return graph.emit(node, "pow", [value], value.shape, exponent=number)
 
 
 def negative(graph: Graph, node: Node) -> Operand:
@@ -110,17 +174,35 @@ def _broadcastable(graph: Graph, node: Node, index: int, rank: int) -> Value:
 
 
 POINTWISE_OPS: dict[str, Translator] = {
+    "Abs": unary("abs"),
     "Add": binary("add"),
+    "Celu": celu,
     "Clip": clip,
     "Div": binary("div"),
+    "Elu": elu,
+    "Erf": unary("erf"),
     "Exp": unary("exp"),
+    "Gelu": gelu,
+    "HardSigmoid": hard_sigmoid,
+    "HardSwish": unary("hard_swish"),
     "LeakyRelu": leaky_relu,
+    "Log": unary("log"),
+    "Max": combined("maximum"),
     "Mean": mean,
+    "Min": combined("minimum"),
+    "Mish": mish,
     "Mul": binary("mul"),
     "Neg": negative,
     "PRelu": prelu,
+    "Pow": power,
+    "Reciprocal": reciprocal,
     "Relu": unary("relu"),
+    "Selu": selu,
     "Sigmoid": unary("sigmoid"),
+    "Softplus": unary("softplus"),
+    "Softsign": softsign,
+    "Sqrt": unary("sqrt"),
     "Sub": binary("sub"),
     "Sum": combined("add"),
+    "Tanh": unary("tanh"),
 }

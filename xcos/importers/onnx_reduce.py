@@ -1,6 +1,8 @@
-"""Operators of ONNX that reduce axes to one number: pools over a whole map, means, maxima, sums."""
+"""Operators of ONNX that reduce axes to one number: pools over a whole map, means, maxima, sums, lengths."""
 
 from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from .dims import Size, product
 from .onnx_graph import Graph, Operand, Translator, Value, arithmetic, axis_of, image, known
@@ -65,10 +67,38 @@ def summed(graph: Graph, node: Node, value: Value, axes: Sequence[int]) -> Value
     return arithmetic(graph, node, "mul", pooled("avg_pool")(graph, node, value, axes), count)
 
 
+def sum_of_sizes(graph: Graph, node: Node, value: Value, axes: Sequence[int]) -> Value:
+    return summed(graph, node, graph.emit(node, "abs", [value], value.shape), axes)
+
+
+def sum_of_squares(graph: Graph, node: Node, value: Value, axes: Sequence[int]) -> Value:
+    return summed(graph, node, arithmetic(graph, node, "mul", value, value), axes)
+
+
+def length(graph: Graph, node: Node, value: Value, axes: Sequence[int]) -> Value:
+    squares = sum_of_squares(graph, node, value, axes)
+    return graph.emit(node, "sqrt", [squares], squares.shape)
+
+
+def lp_normalization(graph: Graph, node: Node) -> Operand:
+    value, p = graph.value(node), node.get("p", 2)
+    if p not in (1, 2):
+        raise Refusal(f"p {p}; expected 1 or 2")
+    axis = axis_of(node, node.get("axis", -1), len(value.shape))
+    norm = (length if p == 2 else sum_of_sizes)(graph, node, value, [axis])
+    limits = np.finfo(np.float32)  # zeros stay zeros
+    norm = graph.emit(node, "clip", [norm], norm.shape, min=float(limits.tiny), max=float(limits.max))
+    return arithmetic(graph, node, "div", value, norm)
+
+
 REDUCE_OPS: dict[str, Translator] = {
     "GlobalAveragePool": global_pool("avg_pool"),
     "GlobalMaxPool": global_pool("max_pool"),
+    "LpNormalization": lp_normalization,
+    "ReduceL1": reduce(sum_of_sizes),
+    "ReduceL2": reduce(length),
     "ReduceMax": reduce(pooled("max_pool")),
     "ReduceMean": reduce(pooled("avg_pool")),
     "ReduceSum": reduce(summed),
+    "ReduceSumSquare": reduce(sum_of_squares),
 }
