@@ -26,7 +26,8 @@ def import_embedding(
 ) -> ModelFile:
     """Translates a graph from its one input to an embedding.
 
-    A division by the embedding's length at the end, which cosines do not notice, is left out. An input of any size is taken as (3, side, side).
+    A division by the embedding's length at the end, which cosines do not notice, is left out.
+    An input of any size is taken as (3, side, side).
 
     output : the embedding's name, by default the graph's first output.
 
