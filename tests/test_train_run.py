@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pickle
+import shutil
 import socket
 import subprocess
 import sys
@@ -138,9 +139,9 @@ def test_going_on_with_a_model(place, tmp_path):
     for name, tensor in first.tensors.items():
         np.testing.assert_array_equal(second.tensors[name], tensor)
     with pytest.raises(ValueError, match="training from 'x' would change the embedding"):
-        train(config(place, tmp_path, **more, since="x"))
+        train(config(place, tmp_path, **more, since="x", resume="never"))
     with pytest.raises(ValueError, match="expected a model with a head"):
-        train(config(place, tmp_path, branch="grid", since="early"))
+        train(config(place, tmp_path, branch="grid", since="early", resume="never"))
 
 
 def test_the_same_run_gives_the_same_weights(place, tmp_path):
@@ -177,6 +178,49 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(place, tmp_path, more, monkeypat
     steps = [row.split(",")[0] for row in (tmp_path / "b" / "out.work" / "log.csv").read_text().splitlines()]
     assert steps == ["step", "2", "4", "6"]
     assert len(list((tmp_path / "b" / "out.work").glob("activations-*.npy"))) == 1
+
+
+def test_a_checkpoint_of_another_run_is_refused(place, tmp_path, caplog):
+    """Old weights are not published under a new header; what changes no weight does not matter."""
+    first = train(config(place, tmp_path))
+    with pytest.raises(ValueError, match=r"rate was 0\.001, is 0\.01; seed was 0, is 1. Another `output`") as error:
+        train(config(place, tmp_path, seed=1, rate=0.01))
+    assert "out.work/checkpoint-0of1.pt" in str(error.value) and "resume" in str(error.value)
+    tensors = {**tiny_network().tensors}
+    tensors["b"] = 2 * tensors["b"]
+    dataclasses.replace(tiny_network(), tensors=tensors).write(tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="of another run: another network"):
+        train(config(place, tmp_path, model=str(tmp_path / "other.safetensors")))
+    shutil.copytree(place / "faces", tmp_path / "faces")
+    elsewhere = {"data": [str(tmp_path / "faces")], "name": "renamed", "license": "MIT", "patience": 9, "threads": 2}
+    again = train(config(place, tmp_path, **elsewhere))  # the same pictures in another place
+    assert again.name == "renamed" and all(np.array_equal(again.tensors[key], first.tensors[key]) for key in tensors)
+    (tmp_path / "faces" / "p0" / "0.png").unlink()
+    with pytest.raises(ValueError, match="of another run: other pictures"):
+        train(config(place, tmp_path, **elsewhere))
+    with pytest.raises(ValueError, match="steps was 4, is 6"):
+        train(config(place, tmp_path, steps=6, weight_cell=1.0))
+    with caplog.at_level("WARNING", "xcos"):
+        train(config(place, tmp_path, steps=6, weight_cell=1.0, resume="any"))
+    assert "steps was 4, is 6; weight_cell was 0.5, is 1.0" in caplog.text
+    log = tmp_path / "out.work" / "log.csv"
+    assert [row.split(",")[0] for row in log.read_text().splitlines()] == ["step", "2", "4", "6"]
+    with pytest.raises(ValueError, match="do not fit this run"):
+        train(config(place, tmp_path, depth=5, resume="any"))
+    anew = train(config(place, tmp_path, seed=1, resume="never"))
+    (tmp_path / "fresh").mkdir()
+    fresh = train(config(place, tmp_path / "fresh", seed=1))
+    assert all(np.array_equal(anew.tensors[name], tensor) for name, tensor in fresh.tensors.items())
+
+
+def test_the_best_step_is_forgotten_where_other_pairs_judge(place, tmp_path):
+    """Without pairs the step's number stands for the accuracy; 4 "percent" must not outlive the first validation."""
+    train(config(place, tmp_path, validate=""))
+    state = torch.load(tmp_path / "out.work" / "checkpoint-0of1.pt", weights_only=True)
+    torch.save({**state, "best": 1000.0}, tmp_path / "out.work" / "checkpoint-0of1.pt")
+    train(config(place, tmp_path, steps=6, resume="any"))
+    best = torch.load(tmp_path / "out.work" / "checkpoint-0of1.pt", weights_only=True)["best"]
+    assert 0 < best <= 100
 
 
 def test_early_stop(place, tmp_path, monkeypatch):
@@ -371,7 +415,7 @@ def test_command_line(place, tmp_path, capsys):
     assert main([*arguments, *pairs, "--steps", "1", "--batch", "8", "--depth", "4", "--truth", "0"]) == 0
     assert main(["locality", str(output), str(place / "pairs.bin")]) == 0
     assert '"change_auc"' in capsys.readouterr().out
-    assert main([*arguments, "--at", "nowhere"]) == 2
+    assert main([*arguments, "--at", "nowhere", "--resume", "never"]) == 2
     assert "no layer gives the value 'nowhere'" in capsys.readouterr().err
 
 

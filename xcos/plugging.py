@@ -93,7 +93,7 @@ def plug(
     and PReLU. A new attention compares two grids (Lin et al., arXiv 2003.05383); all learn what the network's own
     cosine says of pairs, faces pasted on faces among them. The network itself is not touched: its embeddings stay
     the same to the bit. What it sees in the pictures is computed once and kept in a folder beside `output`, so that
-    an interrupted run goes on.
+    an interrupted run goes on; what was left by another network, data or settings is refused (`resume`).
 
     model : .onnx, a PyTorch checkpoint of a known layout (see ``xcos.convert``), or a model file, whose head, if
         any, is replaced; with one input of 3 x 112 x 112 pixels.

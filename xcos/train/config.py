@@ -116,7 +116,11 @@ class Config:
     truth: int = _option(50, "triples of people that truth is measured on at the end (0: not measured)")
     keep: str = _option("last", "write the weights of the last step, or of the best validation's: last, best")
     patience: int = _option(0, "stop after so many validations without a better one (0: never)")
-    resume: bool = _option(True, "go on from the checkpoint in the work folder, when there is one")
+    resume: str = _option(
+        "same",
+        "go on from the checkpoint in the work folder: if it is of the same settings, data and network (same), of "
+        "others too (any), or never",
+    )
     tensorboard: bool = _option(False, "write TensorBoard's log beside the CSV")
     progress: bool = _option(False, "draw a bar")
     license: str = _option("", "for the model file")
@@ -131,6 +135,7 @@ class Config:
             ("optimizer", ("adamw", "reference")),
             ("precision", ("float32", "bfloat16")),
             ("keep", ("best", "last")),
+            ("resume", ("same", "any", "never")),
         ):
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{key} is {getattr(self, key)!r}; expected one of {', '.join(allowed)}")

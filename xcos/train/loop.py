@@ -43,7 +43,7 @@ def train(config: Config, network: ModelFile | None = None, faces: Faces | None 
 
     Under torchrun every process runs this; the losses of pairs are of each process's own batch, identification is
     over all of them, process 0 validates and writes. A run that was stopped goes on from its last checkpoint and
-    ends as if it had not been.
+    ends as if it had not been; a checkpoint of other settings, data or network is refused (`config.resume`).
 
     Raises OSError, ValueError (ModelFileError, ImageError) for files that cannot be read or do not fit together.
     """
@@ -90,6 +90,9 @@ class _Run:
         output = Path(config.output)
         self.work = Path(config.work) if config.work else output.with_suffix(".work")
         self.work.mkdir(parents=True, exist_ok=True)
+        # Asked before the preparation, which takes long, is in vain.
+        self.made, self.judged = checkpoint.made_of(config, network, faces), checkpoint.judged_by(config)
+        state = checkpoint.to_go_on(self._checkpoint(), self.made, config.resume)
         # Without views that are mirrored there is no clean picture beside a mirrored one with a pasted face.
         mirror = config.flip > 0 and config.versions > 1
         self.pasting = Pasting(len(faces), config.seed, mirror, config.large, config.blended)
@@ -112,8 +115,8 @@ class _Run:
         if world > 1:
             # Not every loss has a weight, so not every parameter a gradient.
             self.wrapped = DistributedDataParallel(self.student, find_unused_parameters=True)
-        if config.resume and self._checkpoint().exists():
-            self._load()
+        if state is not None:
+            self._load(state)
         self.log = checkpoint.Log(self.work, self.step, config.tensorboard) if rank == 0 else None
         self.validation = (
             Validation(plan, config.validate, config.folds, config.threads, self._bar())
@@ -260,6 +263,8 @@ class _Run:
 
     def _save(self) -> None:
         state: dict[str, Any] = {
+            "made": self.made,
+            "judged": self.judged,
             "step": self.step,
             "best": self.best,
             "since_best": self.since_best,
@@ -270,15 +275,21 @@ class _Run:
         }
         checkpoint.save(self._checkpoint(), state)
 
-    def _load(self) -> None:
-        state = checkpoint.load(self._checkpoint())
-        self.step, self.best, self.since_best = state["step"], state["best"], state["since_best"]
-        self.best_tensors = state["best_tensors"]
-        self.student.load_state_dict(state["student"])
-        if self.margin is not None:
-            self.margin.load_state_dict(state["margin"])
-        for part, saved in zip(self.optimizer.parts, state["optimizers"], strict=True):
-            part.load_state_dict(saved)
+    def _load(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        if state.get("judged") == self.judged:  # else the best so far was by another measure
+            self.best, self.since_best, self.best_tensors = state["best"], state["since_best"], state["best_tensors"]
+        try:
+            self.student.load_state_dict(state["student"])
+            if self.margin is not None:
+                self.margin.load_state_dict(state["margin"])
+            for part, saved in zip(self.optimizer.parts, state["optimizers"], strict=True):
+                part.load_state_dict(saved)
+        except (RuntimeError, ValueError, KeyError) as error:  # torch's, for tensors and groups that do not fit
+            raise ValueError(
+                f"{self._checkpoint()}: its weights do not fit this run ({str(error)[:200]}); expected the same "
+                "layers, people and optimizer"
+            ) from None
         _log.info("going on from step %d", self.step)
 
     def _head(self) -> dict[str, Any]:
