@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch_networks
 from sklearn.metrics import roc_auc_score
 
 import xcos
@@ -330,7 +331,7 @@ def test_two_processes_train(place, tmp_path):
         value, option = getattr(settings, item.name), f"--{item.name.replace('_', '-')}"
         if isinstance(value, list):
             command += [option, *value]
-        elif not isinstance(value, bool) and value != "":
+        elif not isinstance(value, bool) and value not in ("", None):
             command += [option, str(value)]
     torchrun(tmp_path, 2, *command)
     states = [
@@ -417,6 +418,27 @@ def test_command_line(place, tmp_path, capsys):
     assert '"change_auc"' in capsys.readouterr().out
     assert main([*arguments, "--at", "nowhere", "--resume", "never"]) == 2
     assert "no layer gives the value 'nowhere'" in capsys.readouterr().err
+
+
+def test_a_network_that_does_not_say_how_its_pixels_are_read(place, tmp_path):
+    """`--model x.onnx`, its preprocessing on the command line: the embedding is PyTorch's of the pixels so read."""
+    network = torch_networks.with_random_state(torch_networks.IResNet((1, 1, 1, 1), (16, 32, 48, 64)))
+    (tmp_path / "small.onnx").write_bytes(torch_networks.to_onnx(network))
+    output = tmp_path / "out.safetensors"
+    arguments = ["--model", str(tmp_path / "small.onnx"), "--data", str(place / "faces"), "--output", str(output)]
+    arguments += ["--steps", "1", "--batch", "8", "--depth", "4", "--truth", "0", "--threads", "1"]
+    assert main([*arguments, "--color", "BGR", "--mean", "127", "--scale", "0.0078125"]) == 0
+    crops = np.stack([crop(1, k) for k in range(3)])
+    x = torch.from_numpy((crops[..., ::-1].astype(np.float32) - 127) / 128).permute(0, 3, 1, 2)
+    file = dataclasses.replace(ModelFile.read(output), thresholds={"xcos": 0.0})
+    with torch.no_grad():
+        expected = network(x.contiguous()).numpy()
+    np.testing.assert_allclose(Model(file).features(crops, aligned=True).embedding, expected, atol=1e-3)
+    (tmp_path / "tiny").mkdir()
+    own = train(config(place, tmp_path / "tiny", scale=0.5, steps=1)).preprocess
+    assert own == {"color": "BGR", "mean": [127.0] * 3, "scale": [0.5] * 3}  # what is given replaces what is said
+    with pytest.raises(ValueError, match="color is 'GRB'; expected one of"):
+        Config(color="GRB")
 
 
 def test_locality_against_scikit_learn():

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _safetensors
 from .errors import ModelFileError
-from .importers import import_network, preprocess
 from .model import SIDE, Model
 from .model_file import ModelFile
 
@@ -127,8 +125,7 @@ def plug(
     _needs_sklearn()
     target = Path(output)
     work = Path(settings.pop("work", "") or target.with_suffix(".work"))
-    given = {"color": color, "mean": mean, "scale": scale}
-    network, end = read_network(model, {k: v for k, v in given.items() if v is not None}, embedding)
+    network, end = read_network(model, {"color": color, "mean": mean, "scale": scale}, embedding)
     at, way = find_map(network, end, layer)
     grid = grid_settings(network, end, at, settings.pop("since", None))
     _log.info("%s: the grid is made from %r, which goes on by %s: %s", network.name, at, way, grid)
@@ -178,38 +175,16 @@ def read_network(
 ) -> tuple[ModelFile, str]:
     """The network as a plan that ends at its embedding (N, E), and the embedding's name.
 
-    pixels : those of color, mean and scale (see ``importers.preprocess``) that the caller gives.
+    pixels: color, mean and scale as in ``train.plan.read_network``.
     Raises ModelFileError when it takes no pictures of 3 x 112 x 112, ValueError when it has no such output.
     """
-    from .train import front
-    from .train.branch import value_shape
+    from .train import plan
 
-    file = _read(source, pixels, embedding)
-    end = embedding or (file.head or {}).get("embedding") or file.outputs[0]
+    file, end = plan.read_network(source, pixels, embedding)
     if len(file.inputs) != 1 or list(file.inputs[0]["shape"]) != [3, SIDE, SIDE]:
         shapes = {value["name"]: value["shape"] for value in file.inputs}
         raise ModelFileError(f"{file.name}: takes {shapes}; expected one input of shape [3, {SIDE}, {SIDE}]")
-    if pixels or file.preprocess is None:
-        file = dataclasses.replace(file, preprocess=preprocess(**pixels))
-    file = front(file, [end])
-    if len(value_shape(file, end)) != 1:  # (E, 1, 1), as networks that end in a convolution have it
-        flat = f"{end}.flat"
-        layer = {"op": "reshape", "name": flat, "inputs": [end], "output": flat, "shape": [-1]}
-        file, end = dataclasses.replace(file, layers=[*file.layers, layer], outputs=[flat]), flat
-    return file, end
-
-
-def _read(source: str | os.PathLike[str] | ModelFile, pixels: dict[str, Any], embedding: str) -> ModelFile:
-    if isinstance(source, ModelFile):
-        return source
-    suffix = Path(source).suffix.lower()
-    if suffix == ".onnx":
-        from .importers.onnx_embedding import import_embedding
-
-        return import_embedding(source, output=embedding, side=SIDE, preprocess=preprocess(**pixels))
-    if suffix == ".safetensors" and "xcos" in _safetensors.load(source, floats_alone=True)[0]:
-        return ModelFile.read(source)
-    return import_network(source, preprocess(**pixels))
+    return plan.plain_network(file, end)
 
 
 def find_map(file: ModelFile, embedding: str, layer: str = "") -> tuple[str, str]:

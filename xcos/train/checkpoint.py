@@ -24,8 +24,8 @@ _log = logging.getLogger("xcos")
 
 # Settings that change no weight, or name files whose contents count instead. All others count, new ones too.
 _HARMLESS = frozenset(
-    "model data masks output work name license origin training validate folds held_out truth every keep patience "
-    "resume device threads compile progress tensorboard".split()
+    "model color mean scale data masks output work name license origin training validate folds held_out truth every "
+    "keep patience resume device threads compile progress tensorboard".split()
 )
 
 

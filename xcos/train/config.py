@@ -27,7 +27,14 @@ class Config:
     Raises ValueError for values that make no sense, naming them.
     """
 
-    model: str = _option("", "model file or ONNX network whose embedding is the teacher; stays as it is")
+    model: str = _option(
+        "", "model file, ONNX network or PyTorch checkpoint whose embedding is the teacher; stays as it is"
+    )
+    color: str = _option("", "order of the network's channels, RGB or BGR (default: the model file's, else RGB)")
+    mean: float | None = _option(
+        None, "the input is (pixel - mean) * scale (default: the model file's, else 127.5)", float
+    )
+    scale: float | None = _option(None, "(default: the model file's, else 1/127.5 = 0.00784)", float)
     data: list[str] = field(
         default_factory=list,
         metadata={"help": "folders of people, tars of the same, or .rec files (their .idx beside them)"},
@@ -129,6 +136,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for key, allowed in (
+            ("color", ("", "RGB", "BGR")),
             ("branch", ("projection", "embedding", "local", "cells", "grid")),
             ("normalization", ("softmax", "minmax")),
             ("identification", ("arcface", "cosface", "none")),
