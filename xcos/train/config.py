@@ -7,6 +7,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 LEARNED = "learned"
@@ -216,3 +217,20 @@ class Config:
             if not given[key]:
                 parser.error(f"--{key} is required")
         return cls(**given)
+
+
+def check_extras(config: Config) -> None:
+    """Raises ImportError, naming what is missing for these settings: before hours of training, not after them."""
+    measured = bool(config.validate or config.truth)
+    needed = (
+        ("sklearn", "scikit-learn", measured),
+        ("scipy", "scipy", measured),
+        ("tqdm", "tqdm", config.progress),
+        ("PIL", "pillow", bool(config.masks)),
+        ("tensorboard", "tensorboard", config.tensorboard),
+    )
+    missing = [package for module, package, used in needed if used and find_spec(module) is None]
+    if missing:
+        more = [package for package in missing if package == "tensorboard"]  # in none of our extras
+        install = " ".join(["pip install xcos[train]", *more])
+        raise ImportError(f"training with these settings needs {', '.join(missing)}: {install}")

@@ -22,7 +22,7 @@ from ..model_file import ModelFile
 from ..progress import batches
 from . import checkpoint, distributed
 from .augment import Augment, Pasting, read_masks
-from .config import LEARNED, Config
+from .config import LEARNED, Config, check_extras
 from .losses import MarginHead, Owners
 from .optim import Optimizer
 from .plan import Plan, cut_value, embedding_output, main_axes, make_plan, plain_network, read_network
@@ -45,8 +45,10 @@ def train(config: Config, network: ModelFile | None = None, faces: Faces | None 
     over all of them, process 0 validates and writes. A run that was stopped goes on from its last checkpoint and
     ends as if it had not been; a checkpoint of other settings, data or network is refused (`config.resume`).
 
-    Raises OSError, ValueError (ModelFileError, ImageError) for files that cannot be read or do not fit together.
+    Raises OSError, ValueError (ModelFileError, ImageError) for files that cannot be read or do not fit together;
+    ImportError at the start where a package is missing that the settings need.
     """
+    check_extras(config)
     device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
     rank, world = distributed.start(device)
     if device == "cuda":
