@@ -1,5 +1,6 @@
 """Training runs on a tiny network: the embedding stays, a stopped run goes on exactly, two processes agree with one."""
 
+import csv
 import dataclasses
 import os
 import pickle
@@ -222,6 +223,21 @@ def test_the_best_step_is_forgotten_where_other_pairs_judge(place, tmp_path):
     train(config(place, tmp_path, steps=6, resume="any"))
     best = torch.load(tmp_path / "out.work" / "checkpoint-0of1.pt", weights_only=True)["best"]
     assert 0 < best <= 100
+
+
+@pytest.mark.parametrize("steps", [4, 5])
+def test_a_row_of_the_log_is_the_mean_of_its_steps(place, tmp_path, steps):
+    """Rows of one step each say what the steps' losses are; the fifth is a row by itself."""
+    rows = {}
+    for every in (1, 2):
+        (tmp_path / str(every)).mkdir()
+        train(config(place, tmp_path / str(every), steps=steps, every=every, validate=""))
+        with open(tmp_path / str(every) / "out.work" / "log.csv", newline="") as file:
+            rows[every] = [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
+    losses = dict(rows[1])
+    expected = [(2, (losses[1] + losses[2]) / 2), (4, (losses[3] + losses[4]) / 2)]
+    expected += [(5, losses[5])] if steps == 5 else []
+    np.testing.assert_allclose(rows[2], expected, rtol=1e-5)
 
 
 def test_early_stop(place, tmp_path, monkeypatch):

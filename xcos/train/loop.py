@@ -136,18 +136,19 @@ class _Run:
             with replacing(self.work / "config.json") as file:
                 file.write(config.to_json().encode())
         every = config.every or self.epoch
-        means: dict[str, float] = {}
+        sums: dict[str, float] = {}
         self.store.renew(self._turn(self.step))  # now, with its bar, before the steps' own
-        started = time.monotonic()
+        since, started = self.step, time.monotonic()
         coming = self._ahead()
         for (step,) in batches(range(self.step, config.steps), 1, self._bar(), "training"):
             for key, value in self._one(step, coming).items():
-                means[key] = means.get(key, 0.0) + value / every
+                sums[key] = sums.get(key, 0.0) + value
             self.step = step + 1
             if self.step % every and self.step < config.steps:
                 continue
+            means = {key: value / (self.step - since) for key, value in sums.items()}  # the last row may be shorter
             stop = self._checked({**means, "seconds": time.monotonic() - started})
-            means, started = {}, time.monotonic()
+            sums, since, started = {}, self.step, time.monotonic()
             if stop:
                 break
         return self._written()
