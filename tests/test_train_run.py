@@ -240,6 +240,20 @@ def test_a_row_of_the_log_is_the_mean_of_its_steps(place, tmp_path, steps):
     np.testing.assert_allclose(rows[2], expected, rtol=1e-5)
 
 
+def test_file_names_that_are_no_utf8(place, tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    shutil.copytree(place, folder)
+    names = ("faces", "pairs.bin", "tiny.safetensors")
+    odd = {name: os.fsdecode(os.fsencode(folder / name) + b"\xfe") for name in names}
+    for name, path in odd.items():
+        (folder / name).rename(path)
+    given = {"model": odd["tiny.safetensors"], "data": [odd["faces"]], "validate": odd["pairs.bin"], "truth": 3}
+    file = train(config(place, folder, output=os.fsdecode(os.fsencode(folder) + b"/out\xfd.safetensors"), **given))
+    again = ModelFile.read(os.fsdecode(os.fsencode(folder) + b"/out\xfd.safetensors"))
+    assert again.name == file.name == r"out\udcfd" and again.training == r"4 steps on faces\udcfe"
+    assert Config(data=[odd["faces"]]).to_json().encode()
+
+
 def test_early_stop(place, tmp_path, monkeypatch):
     train(config(place, tmp_path, steps=40, rate=0.0, patience=2))
     steps = [row.split(",")[0] for row in (tmp_path / "out.work" / "log.csv").read_text().splitlines()]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._files import check_target
+from ._names import shown
 from .errors import ModelFileError
 from .model import SIDE, Model
 from .model_file import ModelFile
@@ -148,7 +149,7 @@ def plug(
     whose = "people held out from training"
     unseen = dataclasses.replace(faces, name=f"{faces.name}, which training saw")
     if pairs is not None:
-        whose = Path(pairs).name
+        whose = shown(Path(pairs).name)
     else:
         faces, unseen, pairs = hold_out(faces, work, config.seed)
     trained = train(dataclasses.replace(config, validate=os.fspath(pairs), truth=0), network, faces)
@@ -167,9 +168,9 @@ def plug(
     made.write(target)
     found = None
     if config.truth:
-        shown = unseen if people is None else people
+        judges = unseen if people is None else people
         made, found = with_truth(
-            made, shown, pairs, triples=config.truth, folds=config.folds, seed=config.seed,
+            made, judges, pairs, triples=config.truth, folds=config.folds, seed=config.seed,
             threads=config.threads, progress=progress,
         )  # fmt: skip
         made.write(target)

@@ -194,8 +194,8 @@ class Config:
         return round(self.paste * self.batch / 4)
 
     def to_json(self) -> str:
-        """The settings as a JSON object."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=1)
+        """The settings as a JSON object, in ASCII: paths may hold what is no UTF-8."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
 
     @classmethod
     def from_arguments(cls, arguments: list[str] | None = None) -> Config:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from .._files import replacing
+from .._names import shown
 from ..datasets import Faces, join, read_faces
 from ..model_file import ModelFile
 from ..progress import batches
@@ -321,11 +322,11 @@ class _Run:
         if self.validation is not None:
             found = self.validation.measure(trained, self.student.head.tensors(), self._head())
             thresholds = {"xcos": found.xcos_threshold, "cosine": found.cosine_threshold}
-            source = f"highest accuracy on the pairs of {Path(config.validate).name}"
+            source = f"highest accuracy on the pairs of {shown(Path(config.validate).name)}"
             curve = found.curve.to_dict()
         file = dataclasses.replace(
             whole,
-            name=config.name or Path(config.output).stem,
+            name=config.name or shown(Path(config.output).stem),
             outputs=[self.plan.embedding, "grid"],
             tensors={**whole.tensors, **trained.tensors, **self.student.head.tensors()},
             head=self._head(),
@@ -336,7 +337,7 @@ class _Run:
             truth=None,
             license=config.license or whole.license,
             origin=config.origin or whole.origin,
-            training=config.training or f"{self.step} steps on {', '.join(Path(d).name for d in config.data)}",
+            training=config.training or f"{self.step} steps on {', '.join(shown(Path(d).name) for d in config.data)}",
         )
         if self.rank == 0 and config.output:
             file.write(config.output)
