@@ -260,13 +260,16 @@ def test_stream_is_features(model, photos, crops):
     """A generator of any length, one broken image in it: told, and the others as in one stack."""
     files = [*photos.values()]
     expected = model.features(files)
-    images = (x for x in [files[0], b"broken", *files[1:]])
+    images = (x for x in [files[0], b"broken", *files[1:], None])
     batches = list(model.stream(images, batch=2, skip_failed=True))
-    assert [b.index.tolist() for b in batches] == [[0, 2], [3, 4]]
-    assert [i for b in batches for i, _ in b.failed] == [1]
+    assert [i for b in batches for i in b.index.tolist()] == [0, 2, 3, 4]
+    assert [i for b in batches for i, _ in b.failed] == [1, 5]
+    assert "an image must be" in batches[-1].failed[-1][1] and "NoneType" in batches[-1].failed[-1][1]
     np.testing.assert_allclose(np.concatenate([b.features.grid for b in batches]), expected.grid, atol=1e-4)
     with pytest.raises(xcos.ImageError):
         list(model.stream([b"broken"]))
+    with pytest.raises(TypeError, match="NoneType"):
+        list(model.stream([None]))
     with pytest.raises(ValueError, match="batch"):
         list(model.stream([], batch=0))
     lazily = model.features((crop for crop in crops), aligned=True, batch=3)

@@ -10,6 +10,7 @@ from tiny_network import NUMBERS, Tiny
 
 import xcos
 from xcos import _core
+from xcos.cli_explainers import explainers_of
 from xcos.explainers import (
     FGGB,
     METHODS,
@@ -350,9 +351,34 @@ def test_one_side_alone_is_the_same(name, model, crops):
 
 
 def test_names_hold_the_choices(model):
-    assert CorrRISE(model, masks=7, fill="black", score="cosine").name == "CorrRISE"
+    assert CorrRISE(model, masks=500, fill="black", score="cosine", batch=7, threads=1).name == "CorrRISE"
     assert CorrRISE(model, shape="grid", fill="blur").name == "CorrRISE:fill=blur,shape=grid"
     assert XCos(model, map="cosine").name == "XCos:map=cosine"
+    assert len({CorrRISE(model, masks=masks).name for masks in (2, 40)}) == 2
+
+
+@pytest.mark.parametrize(
+    "explainer",
+    [
+        lambda m: CorrRISE(m, masks=40, fill="mean", seed=3),
+        lambda m: OcclusionMap(m, sizes=[56, 40], stride=28),
+        lambda m: OcclusionMap(m, sizes=[56]),
+        lambda m: MinPlus(m, stride=56, sigma=7.5),
+        lambda m: METHODS["GradCAM"](m, relu=True),
+        lambda m: METHODS["FGGB"](m, threshold=0.25),
+    ],
+)
+def test_a_name_makes_its_explainer_again(explainer, model):
+    made = explainer(model)
+    (again,) = explainers_of(model, [made.name], made.score, None)
+    assert again == made and again.name == made.name != type(made).__name__
+
+
+def test_sizes_are_any_sequence(model, crops):
+    one, *others = (OcclusionMap(model, sizes=sizes, stride=28) for sizes in ((56,), [56], 56))
+    expected = one(crops[0], crops[1], aligned=True).first
+    for other in others:
+        np.testing.assert_array_equal(other(crops[0], crops[1], aligned=True).first, expected)
 
 
 def test_black_boxes_take_either_score_and_networks_without_head(model, tiny, crops):
@@ -379,6 +405,7 @@ def test_results_are_the_same_for_every_batch(model, crops):
         (lambda m: CorrRISE(m, shape="stars"), "expected patches or grid"),
         (lambda m: CorrRISE(m, masks=1), "masks=1"),
         (lambda m: OcclusionMap(m, sizes=(112,)), "expected sizes in 1..111"),
+        (lambda m: OcclusionMap(m, sizes="7"), "expected sizes in 1..111"),
         (lambda m: MinPlus(m, sigma=0), "sigma above 0"),
         (lambda m: XCos(m, batch=0), "batch is 0"),
     ],

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import pickle
+import re
 import sys
 import tarfile
 
@@ -20,6 +21,7 @@ from torch import nn
 
 import xcos
 from xcos.cli import main
+from xcos.datasets import Faces
 from xcos.errors import ModelFileError
 from xcos.importers.onnx_embedding import before_normalisation, import_embedding
 from xcos.network import Network
@@ -140,7 +142,35 @@ def test_command(exported, people, tmp_path, capsys, monkeypatch):
     assert xcos.load(target).file.preprocess["color"] == "RGB"
     monkeypatch.setitem(sys.modules, "sklearn", None)
     assert main(["plug", str(exported), *arguments]) == 2
-    assert "xcos[train,eval]" in capsys.readouterr().err
+    assert "needs scikit-learn: pip install xcos[train]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing", "error", "message"),
+    [
+        ({"stpes": 3}, "", TypeError, "unexpected setting 'stpes'; did you mean 'steps'?"),
+        ({"validate": "a.bin"}, "", TypeError, "unexpected setting 'validate'; did you mean 'pairs'?"),
+        ({"nonsense": 3}, "", TypeError, "unexpected setting 'nonsense': xcos.train.Config"),
+        ({"steps": 0}, "", ValueError, "steps is 0; expected 1 or more"),
+        ({"truth": -1}, "", ValueError, "truth is -1; expected 0 or more"),
+        ({"truth": 0}, "scipy", ImportError, "needs scipy: pip install xcos[train]"),
+        ({"progress": True}, "tqdm", ImportError, "needs tqdm"),
+        ({"tensorboard": True}, "tensorboard", ImportError, "pip install xcos[train] tensorboard"),
+        ({"pairs": "absent.bin"}, "", OSError, "absent.bin"),
+        ({"held_out": "absent.tar"}, "", OSError, "absent.tar"),
+    ],
+)
+def test_what_is_wrong_is_told_before_any_face_is_read(
+    exported, people, tmp_path, monkeypatch, settings, missing, error, message
+):
+    def read(*_):
+        raise AssertionError("a face was read")
+
+    monkeypatch.setattr(Faces, "encoded", read)
+    if missing:
+        monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(error, match=re.escape(message)):
+        xcos.plug(exported, people, tmp_path / "mine.safetensors", **settings)
 
 
 def tail(*layers):

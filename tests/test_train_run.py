@@ -1,8 +1,10 @@
 """Training runs on a tiny network: the embedding stays, a stopped run goes on exactly, two processes agree with one."""
 
+import csv
 import dataclasses
 import os
 import pickle
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch_networks
 from sklearn.metrics import roc_auc_score
 
 import xcos
@@ -138,9 +141,9 @@ def test_going_on_with_a_model(place, tmp_path):
     for name, tensor in first.tensors.items():
         np.testing.assert_array_equal(second.tensors[name], tensor)
     with pytest.raises(ValueError, match="training from 'x' would change the embedding"):
-        train(config(place, tmp_path, **more, since="x"))
+        train(config(place, tmp_path, **more, since="x", resume="never"))
     with pytest.raises(ValueError, match="expected a model with a head"):
-        train(config(place, tmp_path, branch="grid", since="early"))
+        train(config(place, tmp_path, branch="grid", since="early", resume="never"))
 
 
 def test_the_same_run_gives_the_same_weights(place, tmp_path):
@@ -177,6 +180,78 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(place, tmp_path, more, monkeypat
     steps = [row.split(",")[0] for row in (tmp_path / "b" / "out.work" / "log.csv").read_text().splitlines()]
     assert steps == ["step", "2", "4", "6"]
     assert len(list((tmp_path / "b" / "out.work").glob("activations-*.npy"))) == 1
+
+
+def test_a_checkpoint_of_another_run_is_refused(place, tmp_path, caplog):
+    """Old weights are not published under a new header; what changes no weight does not matter."""
+    first = train(config(place, tmp_path))
+    with pytest.raises(ValueError, match=r"rate was 0\.001, is 0\.01; seed was 0, is 1. Another `output`") as error:
+        train(config(place, tmp_path, seed=1, rate=0.01))
+    assert "out.work/checkpoint-0of1.pt" in str(error.value) and "resume" in str(error.value)
+    tensors = {**tiny_network().tensors}
+    tensors["b"] = 2 * tensors["b"]
+    dataclasses.replace(tiny_network(), tensors=tensors).write(tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="of another run: another network"):
+        train(config(place, tmp_path, model=str(tmp_path / "other.safetensors")))
+    shutil.copytree(place / "faces", tmp_path / "faces")
+    elsewhere = {"data": [str(tmp_path / "faces")], "name": "renamed", "license": "MIT", "patience": 9, "threads": 2}
+    again = train(config(place, tmp_path, **elsewhere))  # the same pictures in another place
+    assert again.name == "renamed" and all(np.array_equal(again.tensors[key], first.tensors[key]) for key in tensors)
+    (tmp_path / "faces" / "p0" / "0.png").unlink()
+    with pytest.raises(ValueError, match="of another run: other pictures"):
+        train(config(place, tmp_path, **elsewhere))
+    with pytest.raises(ValueError, match="steps was 4, is 6"):
+        train(config(place, tmp_path, steps=6, weight_cell=1.0))
+    with caplog.at_level("WARNING", "xcos"):
+        train(config(place, tmp_path, steps=6, weight_cell=1.0, resume="any"))
+    assert "steps was 4, is 6; weight_cell was 0.5, is 1.0" in caplog.text
+    log = tmp_path / "out.work" / "log.csv"
+    assert [row.split(",")[0] for row in log.read_text().splitlines()] == ["step", "2", "4", "6"]
+    with pytest.raises(ValueError, match="do not fit this run"):
+        train(config(place, tmp_path, depth=5, resume="any"))
+    anew = train(config(place, tmp_path, seed=1, resume="never"))
+    (tmp_path / "fresh").mkdir()
+    fresh = train(config(place, tmp_path / "fresh", seed=1))
+    assert all(np.array_equal(anew.tensors[name], tensor) for name, tensor in fresh.tensors.items())
+
+
+def test_the_best_step_is_forgotten_where_other_pairs_judge(place, tmp_path):
+    """Without pairs the step's number stands for the accuracy; 4 "percent" must not outlive the first validation."""
+    train(config(place, tmp_path, validate=""))
+    state = torch.load(tmp_path / "out.work" / "checkpoint-0of1.pt", weights_only=True)
+    torch.save({**state, "best": 1000.0}, tmp_path / "out.work" / "checkpoint-0of1.pt")
+    train(config(place, tmp_path, steps=6, resume="any"))
+    best = torch.load(tmp_path / "out.work" / "checkpoint-0of1.pt", weights_only=True)["best"]
+    assert 0 < best <= 100
+
+
+@pytest.mark.parametrize("steps", [4, 5])
+def test_a_row_of_the_log_is_the_mean_of_its_steps(place, tmp_path, steps):
+    """Rows of one step each say what the steps' losses are; the fifth is a row by itself."""
+    rows = {}
+    for every in (1, 2):
+        (tmp_path / str(every)).mkdir()
+        train(config(place, tmp_path / str(every), steps=steps, every=every, validate=""))
+        with open(tmp_path / str(every) / "out.work" / "log.csv", newline="") as file:
+            rows[every] = [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
+    losses = dict(rows[1])
+    expected = [(2, (losses[1] + losses[2]) / 2), (4, (losses[3] + losses[4]) / 2)]
+    expected += [(5, losses[5])] if steps == 5 else []
+    np.testing.assert_allclose(rows[2], expected, rtol=1e-5)
+
+
+def test_file_names_that_are_no_utf8(place, tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    shutil.copytree(place, folder)
+    names = ("faces", "pairs.bin", "tiny.safetensors")
+    odd = {name: os.fsdecode(os.fsencode(folder / name) + b"\xfe") for name in names}
+    for name, path in odd.items():
+        (folder / name).rename(path)
+    given = {"model": odd["tiny.safetensors"], "data": [odd["faces"]], "validate": odd["pairs.bin"], "truth": 3}
+    file = train(config(place, folder, output=os.fsdecode(os.fsencode(folder) + b"/out\xfd.safetensors"), **given))
+    again = ModelFile.read(os.fsdecode(os.fsencode(folder) + b"/out\xfd.safetensors"))
+    assert again.name == file.name == r"out\udcfd" and again.training == r"4 steps on faces\udcfe"
+    assert Config(data=[odd["faces"]]).to_json().encode()
 
 
 def test_early_stop(place, tmp_path, monkeypatch):
@@ -286,7 +361,7 @@ def test_two_processes_train(place, tmp_path):
         value, option = getattr(settings, item.name), f"--{item.name.replace('_', '-')}"
         if isinstance(value, list):
             command += [option, *value]
-        elif not isinstance(value, bool) and value != "":
+        elif not isinstance(value, bool) and value not in ("", None):
             command += [option, str(value)]
     torchrun(tmp_path, 2, *command)
     states = [
@@ -371,8 +446,29 @@ def test_command_line(place, tmp_path, capsys):
     assert main([*arguments, *pairs, "--steps", "1", "--batch", "8", "--depth", "4", "--truth", "0"]) == 0
     assert main(["locality", str(output), str(place / "pairs.bin")]) == 0
     assert '"change_auc"' in capsys.readouterr().out
-    assert main([*arguments, "--at", "nowhere"]) == 2
+    assert main([*arguments, "--at", "nowhere", "--resume", "never"]) == 2
     assert "no layer gives the value 'nowhere'" in capsys.readouterr().err
+
+
+def test_a_network_that_does_not_say_how_its_pixels_are_read(place, tmp_path):
+    """`--model x.onnx`, its preprocessing on the command line: the embedding is PyTorch's of the pixels so read."""
+    network = torch_networks.with_random_state(torch_networks.IResNet((1, 1, 1, 1), (16, 32, 48, 64)))
+    (tmp_path / "small.onnx").write_bytes(torch_networks.to_onnx(network))
+    output = tmp_path / "out.safetensors"
+    arguments = ["--model", str(tmp_path / "small.onnx"), "--data", str(place / "faces"), "--output", str(output)]
+    arguments += ["--steps", "1", "--batch", "8", "--depth", "4", "--truth", "0", "--threads", "1"]
+    assert main([*arguments, "--color", "BGR", "--mean", "127", "--scale", "0.0078125"]) == 0
+    crops = np.stack([crop(1, k) for k in range(3)])
+    x = torch.from_numpy((crops[..., ::-1].astype(np.float32) - 127) / 128).permute(0, 3, 1, 2)
+    file = dataclasses.replace(ModelFile.read(output), thresholds={"xcos": 0.0})
+    with torch.no_grad():
+        expected = network(x.contiguous()).numpy()
+    np.testing.assert_allclose(Model(file).features(crops, aligned=True).embedding, expected, atol=1e-3)
+    (tmp_path / "tiny").mkdir()
+    own = train(config(place, tmp_path / "tiny", scale=0.5, steps=1)).preprocess
+    assert own == {"color": "BGR", "mean": [127.0] * 3, "scale": [0.5] * 3}  # what is given replaces what is said
+    with pytest.raises(ValueError, match="color is 'GRB'; expected one of"):
+        Config(color="GRB")
 
 
 def test_locality_against_scikit_learn():

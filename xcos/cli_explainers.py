@@ -89,9 +89,11 @@ def explainers_of(model: Any, names: list[str], score: str, threads: int | None)
 
 
 def _parameter(text: str) -> tuple[str, Any]:
-    """``masks=200`` -> ("masks", 200); what is no Python literal is a text."""
+    """``masks=200`` -> ("masks", 200), ``sizes=7+14`` -> ("sizes", (7, 14)); what is no Python literal is a text."""
     key, _, value = text.partition("=")
-    try:
-        return key, literal_eval(value)
-    except (SyntaxError, ValueError):
-        return key, value
+    for read in (literal_eval, lambda several: tuple(map(literal_eval, several.split("+")))):
+        try:
+            return key, read(value)
+        except (SyntaxError, ValueError):
+            pass
+    return key, value

@@ -9,7 +9,7 @@ from typing import Any
 from .cli_data import Print, progress_wanted
 
 # Settings of xcos.train.Config that have an option here; all others: `python -m xcos.train`.
-_SETTINGS = ("steps", "since", "depth", "whole", "name", "license", "seed", "work", "truth")
+_SETTINGS = ("steps", "since", "depth", "whole", "name", "license", "seed", "work", "truth", "resume")
 
 
 def register(
@@ -41,6 +41,8 @@ def register(
     plug.add_argument("--license", help="licence of the new model, for its file")
     plug.add_argument("--seed", type=int, help="everything random follows from it (default: 0)")
     plug.add_argument("--work", metavar="DIR", help="folder for caches and checkpoints (default: beside OUT)")
+    plug.add_argument("--resume", choices=("same", "any", "never"),
+                      help="go on from a checkpoint of the same settings, data and network (default), of any, or never")
     plug.add_argument("--threads", type=threads, metavar="N", help="at most so many (default: all there are)")
     plug.add_argument("--quiet", action="store_true", help="no progress bar")
 

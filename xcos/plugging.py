@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _safetensors
+from ._files import check_target
+from ._names import shown
 from .errors import ModelFileError
-from .importers import import_network, preprocess
 from .model import SIDE, Model
 from .model_file import ModelFile
 
@@ -96,7 +97,7 @@ def plug(
     and PReLU. A new attention compares two grids (Lin et al., arXiv 2003.05383); all learn what the network's own
     cosine says of pairs, faces pasted on faces among them. The network itself is not touched: its embeddings stay
     the same to the bit. What it sees in the pictures is computed once and kept in a folder beside `output`, so that
-    an interrupted run goes on.
+    an interrupted run goes on; what was left by another network, data or settings is refused (`resume`).
 
     model : .onnx, a PyTorch checkpoint of a known layout (see ``xcos.convert``), or a model file, whose head, if
         any, is replaced; with one input of 3 x 112 x 112 pixels.
@@ -115,8 +116,9 @@ def plug(
         what the network's own cosine counts in the score beside the cells, 0 unless given (``Model.with_whole``
         changes it later: the file has the thresholds for every w).
 
-    Raises OSError, ModelFileError or ValueError for what can't be read, run or trained; ImportError where torch
-    or scikit-learn is missing.
+    Raises, before any picture is read, TypeError for a setting that is none, ValueError for one that makes no sense,
+    and ImportError where torch, scikit-learn or what else they need is missing; OSError, ModelFileError or
+    ValueError for what can't be read, run or trained.
     """
     from .datasets import read_bin, read_faces
     from .evaluation import Table
@@ -125,34 +127,35 @@ def plug(
     from .evaluation.run import METRICS, report
     from .evaluation.whole import curve_from
     from .plugging_data import hold_out, whole_faces
-    from .train import Config, train, with_truth
+    from .train import Config, check_extras, train, with_truth
 
-    _needs_sklearn()
+    _check_names(settings, [item.name for item in dataclasses.fields(Config)])
     target = Path(output)
     work = Path(settings.pop("work", "") or target.with_suffix(".work"))
-    given = {"color": color, "mean": mean, "scale": scale}
-    network, end = read_network(model, {k: v for k, v in given.items() if v is not None}, embedding)
+    network, end = read_network(model, {"color": color, "mean": mean, "scale": scale}, embedding)
     at, way = find_map(network, end, layer)
     grid = grid_settings(network, end, at, settings.pop("since", None))
     _log.info("%s: the grid is made from %r, which goes on by %s: %s", network.name, at, way, grid)
-    work.mkdir(parents=True, exist_ok=True)
     sources = [data] if isinstance(data, str | os.PathLike) else list(data)
+    config = Config(
+        data=[os.fspath(source) for source in sources], output=os.fspath(target), work=os.fspath(work), at=at,
+        embedding=end, validate=os.fspath(pairs or work), threads=threads or 0, progress=progress,
+        **{**grid, **settings},
+    )  # fmt: skip
+    check_extras(config)
+    work.mkdir(parents=True, exist_ok=True)
+    check_target(target)
+    if pairs is not None:
+        read_bin(pairs)  # what can't be read is told now, not after hours
+    people = read_faces(config.held_out) if config.held_out else None
     faces = whole_faces(sources, work, threads, progress)
     whose = "people held out from training"
     unseen = dataclasses.replace(faces, name=f"{faces.name}, which training saw")
     if pairs is not None:
-        whose = Path(pairs).name
+        whose = shown(Path(pairs).name)
     else:
-        faces, unseen, pairs = hold_out(faces, work, settings.get("seed", 0))
-    triples, held_out = settings.pop("truth", Config.truth), settings.pop("held_out", "")
-    if held_out:
-        unseen = read_faces(held_out)
-    config = Config(
-        data=[os.fspath(source) for source in sources], output=os.fspath(target), work=os.fspath(work), at=at,
-        embedding=end, validate=os.fspath(pairs), threads=threads or 0, progress=progress, truth=0,
-        **{**grid, **settings},
-    )  # fmt: skip
-    trained = train(config, network, faces)
+        faces, unseen, pairs = hold_out(faces, work, config.seed)
+    trained = train(dataclasses.replace(config, validate=os.fspath(pairs), truth=0), network, faces)
     benchmark = dataclasses.replace(read_bin(pairs), folds=config.folds)
     mine = Model(trained)
     seen = see(mine, benchmark, flip=False, cache=None, threads=threads, progress=progress)
@@ -167,10 +170,11 @@ def plug(
     )
     made.write(target)
     found = None
-    if triples:
+    if config.truth:
+        judges = unseen if people is None else people
         made, found = with_truth(
-            made, unseen, pairs, triples=triples, folds=config.folds, seed=config.seed, threads=config.threads,
-            progress=progress,
+            made, judges, pairs, triples=config.truth, folds=config.folds, seed=config.seed,
+            threads=config.threads, progress=progress,
         )  # fmt: skip
         made.write(target)
     return Plugged(Model(made), at, way, config.branch, config.since, table, found)
@@ -181,38 +185,16 @@ def read_network(
 ) -> tuple[ModelFile, str]:
     """The network as a plan that ends at its embedding (N, E), and the embedding's name.
 
-    pixels : those of color, mean and scale (see ``importers.preprocess``) that the caller gives.
+    pixels: color, mean and scale as in ``train.plan.read_network``.
     Raises ModelFileError when it takes no pictures of 3 x 112 x 112, ValueError when it has no such output.
     """
-    from .train import front
-    from .train.branch import value_shape
+    from .train import plan
 
-    file = _read(source, pixels, embedding)
-    end = embedding or (file.head or {}).get("embedding") or file.outputs[0]
+    file, end = plan.read_network(source, pixels, embedding)
     if len(file.inputs) != 1 or list(file.inputs[0]["shape"]) != [3, SIDE, SIDE]:
         shapes = {value["name"]: value["shape"] for value in file.inputs}
         raise ModelFileError(f"{file.name}: takes {shapes}; expected one input of shape [3, {SIDE}, {SIDE}]")
-    if pixels or file.preprocess is None:
-        file = dataclasses.replace(file, preprocess=preprocess(**pixels))
-    file = front(file, [end])
-    if len(value_shape(file, end)) != 1:  # (E, 1, 1), as networks that end in a convolution have it
-        flat = f"{end}.flat"
-        layer = {"op": "reshape", "name": flat, "inputs": [end], "output": flat, "shape": [-1]}
-        file, end = dataclasses.replace(file, layers=[*file.layers, layer], outputs=[flat]), flat
-    return file, end
-
-
-def _read(source: str | os.PathLike[str] | ModelFile, pixels: dict[str, Any], embedding: str) -> ModelFile:
-    if isinstance(source, ModelFile):
-        return source
-    suffix = Path(source).suffix.lower()
-    if suffix == ".onnx":
-        from .importers.onnx_embedding import import_embedding
-
-        return import_embedding(source, output=embedding, side=SIDE, preprocess=preprocess(**pixels))
-    if suffix == ".safetensors" and "xcos" in _safetensors.load(source, floats_alone=True)[0]:
-        return ModelFile.read(source)
-    return import_network(source, preprocess(**pixels))
+    return plan.plain_network(file, end)
 
 
 def find_map(file: ModelFile, embedding: str, layer: str = "") -> tuple[str, str]:
@@ -274,9 +256,12 @@ def _way(file: ModelFile, at: str, shape: tuple[int, ...]) -> str:
     return "nothing: it is the embedding itself"
 
 
-def _needs_sklearn() -> None:
-    """Tells of what is missing before the training, not after it."""
-    try:
-        import sklearn  # noqa: F401
-    except ImportError:
-        raise ImportError("xcos.plug measures with scikit-learn: pip install xcos[train,eval]") from None
+def _check_names(settings: Collection[str], known: list[str]) -> None:
+    """Raises TypeError, as Python does for any other keyword, for settings that `plug` does not take."""
+    own = {"at": "layer", "validate": "pairs", "model": "model", "data": "data", "output": "output"}
+    for name in settings:
+        if name in own or name not in known:
+            close = difflib.get_close_matches(name, [key for key in (*known, *own.values()) if key not in own], 1)
+            meant = own.get(name) or (close[0] if close else "")
+            hint = f"; did you mean {meant!r}?" if meant else ": xcos.train.Config has those that it takes"
+            raise TypeError(f"plug() got an unexpected setting {name!r}{hint}")

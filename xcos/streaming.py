@@ -64,7 +64,7 @@ def stream(
                     try:
                         crops.append(future.result().crop)
                         index.append(i)
-                    except (OSError, ValueError) as error:
+                    except (OSError, ValueError, TypeError) as error:  # TypeError: no image at all, say None
                         if not skip_failed:
                             raise
                         failed.append((i, str(error)))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .._names import shown
 from ..errors import ImageError
 from ..folders import Places, collection
 from ..image import read_image
@@ -102,7 +103,7 @@ def join(parts: Sequence[Faces]) -> Faces:
 def _named(path: Path, names: Sequence[str], read: Callable[[int], bytes]) -> Faces:
     owners = _people(path, names)
     numbers = {owner: number for number, owner in enumerate(sorted(set(owners)))}
-    return Faces(np.array([numbers[owner] for owner in owners]), len(numbers), path.name, read)
+    return Faces(np.array([numbers[owner] for owner in owners]), len(numbers), shown(path.name), read)
 
 
 def _people(path: Path, names: Sequence[str]) -> list[str]:
@@ -143,7 +144,7 @@ def _records(path: Path) -> Faces:
     if not places:
         raise ValueError(f"{path}: holds no pictures")
     found, numbers = np.unique(np.array(labels), return_inverse=True)
-    return Faces(numbers.astype(np.int64), len(found), path.name, Places(path, places).__getitem__)
+    return Faces(numbers.astype(np.int64), len(found), shown(path.name), Places(path, places).__getitem__)
 
 
 def _record(path: Path, offset: int) -> tuple[int, float, tuple[int, int]]:

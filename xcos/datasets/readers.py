@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._names import shown
 from ..image import as_encoded, local_path
 from . import plain_pickle
 from .bcolz import BcolzImages
@@ -61,7 +62,7 @@ def read_bin(path: PathLike, *, folds: int = FOLDS) -> Pairs:
     names = [""] * len(distinct)
     for place in range(len(which) - 1, -1, -1):
         names[which[place]] = f"image {place}"  # where it occurs first
-    return Pairs(Path(path).stem, distinct, names, which[::2], which[1::2], same, folds)
+    return Pairs(shown(Path(path).stem), distinct, names, which[::2], which[1::2], same, folds)
 
 
 def read_bcolz(folder: PathLike, *, labels: PathLike | None = None, bgr: bool = False, folds: int = FOLDS) -> Pairs:
@@ -78,7 +79,8 @@ def read_bcolz(folder: PathLike, *, labels: PathLike | None = None, bgr: bool = 
     same = as_labels(np.load(listed, allow_pickle=False), str(listed))
     _check_counts(folder, len(images), len(same))
     names = [f"image {i}" for i in range(len(images))]
-    return Pairs(folder.name, images, names, np.arange(0, len(images), 2), np.arange(1, len(images), 2), same, folds)
+    first, second = np.arange(0, len(images), 2), np.arange(1, len(images), 2)
+    return Pairs(shown(folder.name), images, names, first, second, same, folds)
 
 
 def _check_counts(path: PathLike, images: int, labels: int) -> None:
@@ -120,7 +122,7 @@ def read_lfw(pairs: PathLike, photos: PathLike, *, aligned: bool = False) -> Pai
     table = np.array(rows, np.intp).reshape(-1, 3)
     folds = int(counts[0]) if len(counts) == 2 else FOLDS  # pairsDevTrain.txt and its like have no folds
     images = photographs(photos, places)
-    return Pairs(path.stem, images, list(seen), table[:, 0], table[:, 1], table[:, 2] > 0, folds, aligned)
+    return Pairs(shown(path.stem), images, list(seen), table[:, 0], table[:, 1], table[:, 2] > 0, folds, aligned)
 
 
 def read_csv(path: PathLike, *, folds: int = FOLDS, aligned: bool = False) -> Pairs:
@@ -144,7 +146,8 @@ def read_csv(path: PathLike, *, folds: int = FOLDS, aligned: bool = False) -> Pa
     groups = {key: np.array([row[key] for _, row in rows], str) for key in others}
     images = [local_path(name, path.parent) for name in seen]
     index = np.array([first, second], np.intp)
-    return Pairs(path.stem, images, list(seen), index[0], index[1], as_labels(same, str(path)), folds, aligned, groups)
+    answers = as_labels(same, str(path))
+    return Pairs(shown(path.stem), images, list(seen), index[0], index[1], answers, folds, aligned, groups)
 
 
 def _label(path: Path, line: int, text: str) -> int:

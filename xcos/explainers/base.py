@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Crops = NDArray[np.uint8]
 
+# Tables have a column for the score; the others change time and memory, not the maps.
+_NOT_IN_NAMES = ("model", "score", "batch", "threads", "chunk")
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SaliencyPair:
@@ -140,11 +143,12 @@ class Explainer(ABC):
 
     @property
     def name(self) -> str:
-        """The class, and those choices by name that are not its defaults: ``CorrRISE:fill=blur,shape=grid``."""
+        """The class, and the settings that are not its defaults: ``CorrRISE:fill=blur,masks=40``, sequences joined
+        by +. ``xcos compare-explanations --methods`` reads it."""
         chosen = [
-            f"{one.name}={value}"
+            f"{one.name}={'+'.join(map(str, value)) if isinstance(value, tuple) else value}"
             for one in fields(self)
-            if one.name != "score" and isinstance(value := getattr(self, one.name), str) and value != one.default
+            if one.name not in _NOT_IN_NAMES and (value := getattr(self, one.name)) != one.default
         ]
         return ":".join([type(self).__name__, *filter(None, [",".join(chosen)])])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -68,12 +68,15 @@ class OcclusionMap(_Perturbation):
     Cost: 2 (441 + 400 + 289) + 2 = 2,262 forward passes a pair by default.
     """
 
-    sizes: tuple[int, ...] = (7, 14, 28)
+    sizes: Sequence[int] = (7, 14, 28)
     stride: int = 5
 
     def __post_init__(self) -> None:
+        if isinstance(self.sizes, int | Sequence):  # one size, as --methods reads it, or a list
+            object.__setattr__(self, "sizes", (self.sizes,) if isinstance(self.sizes, int) else tuple(self.sizes))
         _Perturbation.__post_init__(self)
-        if not self.sizes or not all(1 <= size < SIDE for size in self.sizes) or self.stride < 1:
+        sound = [isinstance(size, int) and 1 <= size < SIDE for size in self.sizes]
+        if not sound or not all(sound) or self.stride < 1:
             raise ValueError(
                 f"OcclusionMap: expected sizes in 1..{SIDE - 1} and a stride above 0, "
                 f"got {self.sizes} and {self.stride}"

@@ -14,6 +14,7 @@ import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from .._foreign import complaint
+from .._names import shown
 from ..errors import ModelFileError
 from ..model_file import ModelFile
 from .dims import BATCH, Dim, Size
@@ -63,7 +64,7 @@ def import_onnx(
     except ModelFileError as error:
         raise ModelFileError(complaint(source, error, "an ONNX graph", ("an ONNX graph",))) from None
     try:
-        default = Path(source).stem if isinstance(source, str | os.PathLike) else model.graph.name
+        default = shown(Path(source).stem) if isinstance(source, str | os.PathLike) else model.graph.name
         return _translate(model, name or default or "onnx", kind, shapes or {}, outputs, preprocess)
     except ModelFileError as error:
         raise ModelFileError(f"{where}{error}") from None

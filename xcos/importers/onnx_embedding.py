@@ -9,6 +9,7 @@ from typing import Any
 import onnx
 
 from .._foreign import complaint
+from .._names import shown
 from ..errors import ModelFileError
 from ..model_file import ModelFile
 from .onnx import import_onnx, load_onnx
@@ -44,7 +45,7 @@ def import_embedding(
         sizes = [size.dim_value for size in inputs[0].type.tensor_type.shape.dim]
         shapes = {inputs[0].name: (3, side, side)} if len(sizes) != 4 or 0 in sizes[1:] else None
         end = before_normalisation(model.graph, output or model.graph.output[0].name)
-        name = os.path.splitext(os.path.basename(source))[0]
+        name = shown(os.path.splitext(os.path.basename(source))[0])
         return import_onnx(model, name=name, shapes=shapes, outputs=[end], preprocess=preprocess)
     except ModelFileError as error:
         raise ModelFileError(complaint(source, error, "an ONNX graph", ("an ONNX graph",))) from None

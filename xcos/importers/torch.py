@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .._foreign import complaint
+from .._names import shown
 from ..errors import ModelFileError
 from ..model_file import ModelFile
 from ..network import Network
@@ -47,7 +48,7 @@ def import_torch(
     OSError : the file cannot be opened. ImportError : a checkpoint, and torch is not installed.
     """
     try:
-        return _translate(source, name or Path(source).stem, dict(preprocess or default_preprocess()), epsilon)
+        return _translate(source, name or shown(Path(source).stem), dict(preprocess or default_preprocess()), epsilon)
     except ModelFileError as error:
         readable = ("a zip archive", "a pickle", "a safetensors file")
         wanted = "a checkpoint of torch.save or a .safetensors file"
@@ -85,7 +86,7 @@ def _translate(source: str | os.PathLike[str], name: str, preprocess: dict[str, 
         outputs=outputs,
         tensors=plan.tensors,
         preprocess=preprocess,
-        origin=f"converted from the PyTorch checkpoint {Path(source).name}: {what}",
+        origin=f"converted from the PyTorch checkpoint {shown(Path(source).name)}: {what}",
         **head,
     )
     Network(file)  # sizes that do not fit together are told now, with the layer

@@ -15,7 +15,7 @@ except ImportError:
 
 from ..datasets import Faces, join, read_faces
 from .branch import back, cell_branch, front, larger_map, last_map, linear_end, own_copy, projection
-from .config import Config
+from .config import Config, check_extras
 from .head import Compared, XCosHead
 from .local import local_branch
 from .locality import Locality, measure_locality
@@ -35,6 +35,7 @@ __all__ = [
     "back",
     "cell_branch",
     "cell_targets",
+    "check_extras",
     "cosine_loss",
     "flat_grid",
     "front",

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 LEARNED = "learned"
@@ -27,7 +28,14 @@ class Config:
     Raises ValueError for values that make no sense, naming them.
     """
 
-    model: str = _option("", "model file or ONNX network whose embedding is the teacher; stays as it is")
+    model: str = _option(
+        "", "model file, ONNX network or PyTorch checkpoint whose embedding is the teacher; stays as it is"
+    )
+    color: str = _option("", "order of the network's channels, RGB or BGR (default: the model file's, else RGB)")
+    mean: float | None = _option(
+        None, "the input is (pixel - mean) * scale (default: the model file's, else 127.5)", float
+    )
+    scale: float | None = _option(None, "(default: the model file's, else 1/127.5 = 0.00784)", float)
     data: list[str] = field(
         default_factory=list,
         metadata={"help": "folders of people, tars of the same, or .rec files (their .idx beside them)"},
@@ -116,7 +124,11 @@ class Config:
     truth: int = _option(50, "triples of people that truth is measured on at the end (0: not measured)")
     keep: str = _option("last", "write the weights of the last step, or of the best validation's: last, best")
     patience: int = _option(0, "stop after so many validations without a better one (0: never)")
-    resume: bool = _option(True, "go on from the checkpoint in the work folder, when there is one")
+    resume: str = _option(
+        "same",
+        "go on from the checkpoint in the work folder: if it is of the same settings, data and network (same), of "
+        "others too (any), or never",
+    )
     tensorboard: bool = _option(False, "write TensorBoard's log beside the CSV")
     progress: bool = _option(False, "draw a bar")
     license: str = _option("", "for the model file")
@@ -125,12 +137,14 @@ class Config:
 
     def __post_init__(self) -> None:
         for key, allowed in (
+            ("color", ("", "RGB", "BGR")),
             ("branch", ("projection", "embedding", "local", "cells", "grid")),
             ("normalization", ("softmax", "minmax")),
             ("identification", ("arcface", "cosface", "none")),
             ("optimizer", ("adamw", "reference")),
             ("precision", ("float32", "bfloat16")),
             ("keep", ("best", "last")),
+            ("resume", ("same", "any", "never")),
         ):
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{key} is {getattr(self, key)!r}; expected one of {', '.join(allowed)}")
@@ -180,8 +194,8 @@ class Config:
         return round(self.paste * self.batch / 4)
 
     def to_json(self) -> str:
-        """The settings as a JSON object."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=1)
+        """The settings as a JSON object, in ASCII: paths may hold what is no UTF-8."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
 
     @classmethod
     def from_arguments(cls, arguments: list[str] | None = None) -> Config:
@@ -203,3 +217,20 @@ class Config:
             if not given[key]:
                 parser.error(f"--{key} is required")
         return cls(**given)
+
+
+def check_extras(config: Config) -> None:
+    """Raises ImportError, naming what is missing for these settings: before hours of training, not after them."""
+    measured = bool(config.validate or config.truth)
+    needed = (
+        ("sklearn", "scikit-learn", measured),
+        ("scipy", "scipy", measured),
+        ("tqdm", "tqdm", config.progress),
+        ("PIL", "pillow", bool(config.masks)),
+        ("tensorboard", "tensorboard", config.tensorboard),
+    )
+    missing = [package for module, package, used in needed if used and find_spec(module) is None]
+    if missing:
+        more = [package for package in missing if package == "tensorboard"]  # in none of our extras
+        install = " ".join(["pip install xcos[train]", *more])
+        raise ImportError(f"training with these settings needs {', '.join(missing)}: {install}")

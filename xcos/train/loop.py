@@ -17,15 +17,16 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from .._files import replacing
+from .._names import shown
 from ..datasets import Faces, join, read_faces
 from ..model_file import ModelFile
 from ..progress import batches
 from . import checkpoint, distributed
 from .augment import Augment, Pasting, read_masks
-from .config import LEARNED, Config
+from .config import LEARNED, Config, check_extras
 from .losses import MarginHead, Owners
 from .optim import Optimizer
-from .plan import Plan, cut_value, embedding_output, main_axes, make_plan, read_network
+from .plan import Plan, cut_value, embedding_output, main_axes, make_plan, plain_network, read_network
 from .store import Activations, Pixels, Store, Versions, first_look
 from .student import Batch, Losses, Sampler, Student, make_batch
 from .truthful import with_truth
@@ -43,10 +44,12 @@ def train(config: Config, network: ModelFile | None = None, faces: Faces | None 
 
     Under torchrun every process runs this; the losses of pairs are of each process's own batch, identification is
     over all of them, process 0 validates and writes. A run that was stopped goes on from its last checkpoint and
-    ends as if it had not been.
+    ends as if it had not been; a checkpoint of other settings, data or network is refused (`config.resume`).
 
-    Raises OSError, ValueError (ModelFileError, ImageError) for files that cannot be read or do not fit together.
+    Raises OSError, ValueError (ModelFileError, ImageError) for files that cannot be read or do not fit together;
+    ImportError at the start where a package is missing that the settings need.
     """
+    check_extras(config)
     device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
     rank, world = distributed.start(device)
     if device == "cuda":
@@ -55,7 +58,11 @@ def train(config: Config, network: ModelFile | None = None, faces: Faces | None 
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)  # the same weights in every process
     if network is None:
-        network = read_network(config.model)
+        pixels = {"color": config.color or None, "mean": config.mean, "scale": config.scale}
+        network, embedding = read_network(config.model, pixels, config.embedding)
+        if network.head is None:
+            network, embedding = plain_network(network, embedding)
+        config = dataclasses.replace(config, embedding=embedding)
     if faces is None:
         faces = join([read_faces(path) for path in config.data])
     # Read now, not after hours: a path that can't be read is an error.
@@ -90,6 +97,9 @@ class _Run:
         output = Path(config.output)
         self.work = Path(config.work) if config.work else output.with_suffix(".work")
         self.work.mkdir(parents=True, exist_ok=True)
+        # Asked before the preparation, which takes long, is in vain.
+        self.made, self.judged = checkpoint.made_of(config, network, faces), checkpoint.judged_by(config)
+        state = checkpoint.to_go_on(self._checkpoint(), self.made, config.resume)
         # Without views that are mirrored there is no clean picture beside a mirrored one with a pasted face.
         mirror = config.flip > 0 and config.versions > 1
         self.pasting = Pasting(len(faces), config.seed, mirror, config.large, config.blended)
@@ -112,8 +122,8 @@ class _Run:
         if world > 1:
             # Not every loss has a weight, so not every parameter a gradient.
             self.wrapped = DistributedDataParallel(self.student, find_unused_parameters=True)
-        if config.resume and self._checkpoint().exists():
-            self._load()
+        if state is not None:
+            self._load(state)
         self.log = checkpoint.Log(self.work, self.step, config.tensorboard) if rank == 0 else None
         self.validation = (
             Validation(plan, config.validate, config.folds, config.threads, self._bar())
@@ -127,18 +137,19 @@ class _Run:
             with replacing(self.work / "config.json") as file:
                 file.write(config.to_json().encode())
         every = config.every or self.epoch
-        means: dict[str, float] = {}
+        sums: dict[str, float] = {}
         self.store.renew(self._turn(self.step))  # now, with its bar, before the steps' own
-        started = time.monotonic()
+        since, started = self.step, time.monotonic()
         coming = self._ahead()
         for (step,) in batches(range(self.step, config.steps), 1, self._bar(), "training"):
             for key, value in self._one(step, coming).items():
-                means[key] = means.get(key, 0.0) + value / every
+                sums[key] = sums.get(key, 0.0) + value
             self.step = step + 1
             if self.step % every and self.step < config.steps:
                 continue
+            means = {key: value / (self.step - since) for key, value in sums.items()}  # the last row may be shorter
             stop = self._checked({**means, "seconds": time.monotonic() - started})
-            means, started = {}, time.monotonic()
+            sums, since, started = {}, self.step, time.monotonic()
             if stop:
                 break
         return self._written()
@@ -260,6 +271,8 @@ class _Run:
 
     def _save(self) -> None:
         state: dict[str, Any] = {
+            "made": self.made,
+            "judged": self.judged,
             "step": self.step,
             "best": self.best,
             "since_best": self.since_best,
@@ -270,15 +283,21 @@ class _Run:
         }
         checkpoint.save(self._checkpoint(), state)
 
-    def _load(self) -> None:
-        state = checkpoint.load(self._checkpoint())
-        self.step, self.best, self.since_best = state["step"], state["best"], state["since_best"]
-        self.best_tensors = state["best_tensors"]
-        self.student.load_state_dict(state["student"])
-        if self.margin is not None:
-            self.margin.load_state_dict(state["margin"])
-        for part, saved in zip(self.optimizer.parts, state["optimizers"], strict=True):
-            part.load_state_dict(saved)
+    def _load(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        if state.get("judged") == self.judged:  # else the best so far was by another measure
+            self.best, self.since_best, self.best_tensors = state["best"], state["since_best"], state["best_tensors"]
+        try:
+            self.student.load_state_dict(state["student"])
+            if self.margin is not None:
+                self.margin.load_state_dict(state["margin"])
+            for part, saved in zip(self.optimizer.parts, state["optimizers"], strict=True):
+                part.load_state_dict(saved)
+        except (RuntimeError, ValueError, KeyError) as error:  # torch's, for tensors and groups that do not fit
+            raise ValueError(
+                f"{self._checkpoint()}: its weights do not fit this run ({str(error)[:200]}); expected the same "
+                "layers, people and optimizer"
+            ) from None
         _log.info("going on from step %d", self.step)
 
     def _head(self) -> dict[str, Any]:
@@ -303,11 +322,11 @@ class _Run:
         if self.validation is not None:
             found = self.validation.measure(trained, self.student.head.tensors(), self._head())
             thresholds = {"xcos": found.xcos_threshold, "cosine": found.cosine_threshold}
-            source = f"highest accuracy on the pairs of {Path(config.validate).name}"
+            source = f"highest accuracy on the pairs of {shown(Path(config.validate).name)}"
             curve = found.curve.to_dict()
         file = dataclasses.replace(
             whole,
-            name=config.name or Path(config.output).stem,
+            name=config.name or shown(Path(config.output).stem),
             outputs=[self.plan.embedding, "grid"],
             tensors={**whole.tensors, **trained.tensors, **self.student.head.tensors()},
             head=self._head(),
@@ -318,7 +337,7 @@ class _Run:
             truth=None,
             license=config.license or whole.license,
             origin=config.origin or whole.origin,
-            training=config.training or f"{self.step} steps on {', '.join(Path(d).name for d in config.data)}",
+            training=config.training or f"{self.step} steps on {', '.join(shown(Path(d).name) for d in config.data)}",
         )
         if self.rank == 0 and config.output:
             file.write(config.output)

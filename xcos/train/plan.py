@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _safetensors
 from ..errors import ModelFileError
+from ..importers import import_network, preprocess
+from ..importers.torch import SUFFIXES
+from ..model import SIDE
 from ..model_file import ModelFile
 from .branch import back, cell_branch, embedding_branch, front, last_map, own_copy, projection, value_shape
 from .config import Config
@@ -47,15 +54,48 @@ class Plan:
         return depth, rows, columns
 
 
-def read_network(source: str | os.PathLike[str] | ModelFile) -> ModelFile:
-    """A model file, or an ONNX network imported, from its path."""
-    if isinstance(source, ModelFile):
-        return source
-    if os.fspath(source).endswith(".onnx"):
-        from ..importers.onnx import import_onnx
+def read_network(
+    source: str | os.PathLike[str] | ModelFile, pixels: Mapping[str, Any], embedding: str = ""
+) -> tuple[ModelFile, str]:
+    """A model file, an ONNX graph up to its embedding or a PyTorch checkpoint, and the name of its embedding.
 
-        return import_onnx(source)
-    return ModelFile.read(source)
+    pixels : color, mean and scale (see `importers.preprocess`), None where not given: then they are those of the
+        model file, or the defaults. embedding : by default the head's, else the first output.
+
+    Raises OSError, ModelFileError as `ModelFile.read` and `importers.import_network`, ImportError where that needs
+    onnx; ModelFileError for an input that is no picture.
+    """
+    if isinstance(source, ModelFile):
+        file = source
+    else:
+        suffix = Path(source).suffix.lower()
+        if suffix == ".onnx":
+            from ..importers.onnx_embedding import import_embedding
+
+            file = import_embedding(source, output=embedding, side=SIDE)
+            embedding = file.outputs[0]  # without the division by its length
+        elif suffix in SUFFIXES and not (suffix == ".safetensors" and _is_ours(source)):
+            file = import_network(source)
+        else:
+            file = ModelFile.read(source)
+    given = {key: value for key, value in pixels.items() if value is not None}
+    said = {key: value for key, value in preprocess(**given).items() if key in given}
+    file = dataclasses.replace(file, preprocess={**(file.preprocess or preprocess()), **said})
+    return file, embedding or (file.head or {}).get("embedding") or file.outputs[0]
+
+
+def _is_ours(path: str | os.PathLike[str]) -> bool:
+    return "xcos" in _safetensors.load(path, floats_alone=True)[0]
+
+
+def plain_network(file: ModelFile, embedding: str) -> tuple[ModelFile, str]:
+    """What `embedding` needs, without any other output or head, and its name where it is one vector, (N, E)."""
+    file = front(file, [embedding])
+    if len(value_shape(file, embedding)) == 1:
+        return file, embedding
+    flat = f"{embedding}.flat"  # (E, 1, 1), as networks that end in a convolution have it
+    layer = {"op": "reshape", "name": flat, "inputs": [embedding], "output": flat, "shape": [-1]}
+    return dataclasses.replace(file, layers=[*file.layers, layer], outputs=[flat]), flat
 
 
 def embedding_output(network: ModelFile, config: Config) -> str:

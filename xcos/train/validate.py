@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._names import shown
 from ..datasets import read_bin
 from ..evaluation.protocol import best_threshold, fold_numbers, reference_folds
 from ..evaluation.whole import curve_of
@@ -69,7 +70,7 @@ class Validation:
         self._cosine = plain_cosine(whole[::2], whole[1::2])
         self._folds = fold_numbers(len(self._same), folds)
         self._threads, self._cut = threads, plan.cut
-        self._name = Path(path).stem
+        self._name = shown(Path(path).stem)
 
     def measure(
         self, trained: ModelFile, tensors: Mapping[str, NDArray[np.float32]], head: Mapping[str, Any]
