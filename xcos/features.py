@@ -94,8 +94,9 @@ class Comparison:
 
     @property
     def same(self) -> NDArray[np.bool_]:
-        """(N,) bool: score > threshold."""
-        return self.score > self.threshold
+        """(N,) bool: score > threshold, in float64, as a Verification decides."""
+        decided: NDArray[np.bool_] = self.score.astype(np.float64) > self.threshold
+        return decided
 
     @property
     def whole(self) -> Floats:

@@ -94,6 +94,19 @@ def exact_folds(scores: NDArray[Any], same: Bools, fold: NDArray[np.intp]) -> Fo
     return Folds(np.array(accuracies), np.array(thresholds))
 
 
+def fixed_folds(scores: NDArray[Any], same: Bools, fold: NDArray[np.intp], threshold: float) -> Folds:
+    """One threshold, chosen elsewhere, for all folds, `score > threshold`."""
+    right = decide(scores, threshold) == same
+    accuracies = np.array([right[fold == k].mean() for k in np.unique(fold)])
+    return Folds(accuracies, np.full(len(accuracies), float(threshold)))
+
+
+def decide(scores: NDArray[Any], threshold: float) -> Bools:
+    """(N,) `score > threshold`, both as float64: NumPy would round the threshold to the scores' float32."""
+    decided: Bools = scores.astype(np.float64) > threshold
+    return decided
+
+
 def best_threshold(scores: Doubles, same: Bools) -> float:
     """The lowest observed score t for which `score > t` is right most often; just below all where that is best."""
     order = np.argsort(scores, kind="stable")
