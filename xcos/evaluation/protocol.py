@@ -134,6 +134,18 @@ def area(curve: Roc) -> float:
     return float(auc(curve.far, curve.tar))
 
 
+def auc(values: NDArray[Any], positive: Bools) -> float:
+    """Area under the ROC curve of (n,) values: how often a positive one stands above another, a draw counting half.
+
+    Raises ValueError unless there are both.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    if positive.all() or not positive.any():
+        raise ValueError(f"expected values of both kinds, got {int(positive.sum())} and {int((~positive).sum())}")
+    return float(roc_auc_score(positive, values))
+
+
 def equal_error_rate(curve: Roc) -> float:
     """Where false accept and false reject rate meet, between the two points around it on a straight line."""
     gap = curve.far - curve.frr  # rises from -1 to 1

@@ -168,8 +168,8 @@ class Report:
     ) -> list[GroupRate]:
         """False match and false non-match rates of every group of every column, with confidence intervals.
 
-        At `threshold`; None: the report's. `interval`: "wilson" or "bootstrap" (percentiles of resampled pairs, fixed
-        seed). Small groups have wide intervals: mind them before comparing.
+        At `threshold`; None: the report's. `interval`: "wilson" or "bootstrap" (percentiles of resampled
+        pairs). Small groups have wide intervals: mind them before comparing.
         """
         limit = self.threshold if threshold is None else threshold
         wrong = protocol.decide(self.scores, limit) != self.same
