@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _safetensors
+from ._values import ByValue
 from .errors import ModelFileError
 from .importers import import_network, preprocess
 from .model import SIDE, Model
@@ -32,7 +33,7 @@ _POINTWISE = ("batch_norm", "prelu", "relu", "sigmoid", "clip", "add", "sub", "m
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plugged:
+class Plugged(ByValue):
     """What ``xcos.plug`` made.
 
     model  the network with its head, as written

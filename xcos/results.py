@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._files import replacing
+from ._values import ByValue
 from .calibration import probability
 from .truth import CellTruth
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".pdf", ".svg")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Verification:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Verification(ByValue):
     """A decision about two faces.
 
     score           in -1..1, higher is more alike: the xCos score (arXiv 2003.05383), `local` + `whole`

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._values import ByValue
+
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -16,7 +18,7 @@ REFERENCE_THRESHOLDS = np.arange(-200, 201) * 0.005
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Folds:
+class Folds(ByValue):
     """Accuracy over K folds, each with the threshold that is best on the K - 1 others.
 
     accuracies  (K,) share of the fold's pairs that `score > threshold` decides rightly
@@ -47,7 +49,7 @@ class Folds:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Roc:
+class Roc(ByValue):
     """Receiver operating characteristic, one point for each threshold, strictest first.
 
     far         (T,) false accept rate: share of pairs of two people over the threshold

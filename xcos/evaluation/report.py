@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._values import ByValue
 from ..datasets import Pairs
 from ..model import Model
 from ..results import PICTURES, Explanation, save
@@ -49,7 +50,7 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Report:
+class Report(ByValue):
     """One model and metric on one data set, made by ``xcos.evaluate``.
 
     model, dataset, metric  what they are called

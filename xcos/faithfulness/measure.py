@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._values import ByValue
+
 RESAMPLES = 2000
 LEVEL = 0.95
 _HELD = 1 << 22  # weights held at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Measure:
+class Measure(ByValue):
     """The mean of a quantity over pairs, with its bootstrap interval.
 
     name      what is measured
@@ -85,7 +87,7 @@ def bootstrap(name: str, per_pair: Sequence[float] | NDArray[Any], seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Estimate:
+class Estimate(ByValue):
     """A figure, or a map of figures, with its 95 % bootstrap interval.
 
     value, low, high   numbers, or arrays (H, W) float64 of one shape; NaN where nothing could be measured

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .._values import ByValue
 from ..errors import ModelFileError
 from ..model_file import ModelFile
 from .branch import back, cell_branch, embedding_branch, front, last_map, own_copy, projection, value_shape
@@ -16,8 +17,8 @@ from .config import Config
 from .local import local_branch
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan(ByValue):
     """A network with the outputs `embedding` and ``grid``, cut at the value (or input) `cut`.
 
     whole  : the plan of the file to be written, without head
