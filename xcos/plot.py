@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 
 try:
     from matplotlib import colormaps
+    from matplotlib.axis import XAxis, YAxis
     from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import LineCollection
     from matplotlib.colors import Colormap, Normalize
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
+    from matplotlib.text import Text
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
@@ -66,8 +70,12 @@ def explanation(e: Explanation, ax: Axes | None = None) -> tuple[Figure, dict[st
         drawn.clear()
         figure.subfigs.remove(drawn)
     ax.set_visible(False)
-    _in_place_of[ax] = figure.add_subfigure(place, facecolor="white")
-    return figure, _explanation(e, _in_place_of[ax])
+    _in_place_of[ax] = part = figure.add_subfigure(place, facecolor="white")
+    part.bbox_relative.set(ax.bbox.transformed(figure.transFigure.inverted()))  # without the margins of the grid
+    axes = _explanation(e, part)
+    inches = part.bbox.size / figure.dpi
+    _shrink(part, min(1.0, *(inches / _size(e))))
+    return figure, axes
 
 
 @ours
@@ -171,6 +179,20 @@ def _explanation(e: Explanation, figure: Figure | SubFigure) -> dict[str, Axes]:
         figure.text(0.03, 0.012, "Faded, numbers slanted: cells that know little. Each alone tells people apart with "
                     f"an accuracy below {LITTLE:.0%}, where coin tossing has 50%.", fontsize=8.5, color=_QUIET)
     return axes
+
+
+def _shrink(part: SubFigure, scale: float) -> None:
+    """Texts, lines and marks of a drawing in less room than it was made for, as if seen from afar."""
+    for text in part.findobj(Text):
+        text.set_fontsize(text.get_fontsize() * scale)
+    for line in part.findobj(Line2D):
+        line.set_linewidth(line.get_linewidth() * scale)
+        line.set_markersize(line.get_markersize() * scale)
+    for lines in part.findobj(LineCollection):
+        lines.set_linewidth([width * scale for width in lines.get_linewidth()])
+    for ax in part.findobj(XAxis) + part.findobj(YAxis):
+        for tick in ax.get_major_ticks():
+            tick.set_pad(tick.get_pad() * scale)
 
 
 def _size(e: Explanation) -> tuple[float, float]:

@@ -239,8 +239,8 @@ class Explanation(Verification):
     def plot(self, ax: Axes | None = None) -> tuple[Figure, Any]:
         """Draws the two faces, patch cosines, attention and contributions.
 
-        All colour scales are fixed, so that two figures can be compared. With `ax` the drawing takes that
-        place of its figure. Returns (figure, dict of axes by name). Needs matplotlib
+        All colour scales are fixed, so that two figures can be compared. With `ax` the drawing stays in that
+        place of its figure, smaller where there is less room. Returns (figure, dict of axes by name). Needs matplotlib
         (``pip install xcos[plot]``).
         """
         from . import plot
