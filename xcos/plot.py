@@ -73,8 +73,8 @@ def explanation(e: Explanation, ax: Axes | None = None) -> tuple[Figure, dict[st
     _in_place_of[ax] = part = figure.add_subfigure(place, facecolor="white")
     part.bbox_relative.set(ax.bbox.transformed(figure.transFigure.inverted()))  # without the margins of the grid
     axes = _explanation(e, part)
-    inches = part.bbox.size / figure.dpi
-    _shrink(part, min(1.0, *(inches / _size(e))))
+    width, height = (pixels / figure.dpi for pixels in (part.bbox.width, part.bbox.height))
+    _shrink(part, min(1.0, width / _size(e)[0], height / _size(e)[1]))
     return figure, axes
 
 
@@ -183,15 +183,16 @@ def _explanation(e: Explanation, figure: Figure | SubFigure) -> dict[str, Axes]:
 
 def _shrink(part: SubFigure, scale: float) -> None:
     """Texts, lines and marks of a drawing in less room than it was made for, as if seen from afar."""
-    for text in part.findobj(Text):
-        text.set_fontsize(text.get_fontsize() * scale)
-    for line in part.findobj(Line2D):
-        line.set_linewidth(line.get_linewidth() * scale)
-        line.set_markersize(line.get_markersize() * scale)
-    for lines in part.findobj(LineCollection):
-        lines.set_linewidth([width * scale for width in lines.get_linewidth()])
-    for ax in part.findobj(XAxis) + part.findobj(YAxis):
-        for tick in ax.get_major_ticks():
+    artist: Any  # findobj does not tell mypy what it found
+    for artist in part.findobj(Text):
+        artist.set_fontsize(artist.get_fontsize() * scale)
+    for artist in part.findobj(Line2D):
+        artist.set_linewidth(artist.get_linewidth() * scale)
+        artist.set_markersize(artist.get_markersize() * scale)
+    for artist in part.findobj(LineCollection):
+        artist.set_linewidth([width * scale for width in artist.get_linewidth()])
+    for artist in part.findobj(XAxis) + part.findobj(YAxis):
+        for tick in artist.get_major_ticks():
             tick.set_pad(tick.get_pad() * scale)
 
 
