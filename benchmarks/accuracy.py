@@ -29,7 +29,7 @@ SEED = 20
 def pairs(model: xcos.Model, path: Path) -> list[tuple[str, str]]:
     rows = []
     for report in xcos.compare_models(model, path, folds=FOLDS, progress=True):
-        folds = report.reference
+        folds = report.folds
         text = f"{folds.accuracy:.2%} ± {folds.std:.2%} (thresholds near {folds.threshold:.3f}"
         own = model.file.thresholds.get(report.metric)
         if own is not None:

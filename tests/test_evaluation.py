@@ -163,12 +163,59 @@ def test_functions_as_metrics(model, pairs):
 
     report = xcos.evaluate(model, pairs, distance)
     assert report.metric == "distance" and report.scores.max() < 0 and report.auc > 0.9
+    assert report.accuracy > 0.95 and report.reference is None and report.folds is report.exact
+    low, high = report.scores[~report.same].max(), report.scores[report.same].min()
+    assert low < high and report.auc == 1 and low - 0.5 < report.threshold < high  # between the two kinds
+    wrong = (report.scores > report.threshold) != report.same
+    assert len(report.worst(1000)) == wrong.sum() == sum(rate.errors for rate in report.groups())
+    assert json.loads(json.dumps(report.to_dict()))["reference"] is None
+    # What rises with a score decides as it does, whatever its scale; in float32 steps of 1e9 are 64.
+    for scale in (1e-3, 1.0, 1e6):
+        other = xcos.evaluate(model, pairs, lambda a, b, scale=scale: 1e9 + scale * distance(a, b).astype(float))
+        np.testing.assert_array_equal(other.exact.accuracies, report.exact.accuracies)
+        assert other.accuracy == report.accuracy and other.auc == 1 and other.eer == 0
     with pytest.raises(ValueError, match="120 scores"):
         xcos.evaluate(model, pairs, lambda a, b: np.zeros(3))
     with pytest.raises(ValueError, match="NaN"):
         xcos.evaluate(model, pairs, lambda a, b: np.full(len(a), np.nan))
     with pytest.raises(ValueError, match="metric"):
         xcos.evaluate(model, pairs, "euclid")
+
+
+@pytest.mark.parametrize("metric", ["xcos", "cosine"])
+def test_a_given_threshold(model, pairs, metric):
+    """What verify decides is what the report at the model's threshold tells."""
+    plain = xcos.evaluate(model, pairs, metric)
+    report = xcos.evaluate(model, pairs, metric, threshold="model")
+    own = model.file.thresholds[metric]
+    assert report.threshold == own and plain.threshold != own and (report.folds.thresholds == own).all()
+    wrong = (report.scores.astype(float) > own) != report.same
+    parts = np.array_split(~wrong, 4)
+    np.testing.assert_allclose(report.folds.accuracies, [part.mean() for part in parts])
+    assert report.summary()["accuracy"] == report.accuracy == pytest.approx(np.mean([p.mean() for p in parts]))
+    for t in (own, 0.9):  # of a report that is there
+        at = xcos.evaluate(model, pairs, metric, threshold=t)
+        assert plain.worst(1000, threshold=t) == at.worst(1000) and plain.groups(threshold=t) == at.groups()
+        missed = (at.scores.astype(float) <= t) & at.same
+        assert sum(r.errors for r in at.groups() if r.kind == "false non-match") == missed.sum()
+    if metric == "xcos":
+        verified = [xcos.verify(pairs.images[i], pairs.images[j], model=model, aligned=True) for i, j in
+                    zip(pairs.first[:8], pairs.second[:8], strict=True)]  # fmt: skip
+        assert [v.same != same for v, same in zip(verified, pairs.same, strict=False)] == wrong[:8].tolist()
+    (row,) = xcos.compare_models(model, pairs, metric, threshold="model")
+    assert row.threshold == own
+    for bad in ("best", np.nan):
+        with pytest.raises(ValueError, match="threshold: expected"):
+            xcos.evaluate(model, pairs, metric, threshold=bad)
+    with pytest.raises(ValueError, match="has none"):
+        xcos.evaluate(model, pairs, lambda a, b: np.arange(120.0), threshold="model")
+
+
+def test_a_score_on_the_threshold_is_not_over_it():
+    """Where float32 would round the threshold onto the score: 0.1 in float32 lies over 0.1."""
+    scores, same = np.array([0.1, 0.1], np.float32), np.array([True, False])
+    assert protocol.decide(scores, 0.1).all() and not protocol.decide(scores, float(scores[0])).any()
+    assert protocol.fixed_folds(scores, same, np.array([0, 1]), 0.1).accuracies.tolist() == [1, 0]
 
 
 def test_flip(model, pairs, crops):

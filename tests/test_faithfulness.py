@@ -16,7 +16,8 @@ from xcos.explainers import CellCosine, CentreMap, RandomMap, XCos
 from xcos.explainers.controls import _Control
 from xcos.faithfulness.imputation import NOISE, impute
 from xcos.faithfulness.measure import area
-from xcos.faithfulness.pairs import equal_error_threshold, ranks
+from xcos.faithfulness.pairs import equal_error_threshold, places
+from xcos.faithfulness.sanity import _spearman
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,8 @@ def test_interval_is_the_bootstraps():
     want = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=5000, rng=0).confidence_interval
     assert (got.value, got.low, got.high) == pytest.approx((values.mean(), want.low, want.high), abs=0.03)
     assert len(faithfulness.bootstrap("x", [1.0, np.nan, 3.0]).per_pair) == 2
+    one = faithfulness.bootstrap("x", [4.0])
+    assert (one.value, one.low, one.high) == (4, 4, 4)
     with pytest.raises(ValueError, match="no pair has a value"):
         faithfulness.bootstrap("x", [np.nan])
 
@@ -85,10 +88,45 @@ def test_area_is_numpys():
     np.testing.assert_allclose(area(x, y), np.trapezoid(y, x) / 5)
 
 
-def test_ranks_are_scipys():
-    maps = np.random.default_rng(0).integers(0, 9, (3, 5, 7))
-    want = [stats.rankdata(m, method="ordinal").reshape(m.shape) - 1 for m in maps]
-    np.testing.assert_array_equal(ranks(maps), want)
+def with_ties():
+    """Two unrelated stacks of maps, two pixels of three 0, and maps of one value."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=(3, 112, 112)) * (rng.random((3, 112, 112)) > 0.66) for _ in range(2))
+    return a.astype(np.float32), b.astype(np.float32), np.full((1, 112, 112), 0.3, np.float32)
+
+
+def test_rank_correlation_is_scipys():
+    a, b, constant = with_ties()
+    a[2], b[2] = np.maximum(a[2], 0).cumsum(0), np.maximum(b[2], 0).cumsum(0)
+    want = [stats.spearmanr(x.ravel(), y.ravel()).statistic for x, y in zip(a, b, strict=True)]
+    np.testing.assert_allclose(_spearman(a, b), want)
+    assert np.abs(_spearman(a, b)[:2]).max() < 0.05
+    assert np.isnan(_spearman(constant, a[:1])).all() and np.isnan(_spearman(a[:1], constant)).all()
+
+
+def test_places_sort_each_map_and_chance_orders_equals():
+    maps, _, constant = with_ties()
+    for one, place in zip(maps, places(maps), strict=True):
+        assert sorted(place.ravel()) == list(range(112 * 112))
+        assert (np.diff(one.ravel()[np.argsort(place.ravel())]) >= 0).all()
+    rows = np.arange(112).repeat(112)
+    assert abs(stats.spearmanr(places(constant).ravel(), rows).statistic) < 0.03
+    np.testing.assert_array_equal(places(maps), places(maps))
+
+
+@pytest.mark.parametrize("ties", [True, False])
+def test_localisation_of_maps_with_ties(model, pairs, ties):
+    roc_auc_score = pytest.importorskip("sklearn.metrics").roc_auc_score
+    _, where = faithfulness.patched(pairs)
+    constant = np.zeros(where.shape, np.float32)
+    assert faithfulness.localisation(model, Fixed(model, maps=constant), pairs).per_pair.tolist() == [0.5] * 4
+    rng = np.random.default_rng(1)
+    maps = rng.normal(size=where.shape) + 0.4 * where
+    maps = np.maximum(maps, 0.5).astype(np.float32) if ties else maps.astype(np.float32)
+    got = faithfulness.localisation(model, Fixed(model, maps=maps), pairs)
+    want = [roc_auc_score(w.ravel(), -m.ravel() if s else m.ravel()) for w, m, s in
+            zip(where, maps, pairs.same, strict=True)]  # fmt: skip
+    np.testing.assert_allclose(got.per_pair, want, atol=1e-9)
 
 
 def test_imputation_solves_for_the_hidden_pixels():

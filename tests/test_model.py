@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -120,6 +121,30 @@ def test_known_scores_of_aligned_crops(shared, first_model):
     results = xcos.Model(first_model).verify(images[::2], images[1::2], aligned=True, bgr=True)
     np.testing.assert_allclose([r.score for r in results], [0.42670, 0.81279, 0.71349, 0.66238], atol=2e-4)
     assert [r.same for r in results] == [bool(label) for label in labels[:4]]
+
+
+def test_explaining_a_list_is_batched(model, paths):
+    """Pair by pair the same as one by one; memory grows by what the results hold, not by what the network needs."""
+    faces = model.crops(paths[:2])
+    rng = np.random.default_rng(0)
+    crops = [np.clip(faces[i % 2] + rng.integers(-20, 20, faces[0].shape), 0, 255).astype(np.uint8) for i in range(200)]
+
+    def memory(n):
+        tracemalloc.start()
+        found = model.explain(crops[:n], crops[-n:], aligned=True)
+        kept, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return np.array([kept, peak]), found
+
+    few, explained = memory(50)
+    many, more = memory(150)
+    growth = (many - few) / 100 / 1000  # kB a pair
+    crop = 2 * 112 * 112 * 3 / 1000
+    assert crop < growth[0] < crop + 15 and growth[1] < 250, growth
+    for i in (0, 33, 49):
+        assert explained[i] == model.explain(crops[i], crops[-50 + i], aligned=True)
+        for name in ("cosine_map", "attention", "crops"):
+            assert getattr(more[i], name).base is None
 
 
 def test_verify_and_explain_agree(model, paths):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from test_results import make, verification
 
@@ -26,6 +27,33 @@ def close():
 
 def texts(ax):
     return [t.get_text() for t in ax.texts]
+
+
+@pytest.mark.parametrize(("rows", "size"), [(1, (2, 2)), (1, (14, 10)), (1, (12, 3)), (3, (12, 9)), (3, (24, 30))])
+def test_in_given_axes_it_stays_inside(rows, size):
+    """Every text, axes and mark lies in the rectangle of the axes given, and texts keep their distance."""
+    figure, grid = pyplot.subplots(rows, rows, figsize=size, squeeze=False)
+    e = make(explained=0.35)
+    given = grid[-1, -1] if rows == 1 else grid[1, 1]
+    place = given.bbox.frozen()
+    _, axes = e.plot(ax=given)
+    figure.canvas.draw()
+    artists = [a for a in figure.subfigs[0].findobj() if a.get_visible() and a.get_figure() is figure.subfigs[0]]
+    boxes = [a.get_tightbbox() for a in axes.values()]
+    boxes += [a.get_window_extent() for a in artists if isinstance(a, Text) and a.get_text()]
+    assert len(boxes) > 150
+    for box in boxes:
+        assert place.x0 - 1 <= box.x0 and box.x1 <= place.x1 + 1 and place.y0 - 1 <= box.y0 and box.y1 <= place.y1 + 1
+    maps = [axes[name] for name in ("cosine", "attention", "contribution")]
+    titles = [next(t for t in ax.texts if t.get_weight() == "bold") for ax in maps]
+    across = [t.get_window_extent() for t in titles]
+    assert across[0].x1 < across[1].x0 and across[1].x1 < across[2].x0
+
+
+def test_texts_in_files_are_texts():
+    svg, pdf = (plot.render(make(), kind) for kind in ("svg", "pdf"))
+    assert b"How alike is each cell?" in svg and b"<text" in svg
+    assert b"/Type0" in pdf and b"/Type3" not in pdf
 
 
 def test_every_cell_carries_its_number():

@@ -1,15 +1,20 @@
 """Results: their arithmetic, and what they look like as text, JSON, files and in notebooks."""
 
+import copy
 import dataclasses
+import importlib
 import io
 import json
 import pickle
+import pkgutil
+import re
 import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import xcos
 from xcos.results import Explanation, Verification, save
 
 
@@ -55,6 +60,56 @@ def test_with_the_whole_they_sum_to_the_score(explained):
     assert e.local == pytest.approx(float(e.contribution.sum()), abs=1e-6)
     kept = e.to_dict()
     assert np.sum(kept["contribution"]) + kept["whole"] == pytest.approx(kept["score"], abs=1e-6)
+
+
+INPUTS = {"Pairs", "People", "LabelledCrops", "ModelFile", "Seen", "Faces"}  # data, not results: each is only itself
+
+
+ARRAY = re.compile("NDArray|ndarray|Doubles|Floats|Crops")
+
+
+def all_dataclasses():
+    for found in pkgutil.walk_packages(xcos.__path__, "xcos."):
+        if not found.name.endswith("__main__"):
+            try:
+                module = importlib.import_module(found.name)
+            except ImportError:  # an extra that is not installed
+                continue
+            for one in vars(module).values():
+                if isinstance(one, type) and dataclasses.is_dataclass(one) and one.__module__ == found.name:
+                    yield one
+
+
+def test_equality_is_of_the_arrays():
+    e = make()
+    assert pickle.loads(pickle.dumps(e)) == e and hash(pickle.loads(pickle.dumps(e))) == hash(e)
+    for name in ("cosine_map", "attention", "crops"):
+        changed = getattr(e, name).copy()
+        changed.flat[5] = 0 if changed.flat[5] else 1
+        assert dataclasses.replace(e, **{name: changed}) != e
+    with_evidence = dataclasses.replace(e, evidence=np.full((7, 7), np.nan, np.float32))
+    assert with_evidence != e and with_evidence == pickle.loads(pickle.dumps(with_evidence))
+    assert verification(0.3) != verification(0.31) and verification(0.3) != e and e != "e"
+    assert verification(1) == verification(1.0) and len({verification(1), verification(1.0), e, make()}) == 2
+
+
+def test_all_results_that_hold_arrays_compare_them():
+    """Whatever class it is: a copy is equal and hashes alike; with one number of an array changed it is not."""
+    checked = set()
+    for one in all_dataclasses():
+        listed = dataclasses.fields(one)
+        arrays = [f.name for f in listed if ARRAY.search(str(f.type)) and "Callable" not in str(f.type)]
+        if not arrays or one.__name__ in INPUTS:
+            continue
+        made = object.__new__(one)
+        for f in listed:
+            value = np.arange(6.0).reshape(2, 3) if f.name in arrays else (f.name,)
+            object.__setattr__(made, f.name, value)
+        same, other = copy.deepcopy(made), copy.deepcopy(made)
+        getattr(other, arrays[-1])[1, 2] = -1
+        assert made == same and hash(made) == hash(same) and made != other, one
+        checked.add(one.__name__)
+    assert checked > {"Explanation", "Face", "Features", "Comparison", "CellTruth", "Roc", "SaliencyPair", "Measure"}
 
 
 def test_results_are_frozen_and_slotted():

@@ -218,14 +218,16 @@ def test_interval_is_scipys():
     assert whole.value == pytest.approx(values[:, 0].mean()) and repr(whole).startswith("Estimate(")
 
 
-def test_area_is_that_of_mann_and_whitney():
+def test_area_is_scikit_learns():
+    roc_auc_score = pytest.importorskip("sklearn.metrics").roc_auc_score
     rng = np.random.default_rng(5)
     maps = rng.integers(0, 6, (4, 3, 3)).astype(float)  # with draws
+    maps[3] = 2
     covered = np.zeros((3, 3), bool)
     covered[0] = True
     found = cell_statistics.area_under_curve(maps, covered, ~covered)
-    expected = [stats.mannwhitneyu(m[covered], m[~covered]).statistic / 18 for m in maps]
-    np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(found, [roc_auc_score(covered.ravel(), m.ravel()) for m in maps])
+    assert found[3] == 0.5
     assert np.isnan(cell_statistics.area_under_curve(maps, covered & False, ~covered)).all()
 
 

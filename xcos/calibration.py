@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._values import ByValue
 from .errors import ModelFileError
 
 Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ScoreCalibration:
+class ScoreCalibration(ByValue):
     """How scores of one metric become log-likelihood ratios; calling it does that, for arrays of any shape.
 
     method         "logistic": llr = slope * score + offset. "isotonic": probabilities at steps, between them lines
@@ -61,7 +62,7 @@ class ScoreCalibration:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CellStatistics:
+class CellStatistics(ByValue):
     """Cosines of each cell over the pairs of a data set: mean and standard deviation, (H, W) each."""
 
     same_mean: Doubles

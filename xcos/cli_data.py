@@ -29,6 +29,8 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
     evaluate.add_argument("data", nargs="+", metavar="DATA", help=".bin, .csv, folder of a bcolz carray, or pairs.txt")
     evaluate.add_argument("--metric", nargs="+", choices=("xcos", "cosine"), default=["xcos", "cosine"],
                           help="scores to judge (default: both)")
+    evaluate.add_argument("--threshold", type=_threshold, metavar="T",
+                          help="judge this threshold; 'model': the one that verify uses (default: each fold's best)")
     evaluate.add_argument("--flip", action="store_true", help="features of each image and its mirror image together")
     evaluate.add_argument("--html", metavar="FILE", help="write a page with figures, curves and the worst mistakes")
 
@@ -45,6 +47,10 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
     features.add_argument("--model", help="name of a model of the package, or a model file")
     features.add_argument("target", metavar="OUT", help=".npz or .zarr")
     features.add_argument("--aligned", action="store_true", help="the pictures are aligned 112 x 112 crops")
+
+
+def _threshold(text: str) -> float | str:
+    return text if text == "model" else float(text)
 
 
 def _run(work: Callable[[argparse.Namespace], tuple[Any, str]], print_: Print) -> Callable[[argparse.Namespace], int]:
@@ -88,7 +94,8 @@ def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
         check_target(options.html)  # now, not after an hour
     sets = [_pairs(options, path) for path in options.data]
     model = xcos.load(options.model, whole=options.whole)
-    table = xcos.compare_models(model, sets, options.metric, flip=options.flip, **_keywords(options))
+    how = {"threshold": options.threshold, "flip": options.flip, **_keywords(options)}
+    table = xcos.compare_models(model, sets, options.metric, **how)
     if options.html:
         table.html(options.html)
     lines = [table.to_markdown()]

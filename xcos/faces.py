@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._values import ByValue
 from .errors import ImageError, NoFaceError
 from .image import MAX_PIXELS, as_list, describe, read_image
 
@@ -65,7 +66,7 @@ _LOOK = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Face:
+class Face(ByValue):
     """A face in a picture; all coordinates in pixels of the upright picture, pixel centres at integers.
 
     box     left, top, right, bottom; may reach beyond the picture
@@ -204,7 +205,7 @@ def choose(faces: Sequence[Face], image_shape: Sequence[int]) -> Face:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cut:
+class Cut(ByValue):
     """A face cut out of a picture.
 
     crop  (112, 112, 3) uint8 RGB, aligned

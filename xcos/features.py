@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._values import ByValue
+
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Features:
+class Features(ByValue):
     """Features of N faces; a single face is a stack of one.
 
     grid       (N, D, H, W) float32: a vector of D numbers for each of the H x W cells (32, 7, 7)
@@ -66,7 +68,7 @@ class Features:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
+class Comparison(ByValue):
     """N pairs of faces compared.
 
     score      (N,) float32 in -1..1: explained x sum over cells of attention x patch cosine (xCos, arXiv 2003.05383)
@@ -94,8 +96,9 @@ class Comparison:
 
     @property
     def same(self) -> NDArray[np.bool_]:
-        """(N,) bool: score > threshold."""
-        return self.score > self.threshold
+        """(N,) bool: score > threshold, in float64, as a Verification decides."""
+        decided: NDArray[np.bool_] = self.score.astype(np.float64) > self.threshold
+        return decided
 
     @property
     def whole(self) -> Floats:

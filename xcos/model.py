@@ -312,14 +312,7 @@ class Model:
         (first, second), single = self._two(a, b)
         n, m = len(first), len(second)
         how = faces.How(aligned, bgr, upright, max_pixels)
-        looks: list[Look] = []
-        stacks: list[Features] = []
-        for cuts, features in self._features(
-            [*first, *second], _two_faces(face, n, m), how, _BATCH, threads, progress
-        ):
-            looks += map(look_at, cuts)
-            stacks.append(features)
-        seen = Features.concatenate(stacks or [self._see(_NO_CROPS, threads)])
+        looks, _, seen = self._looked([*first, *second], _two_faces(face, n, m), how, threads, progress)
         compared = self.compare(seen[:n], seen[n:], maps=False, threads=threads)
         results = []
         for i in range(len(compared)):
@@ -340,29 +333,31 @@ class Model:
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
     ) -> Any:
-        """Like :meth:`verify`, with the reason: an Explanation (for lists, a list of them)."""
+        """Like :meth:`verify`, with the reason: an Explanation (for lists, a list of them).
+
+        Each holds its two crops (75 kB) and maps of its own, and nothing of the photographs or of the other pairs.
+        """
         (first, second), single = self._two(a, b)
         n, m = len(first), len(second)
         how = faces.How(aligned, bgr, upright, max_pixels)
-        cuts = self._cut([*first, *second], _two_faces(face, n, m), how, threads)
-        crops = _stacked(cuts)
-        seen = self._see(crops, threads)
+        chosen = _two_faces(face, n, m)
+        looks, crops, seen = self._looked([*first, *second], chosen, how, threads, None, keep_crops=True)
         compared = self.compare(seen[:n], seen[n:], threads=threads)
         assert compared.cosine_map is not None and compared.attention is not None
         cells = self._calibration.cells if self._calibration else None
-        evidence = cells.evidence(compared.cosine_map) if cells else [None] * len(compared)
+        evidence = cells.evidence(compared.cosine_map) if cells else None
         results = []
         for i in range(len(compared)):
             left, right = min(i, n - 1), min(i, m - 1)  # a stack of one stands for all
             results.append(
                 Explanation(
                     **self._decision(compared, i, threshold),
-                    cosine_map=compared.cosine_map[i],
-                    attention=compared.attention[i],
-                    evidence=evidence[i],
+                    cosine_map=compared.cosine_map[i].copy(),  # a view would keep those of all pairs
+                    attention=compared.attention[i].copy(),
+                    evidence=None if evidence is None else evidence[i].copy(),
                     truth=self._truth,
-                    crops=crops[[left, n + right]],
-                    looks=(look_at(cuts[left]), look_at(cuts[n + right])),
+                    crops=np.stack([crops[left], crops[n + right]]),
+                    looks=(looks[left], looks[n + right]),
                     names=(title(first[left], "first"), title(second[right], "second")),
                 )
             )
@@ -373,6 +368,25 @@ class Model:
         if not (one or other) and len(first) != len(second):
             raise ValueError(f"expected two lists of one length, got {len(first)} and {len(second)} images")
         return (first, second), one and other
+
+    def _looked(
+        self,
+        images: Sequence[Any],
+        chosen: Sequence[Any],
+        how: faces.How,
+        threads: int | None,
+        progress: Progress,
+        keep_crops: bool = False,
+    ) -> tuple[list[Look], list[NDArray[np.uint8]], Features]:
+        """Looks and features of the images, seen in batches, and their crops where they are wanted."""
+        looks: list[Look] = []
+        crops: list[NDArray[np.uint8]] = []
+        stacks: list[Features] = []
+        for cuts, features in self._features(images, chosen, how, _BATCH, threads, progress):
+            looks += map(look_at, cuts)
+            crops += [cut.crop for cut in cuts] if keep_crops else []
+            stacks.append(features)
+        return looks, crops, Features.concatenate(stacks or [self._see(_NO_CROPS, threads)])
 
     def _features(
         self,

@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 
 try:
     from matplotlib import colormaps
+    from matplotlib.axis import XAxis, YAxis
     from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import LineCollection
     from matplotlib.colors import Colormap, Normalize
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
+    from matplotlib.text import Text
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
@@ -66,8 +70,12 @@ def explanation(e: Explanation, ax: Axes | None = None) -> tuple[Figure, dict[st
         drawn.clear()
         figure.subfigs.remove(drawn)
     ax.set_visible(False)
-    _in_place_of[ax] = figure.add_subfigure(place, facecolor="white")
-    return figure, _explanation(e, _in_place_of[ax])
+    _in_place_of[ax] = part = figure.add_subfigure(place, facecolor="white")
+    part.bbox_relative.set(ax.bbox.transformed(figure.transFigure.inverted()))  # without the margins of the grid
+    axes = _explanation(e, part)
+    width, height = (pixels / figure.dpi for pixels in (part.bbox.width, part.bbox.height))
+    _shrink(part, min(1.0, width / _size(e)[0], height / _size(e)[1]))
+    return figure, axes
 
 
 @ours
@@ -171,6 +179,21 @@ def _explanation(e: Explanation, figure: Figure | SubFigure) -> dict[str, Axes]:
         figure.text(0.03, 0.012, "Faded, numbers slanted: cells that know little. Each alone tells people apart with "
                     f"an accuracy below {LITTLE:.0%}, where coin tossing has 50%.", fontsize=8.5, color=_QUIET)
     return axes
+
+
+def _shrink(part: SubFigure, scale: float) -> None:
+    """Texts, lines and marks of a drawing in less room than it was made for, as if seen from afar."""
+    artist: Any  # findobj does not tell mypy what it found
+    for artist in part.findobj(Text):
+        artist.set_fontsize(artist.get_fontsize() * scale)
+    for artist in part.findobj(Line2D):
+        artist.set_linewidth(artist.get_linewidth() * scale)
+        artist.set_markersize(artist.get_markersize() * scale)
+    for artist in part.findobj(LineCollection):
+        artist.set_linewidth([width * scale for width in artist.get_linewidth()])
+    for artist in part.findobj(XAxis) + part.findobj(YAxis):
+        for tick in artist.get_major_ticks():
+            tick.set_pad(tick.get_pad() * scale)
 
 
 def _size(e: Explanation) -> tuple[float, float]:

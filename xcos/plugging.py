@@ -15,6 +15,7 @@ import numpy as np
 
 from ._files import check_target
 from ._names import shown
+from ._values import ByValue
 from .errors import ModelFileError
 from .model import SIDE, Model
 from .model_file import ModelFile
@@ -36,7 +37,7 @@ _POINTWISE = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plugged:
+class Plugged(ByValue):
     """What ``xcos.plug`` made.
 
     model  the network with its head, as written

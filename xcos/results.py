@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._files import replacing
+from ._values import ByValue
 from .calibration import probability
 from .truth import CellTruth
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".pdf", ".svg")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Verification:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Verification(ByValue):
     """A decision about two faces.
 
     score           in -1..1, higher is more alike: the xCos score (arXiv 2003.05383), `local` + `whole`
@@ -238,8 +239,8 @@ class Explanation(Verification):
     def plot(self, ax: Axes | None = None) -> tuple[Figure, Any]:
         """Draws the two faces, patch cosines, attention and contributions.
 
-        All colour scales are fixed, so that two figures can be compared. With `ax` the drawing takes that
-        place of its figure. Returns (figure, dict of axes by name). Needs matplotlib
+        All colour scales are fixed, so that two figures can be compared. With `ax` the drawing stays in that
+        place of its figure, smaller where there is less room. Returns (figure, dict of axes by name). Needs matplotlib
         (``pip install xcos[plot]``).
         """
         from . import plot

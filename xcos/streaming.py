@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, faces
+from ._values import ByValue
 from .features import Features
 
 Crop = NDArray[np.uint8]
@@ -19,7 +20,7 @@ AHEAD = 3  # batches of crops that may wait: decoding goes on while the network 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class Batch(ByValue):
     """Some images of a stream, in its order.
 
     index     (N,) which images of the stream these are, counted from 0

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._values import ByValue
 from .errors import ModelFileError
 
 Doubles = NDArray[np.float64]
@@ -21,7 +22,7 @@ _MAPS = {"own": (-1.0, 2.0), "leak": (-1.0, 2.0), "alone": (0.0, 1.0)}  # shares
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class CellTruth:
+class CellTruth(ByValue):
     """Measures of each cell of a model, (H, W) float64 each; NaN where a cell was not measured.
 
     window  side in pixels of the square around a cell's own that it is about

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._values import ByValue
 from .errors import ModelFileError
 
 Doubles = NDArray[np.float64]
@@ -21,7 +22,7 @@ _ROWS = ("whole", "threshold", "accuracy")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class WholeCurve:
+class WholeCurve(ByValue):
     """Thresholds and accuracies by w, measured on one set of pairs.
 
     whole      (K,) w, ascending from 0 to 1

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._values import ByValue
+
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -16,7 +18,7 @@ REFERENCE_THRESHOLDS = np.arange(-200, 201) * 0.005
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Folds:
+class Folds(ByValue):
     """Accuracy over K folds, each with the threshold that is best on the K - 1 others.
 
     accuracies  (K,) share of the fold's pairs that `score > threshold` decides rightly
@@ -47,7 +49,7 @@ class Folds:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Roc:
+class Roc(ByValue):
     """Receiver operating characteristic, one point for each threshold, strictest first.
 
     far         (T,) false accept rate: share of pairs of two people over the threshold
@@ -94,6 +96,19 @@ def exact_folds(scores: NDArray[Any], same: Bools, fold: NDArray[np.intp]) -> Fo
     return Folds(np.array(accuracies), np.array(thresholds))
 
 
+def fixed_folds(scores: NDArray[Any], same: Bools, fold: NDArray[np.intp], threshold: float) -> Folds:
+    """One threshold, chosen elsewhere, for all folds, `score > threshold`."""
+    right = decide(scores, threshold) == same
+    accuracies = np.array([right[fold == k].mean() for k in np.unique(fold)])
+    return Folds(accuracies, np.full(len(accuracies), float(threshold)))
+
+
+def decide(scores: NDArray[Any], threshold: float) -> Bools:
+    """(N,) `score > threshold`, both as float64: NumPy would round the threshold to the scores' float32."""
+    decided: Bools = scores.astype(np.float64) > threshold
+    return decided
+
+
 def best_threshold(scores: Doubles, same: Bools) -> float:
     """The lowest observed score t for which `score > t` is right most often; just below all where that is best."""
     order = np.argsort(scores, kind="stable")
@@ -119,6 +134,18 @@ def area(curve: Roc) -> float:
     from sklearn.metrics import auc
 
     return float(auc(curve.far, curve.tar))
+
+
+def auc(values: NDArray[Any], positive: Bools) -> float:
+    """Area under the ROC curve of (n,) values: how often a positive one stands above another, a draw counting half.
+
+    Raises ValueError unless there are both.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    if positive.all() or not positive.any():
+        raise ValueError(f"expected values of both kinds, got {int(positive.sum())} and {int((~positive).sum())}")
+    return float(roc_auc_score(positive, values))
 
 
 def equal_error_rate(curve: Roc) -> float:

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._values import ByValue
 from ..datasets import Pairs
 from ..model import Model
 from ..results import PICTURES, Explanation, save
@@ -49,15 +50,17 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Report:
+class Report(ByValue):
     """One model and metric on one data set, made by ``xcos.evaluate``.
 
     model, dataset, metric  what they are called
     index       (N,) which pairs of the data set the scores are of: all, but for those with an image that failed
-    scores      (N,) float32, higher is more alike
+    scores      (N,) float32, or float64 of a function as metric; higher is more alike
     same        (N,) bool labels
-    reference   Folds by the protocol of the xCos reference: thresholds -1, -0.995 ... 1
+    reference   Folds by the protocol of the xCos reference: thresholds -1, -0.995 ... 1; None where the metric
+                is a function, whose scores those need not fit
     exact       Folds with all observed scores as thresholds
+    fixed       Folds with the one threshold that ``xcos.evaluate`` was given, else None
     roc         Roc: all points; for the DET curve roc.far and roc.frr
     auc         area under it
     eer         equal error rate
@@ -73,10 +76,11 @@ class Report:
     dataset: str
     metric: str
     index: NDArray[np.intp]
-    scores: NDArray[np.float32]
+    scores: NDArray[np.floating[Any]]
     same: NDArray[np.bool_]
-    reference: Folds
+    reference: Folds | None
     exact: Folds
+    fixed: Folds | None
     roc: Roc
     auc: float
     eer: float
@@ -90,19 +94,24 @@ class Report:
     model_: Model
 
     @property
+    def folds(self) -> Folds:
+        """By which the report goes: `fixed` if there, else `reference`, else `exact`."""
+        return self.fixed or self.reference or self.exact
+
+    @property
     def accuracy(self) -> float:
-        """Mean accuracy by the reference protocol."""
-        return self.reference.accuracy
+        """Mean accuracy over the folds."""
+        return self.folds.accuracy
 
     @property
     def std(self) -> float:
         """Its standard deviation over the folds."""
-        return self.reference.std
+        return self.folds.std
 
     @property
     def threshold(self) -> float:
-        """Mean of the folds' thresholds of the reference protocol; mistakes and rates of groups are told at it."""
-        return self.reference.threshold
+        """The one given, else the mean of the folds'; mistakes and rates of groups are told at it."""
+        return self.folds.threshold
 
     @property
     def seconds_per_pair(self) -> float:
@@ -122,15 +131,20 @@ class Report:
     def __repr__(self) -> str:
         return (
             f"Report({self.model}, {self.metric} on {self.dataset}: {self.accuracy:.2%} ± {self.std:.2%} over "
-            f"{len(self.reference.accuracies)} folds, {len(self.scores)} pairs, AUC {self.auc:.4f}, EER {self.eer:.2%})"
+            f"{len(self.folds.accuracies)} folds, {len(self.scores)} pairs, AUC {self.auc:.4f}, EER {self.eer:.2%})"
         )
 
-    def worst(self, n: int = 10, kind: str | None = None) -> list[Mistake]:
-        """The `n` pairs that are most wrong, worst first; `kind`: only "false match" or "false non-match"."""
+    def worst(self, n: int = 10, kind: str | None = None, *, threshold: float | None = None) -> list[Mistake]:
+        """The `n` pairs that are most wrong, worst first; `kind`: only "false match" or "false non-match".
+
+        At `threshold`; None: the report's.
+        """
         if kind not in (None, "false match", "false non-match"):
             raise ValueError(f"kind: expected 'false match' or 'false non-match', got {kind!r}")
-        margin = np.where(self.same, self.threshold - self.scores, self.scores - self.threshold)
-        wrong = (self.scores > self.threshold) != self.same
+        limit = self.threshold if threshold is None else threshold
+        beyond = self.scores.astype(np.float64) - limit
+        margin = np.where(self.same, -beyond, beyond)
+        wrong = protocol.decide(self.scores, limit) != self.same
         if kind:
             wrong &= self.same == (kind == "false non-match")
         found = np.flatnonzero(wrong)
@@ -150,13 +164,16 @@ class Report:
         explained: Explanation = self.model_.explain(first, second, aligned=self.pairs.aligned)
         return explained
 
-    def groups(self, *, interval: str = "wilson", confidence: float = 0.95) -> list[GroupRate]:
+    def groups(
+        self, *, threshold: float | None = None, interval: str = "wilson", confidence: float = 0.95
+    ) -> list[GroupRate]:
         """False match and false non-match rates of every group of every column, with confidence intervals.
 
-        At the report's threshold. `interval`: "wilson" or "bootstrap" (percentiles of resampled pairs, fixed
-        seed). Small groups have wide intervals: mind them before comparing.
+        At `threshold`; None: the report's. `interval`: "wilson" or "bootstrap" (percentiles of resampled
+        pairs). Small groups have wide intervals: mind them before comparing.
         """
-        wrong = (self.scores > self.threshold) != self.same
+        limit = self.threshold if threshold is None else threshold
+        wrong = protocol.decide(self.scores, limit) != self.same
         columns = {name: column[self.index] for name, column in self.pairs.groups.items()}
         return group_rates(columns, wrong, self.same, interval, confidence)
 
@@ -184,7 +201,9 @@ class Report:
             "model": self.model, "dataset": self.dataset, "metric": self.metric, "whole": self.model_.whole,
             "flip": self.flip,
             "pairs": len(self.scores), "images": self.images, "failed": [list(f) for f in self.failed],
-            "reference": folds(self.reference), "exact": folds(self.exact), "auc": self.auc, "eer": self.eer,
+            "reference": folds(self.reference) if self.reference else None, "exact": folds(self.exact),
+            "fixed": folds(self.fixed) if self.fixed else None, "threshold": self.threshold,
+            "auc": self.auc, "eer": self.eer,
             "tar_at_far": {rate_name(far): tar for far, tar in self.tar_at_far.items()},
             "cllr": self.cllr, "min_cllr": self.min_cllr, "seconds": self.seconds,
             "seconds_per_pair": self.seconds_per_pair, "groups": [rate.to_dict() for rate in self.groups()],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from .report import Report
 from .table import Table
 
 Metric = str | Callable[[Features, Features], ArrayLike]
+Threshold = float | str | None
 ModelLike = Model | str | os.PathLike[str] | None
 DataLike = Pairs | str | os.PathLike[str]
 METRICS = ("xcos", "cosine")
@@ -35,6 +37,7 @@ def evaluate(
     dataset: DataLike,
     metric: Metric = "xcos",
     *,
+    threshold: Threshold = None,
     flip: bool = False,
     folds: int | None = None,
     cache: str | os.PathLike[str] | None = None,
@@ -47,6 +50,9 @@ def evaluate(
     dataset   Pairs, or the path of a .bin, .csv or bcolz folder (see ``xcos.datasets``)
     metric    "xcos", "cosine" (plain cosine of the embeddings), or a function that takes the Features of N first
               and N second images and returns N scores, higher for more alike
+    threshold judged instead of those that each fold's others choose: a number, or "model": the one that ``verify``
+              uses (for "cosine" the one that the model file has for it). Accuracy, mistakes and rates of groups
+              are then told at it.
     flip      features are the mean of those of an image and of its mirror image (grids mirrored back)
     folds     in file order; None: as many as the data set says, 10 for most
     cache     folder in which features are kept: an interrupted run goes on where it was, another metric or a
@@ -54,13 +60,17 @@ def evaluate(
     threads   None: XCOS_NUM_THREADS, else what CPU affinity and cgroup quota leave
     progress  True: a bar by tqdm; a function: called as progress(images done, images)
 
+    The scores of a function are on a scale of its own: the reference's thresholds, -1 to 1, would mean nothing, so
+    the report goes by the exact folds, whose thresholds are the scores themselves.
+
     Images that can't be used (no face, damaged) are told in ``Report.failed`` and a warning of the log, and
     their pairs are left out. Needs scikit-learn (``pip install xcos[eval]``). Raises ValueError where there are
-    not pairs of both kinds, or fewer than folds; OSError where a file can't be read.
+    not pairs of both kinds, or fewer than folds, or for a threshold that is no finite number or that the model does
+    not have; OSError where a file can't be read.
     """
     model, pairs = as_model(model), as_pairs(dataset, folds)
     seen = feature_cache.see(model, pairs, flip=flip, cache=cache, threads=threads, progress=progress)
-    return report(model, pairs, seen, metric, flip=flip, threads=threads)
+    return report(model, pairs, seen, metric, threshold=threshold, flip=flip, threads=threads)
 
 
 def compare_models(
@@ -68,6 +78,7 @@ def compare_models(
     datasets: DataLike | Sequence[DataLike],
     metrics: Metric | Sequence[Metric] = METRICS,
     *,
+    threshold: Threshold = None,
     flip: bool = False,
     folds: int | None = None,
     cache: str | os.PathLike[str] | None = None,
@@ -90,15 +101,17 @@ def compare_models(
     for pairs in [as_pairs(dataset, folds) for dataset in sets]:
         for name, model in named:
             seen = feature_cache.see(model, pairs, flip=flip, cache=cache, threads=threads, progress=progress)
-            reports += [report(model, pairs, seen, m, flip=flip, threads=threads, name=name) for m in chosen]
+            how: dict[str, Any] = {"threshold": threshold, "flip": flip, "threads": threads, "name": name}
+            reports += [report(model, pairs, seen, m, **how) for m in chosen]
     return Table(reports)
 
 
 def report(
-    model: Model, pairs: Pairs, seen: Seen, metric: Metric, *, flip: bool = False, threads: int | None = None,
-    name: str | None = None,
+    model: Model, pairs: Pairs, seen: Seen, metric: Metric, *, threshold: Threshold = None, flip: bool = False,
+    threads: int | None = None, name: str | None = None,
 ) -> Report:
     """The Report of one metric, from the features of the images."""
+    given = None if threshold is None else _threshold(model, metric, threshold)
     if seen.failed:
         logging.getLogger("xcos").warning(
             "%s: %d of %d images could not be used, their pairs are left out; the first: %s",
@@ -117,7 +130,9 @@ def report(
     calibrated = calibration.scores.get(title) if calibration else None
     return Report(
         model=name or model.name, dataset=pairs.name, metric=title, index=index, scores=scores, same=same,
-        reference=protocol.reference_folds(scores, same, fold), exact=protocol.exact_folds(scores, same, fold),
+        reference=None if callable(metric) else protocol.reference_folds(scores, same, fold),
+        exact=protocol.exact_folds(scores, same, fold),
+        fixed=None if given is None else protocol.fixed_folds(scores, same, fold, given),
         roc=curve, auc=protocol.area(curve), eer=protocol.equal_error_rate(curve),
         tar_at_far=protocol.tar_at_far(curve, int((~same).sum())),
         llr=calibrated(scores) if calibrated else None,
@@ -126,18 +141,32 @@ def report(
     )  # fmt: skip
 
 
+def _threshold(model: Model, metric: Metric, threshold: float | str) -> float:
+    if threshold == "model":
+        known = {**(model.file.thresholds or {}), "xcos": model.threshold}
+        if not isinstance(metric, str) or metric not in known:
+            raise ValueError(f"threshold: model {model.name!r} has none for the metric {metric!r}; expected a number")
+        return float(known[metric])
+    if isinstance(threshold, str) or not math.isfinite(threshold):
+        raise ValueError(f"threshold: expected a finite number or 'model', got {threshold!r}")
+    return float(threshold)
+
+
 def compare(
     model: Model, features: Features, first: NDArray[np.intp], second: NDArray[np.intp], metric: Metric,
     threads: int | None,
-) -> NDArray[np.float32]:
-    """(N,) float32 scores of features[first[i]] with features[second[i]], some thousand at a time."""
+) -> NDArray[np.floating[Any]]:
+    """(N,) scores of features[first[i]] with features[second[i]], some thousand at a time.
+
+    float32; float64 of a function, whose scores may lie closer than float32 tells apart.
+    """
     if isinstance(metric, str) and metric not in METRICS:
         raise ValueError(f"metric: expected 'xcos', 'cosine' or a function, got {metric!r}")
     scores = []
     for start in range(0, len(first), CHUNK):
         a, b = (features[which[start : start + CHUNK]] for which in (first, second))
         if callable(metric):
-            part = np.asarray(metric(a, b), np.float32)
+            part: NDArray[np.floating[Any]] = np.asarray(metric(a, b), np.float64)
             if part.shape != (len(a),):
                 raise ValueError(f"metric: expected {len(a)} scores from the function, got the shape {part.shape}")
             if not np.isfinite(part).all():

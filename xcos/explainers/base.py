@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._values import ByValue
 from ..features import Floats
 from ..progress import Progress
 from ..results import PICTURES, save
@@ -31,7 +32,7 @@ _NOT_IN_NAMES = ("model", "score", "batch", "threads", "chunk")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class SaliencyPair:
+class SaliencyPair(ByValue):
     """Two maps for each of N pairs of faces: what speaks for "the same person" (+) and what against (-).
 
     method   name of the explainer

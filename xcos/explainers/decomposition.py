@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .._values import ByValue
 from ..features import Floats, plain_cosine
 from ..model import SIDE
 from ..model_file import ModelFile
@@ -30,7 +31,7 @@ _ARITHMETIC = ("add", "sub", "mul", "div")  # linear where the other operand is 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decomposition:
+class Decomposition(ByValue):
     """The cosine of N pairs, split. All float64, in units of the cosine.
 
     first    (N, h, w): share of each cell of the first image; sums to the cosine

@@ -101,13 +101,13 @@ def area_under_curve(maps: Doubles, covered: Bools, free: Bools) -> Doubles:
 
     NaN where the grid has none of either kind.
     """
-    from scipy.stats import rankdata
+    from scipy.stats import mannwhitneyu
 
     n, m = int(covered.sum()), int(free.sum())
     if not n * m:
         return np.full(len(maps), np.nan)
-    ranks = rankdata(np.concatenate([maps[:, covered], maps[:, free]], axis=1), axis=1)
-    result: Doubles = (ranks[:, :n].sum(1) - n * (n + 1) / 2) / (n * m)
+    # Of the test itself nothing is used: its cheapest way.
+    result: Doubles = mannwhitneyu(maps[:, covered], maps[:, free], axis=1, method="asymptotic").statistic / (n * m)
     return result
 
 

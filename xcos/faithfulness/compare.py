@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import IO, Any
 
+from .._values import ByValue
 from ..explainers import Explainer, SaliencyPair
 from ..explainers.scoring import Scores
 from ..progress import Progress, batches
@@ -33,7 +34,7 @@ _BLIND = ("localisation", *_SANITY)  # measures that ask the model for no decisi
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Row:
+class Row(ByValue):
     """One method: its measures by name, pairs used, runs of the network and wall seconds for one pair."""
 
     method: str
@@ -46,7 +47,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Comparison:
+class Comparison(ByValue):
     """The table of :func:`compare`.
 
     model, data  what was measured

@@ -11,7 +11,7 @@ from ..explainers import Explainer
 from ..explainers.scoring import Scores
 from .imputation import impute
 from .measure import Measure, area, bootstrap
-from .pairs import LabelledCrops, Setting, prepare, ranks, saliency
+from .pairs import LabelledCrops, Setting, places, prepare, saliency
 
 PERCENT = np.arange(0, 101, 10)  # of the pixels, P
 
@@ -58,7 +58,7 @@ def _measure(
     threshold: float | None,
 ) -> Measure:
     setting = prepare(model, pairs, score or explainer.score, explainer.threads, threshold)
-    order = ranks(saliency(explainer, pairs))
+    order = places(saliency(explainer, pairs))
     pixels = order[0].size
     counts = np.round(PERCENT / 100 * pixels)[:, None, None]
     correct = np.empty((len(pairs), len(PERCENT)), bool)

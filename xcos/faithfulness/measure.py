@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._values import ByValue
+
 RESAMPLES = 2000
 LEVEL = 0.95
 _HELD = 1 << 22  # weights held at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Measure:
+class Measure(ByValue):
     """The mean of a quantity over pairs, with its bootstrap interval.
 
     name      what is measured
@@ -42,6 +45,33 @@ class Measure:
         return {**figures, "pairs": len(self.per_pair), "curves": curves}
 
 
+def interval(
+    figures: Callable[[NDArray[np.intp]], Any], n: int, seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[Any, Any]:
+    """The 95 % bootstrap interval (percentiles) of figures of n items: low, high. By SciPy.
+
+    figures : which items were drawn (K, n) -> figures (K, ...), one for each row
+    """
+    from scipy.stats import DegenerateDataWarning
+    from scipy.stats import bootstrap as resample
+
+    if n == 1:  # is drawn every time
+        only = np.asarray(figures(np.zeros((1, 1), np.intp)))[0]
+        return only, only
+
+    def statistic(drawn: NDArray[np.intp], axis: int) -> NDArray[Any]:
+        _ = axis  # the last; SciPy wants the draws there in the result too
+        return np.moveaxis(np.asarray(figures(drawn.reshape(-1, n))), 0, -1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # of figures that are NaN, as the interval then is
+        found = resample(
+            (np.arange(n),), statistic, n_resamples=resamples, batch=max(1, _HELD // n), vectorized=True,
+            confidence_level=LEVEL, method="percentile", random_state=np.random.default_rng(seed),
+        ).confidence_interval  # fmt: skip
+    return found.low, found.high
+
+
 def bootstrap(name: str, per_pair: Sequence[float] | NDArray[Any], seed: int = 0, **curves: Any) -> Measure:
     """The mean of `per_pair` (n,) with its interval. Pairs without a value (NaN) are left out.
 
@@ -51,14 +81,13 @@ def bootstrap(name: str, per_pair: Sequence[float] | NDArray[Any], seed: int = 0
     values = values[~np.isnan(values)]
     if not len(values):
         raise ValueError(f"{name}: no pair has a value")
-    draws = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.quantile(values[draws].mean(1), ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    low, high = interval(lambda drawn: values[drawn].mean(1), len(values), seed)
     arrays = {key: np.asarray(curve, np.float64) for key, curve in curves.items()}
     return Measure(name, float(values.mean()), float(low), float(high), values, arrays)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Estimate:
+class Estimate(ByValue):
     """A figure, or a map of figures, with its 95 % bootstrap interval.
 
     value, low, high   numbers, or arrays (H, W) float64 of one shape; NaN where nothing could be measured
@@ -93,14 +122,13 @@ def estimate(
         same for the value, and as often as they were drawn for the interval. Where a draw gives NaN, the interval is.
     """
     value = statistic(np.full((1, n), 1 / n))[0]
-    rng = np.random.default_rng(seed)
-    size = max(1, _HELD // n)
-    figures = []
-    for done in range(0, resamples, size):
-        k = min(size, resamples - done)
-        drawn = rng.integers(0, n, (k, n)) + n * np.arange(k)[:, None]
-        figures.append(statistic(np.bincount(drawn.ravel(), minlength=k * n).reshape(k, n) / n))
-    low, high = np.quantile(np.concatenate(figures), ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+
+    def figures(drawn: NDArray[np.intp]) -> NDArray[Any]:
+        k = len(drawn)
+        own = drawn + n * np.arange(k)[:, None]  # counted in each draw apart
+        return statistic(np.bincount(own.ravel(), minlength=k * n).reshape(k, n) / n)
+
+    low, high = interval(figures, n, seed, resamples)
     single = np.ndim(value) == 0
     return Estimate(float(value), float(low), float(high)) if single else Estimate(value, low, high)
 

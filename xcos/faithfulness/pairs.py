@@ -131,10 +131,16 @@ def beginning(pairs: LabelledCrops, n: int) -> LabelledCrops:
     return pairs if n == len(pairs) else pairs[:n]
 
 
-def ranks(maps: NDArray[Any]) -> NDArray[np.intp]:
-    """(N, H, W) -> rank of each pixel in its map, 0 for the lowest; equals in the order of their places."""
+def places(maps: NDArray[Any]) -> NDArray[np.intp]:
+    """(N, H, W) -> the place of each pixel in its map's order, 0 for the lowest.
+
+    Among equals chance decides (one permutation for all maps, fixed seed): in the order of their coordinates, a map of
+    one value would name the lower rows. Needs scipy.
+    """
+    from scipy.stats import rankdata
+
     flat = maps.reshape(len(maps), -1)
-    order = np.argsort(flat, axis=1, kind="stable")
-    result = np.empty_like(order)
-    np.put_along_axis(result, order, np.broadcast_to(np.arange(flat.shape[1]), flat.shape), axis=1)
+    mixed = np.random.default_rng(0).permutation(flat.shape[1])
+    result = np.empty(flat.shape, np.intp)
+    result[:, mixed] = rankdata(flat[:, mixed], method="ordinal", axis=1) - 1
     return result.reshape(maps.shape)

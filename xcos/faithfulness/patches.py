@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..evaluation.protocol import auc
 from ..explainers import Explainer
 from ..explainers.scoring import Scores
 from .measure import Measure, area, bootstrap
-from .pairs import LabelledCrops, Setting, prepare, ranks, saliency
+from .pairs import LabelledCrops, Setting, places, prepare, saliency
 
 PATCHES, SIDE, SEED = 27, 16, 3  # of Patch-LFW: how many, pixels, NumPy's seed for each class
 RESTORED = np.arange(5, 100, 5)  # percent of the pixels
@@ -56,17 +57,16 @@ def localisation(
     """How well the map of the first image tells the pasted patches from the rest: area under the ROC curve (ours).
 
     The places are known (:func:`patched`). An impostor's patches show the second face itself and should stand
-    high, a genuine pair's show a stranger and should stand low (there the map is negated). 0.5 is chance, 1 perfect.
+    high, a genuine pair's show a stranger and should stand low (there the map is negated). 0.5 is chance, 1 perfect;
+    a draw counts half, so that a map of one value has 0.5. Needs scikit-learn.
     Nothing is asked of the model, `score` is not used: this measures whether a map says *where*. Cost: the
     explanations.
     """
     _ = model, score
     changed, where = patched(pairs, patches, side)
-    rank = ranks(saliency(explainer, changed)).reshape(len(pairs), -1)
-    inside = where.reshape(len(pairs), -1)
-    n = inside.sum(1)
-    auc = ((rank * inside).sum(1) - n * (n - 1) / 2) / (n * (inside.shape[1] - n))
-    return bootstrap("localisation", np.where(pairs.same, 1 - auc, auc))
+    maps = saliency(explainer, changed)
+    found = np.array([auc(values.ravel(), inside.ravel()) for values, inside in zip(maps, where, strict=True)])
+    return bootstrap("localisation", np.where(pairs.same, 1 - found, found))
 
 
 def patch_lfw(
@@ -88,7 +88,7 @@ def patch_lfw(
     """
     setting = prepare(model, pairs, score or explainer.score, explainer.threads, threshold)
     changed, _ = patched(pairs)
-    order = ranks(saliency(explainer, changed))
+    order = places(saliency(explainer, changed))
     accepted = setting.decide(np.s_[:], setting.probes(changed.first))
     # Counted from the end that is restored first.
     order = np.where(accepted[:, None, None], order[0].size - 1 - order, order)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..explainers import Explainer
 from ..explainers.scoring import Scores
 from .measure import Measure, bootstrap
-from .pairs import LabelledCrops, ranks, saliency
+from .pairs import LabelledCrops, saliency
 
 
 @lru_cache(maxsize=1)
@@ -45,9 +45,10 @@ def symmetry(model: Any, explainer: Explainer, pairs: LabelledCrops, *, score: S
 
 
 def _spearman(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    """(N,) rank correlations of maps (N, H, W); NaN where a map is constant."""
-    flat = [ranks(m).reshape(len(m), -1).astype(np.float64) for m in (a, b)]
-    x, y = (f - f.mean(1, keepdims=True) for f in flat)
-    result: NDArray[np.float64] = (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
-    constant = [np.ptp(m, axis=(1, 2)) == 0 for m in (a, b)]
-    return np.where(constant[0] | constant[1], np.nan, result)
+    """(N,) rank correlations of maps (N, H, W), equals sharing a rank; NaN where a map is constant."""
+    from scipy.stats import spearmanr
+
+    return np.array([
+        np.nan if np.ptp(x) == 0 or np.ptp(y) == 0 else spearmanr(x.ravel(), y.ravel()).statistic
+        for x, y in zip(a, b, strict=True)
+    ])  # fmt: skip

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._values import ByValue
 from ..results import PICTURES, save
 from .measure import Estimate
 
@@ -21,7 +22,7 @@ Cell = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Truth:
+class Truth(ByValue):
     """What :func:`truth` found of a model; every figure an :class:`Estimate`. What was not measured is None.
 
     model, faces, data    what was measured, on pictures of which people and on which pairs

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluation.protocol import area, roc
+from ..evaluation.protocol import auc
+from ..faithfulness.measure import interval
 from ..model import Model
 from ..model_file import ModelFile
 from .augment import COVERED, FREE, covered, paste_rectangles
@@ -132,17 +133,15 @@ def locality(
     both = is_covered.any(1) & is_free.any(1) & same
     find = np.full(n, np.nan)
     for k in np.flatnonzero(both):
-        find[k] = area(roc(-after[k][counted[k]], is_covered[k][counted[k]]))
+        find[k] = auc(-after[k][counted[k]], is_covered[k][counted[k]])
     entropy = -(weights * np.log(np.maximum(weights, 1e-12))).sum(1)
 
     def measures(chosen: NDArray[np.intp]) -> tuple[float, float, float]:
         use = counted[chosen]
-        change_auc = area(roc(change[chosen][use], is_covered[chosen][use]))
+        change_auc = auc(change[chosen][use], is_covered[chosen][use])
         return change_auc, float(np.nanmean(find[chosen])), float(np.exp(entropy[chosen].mean()))
 
-    random = np.random.default_rng(seed)
-    samples = np.array([measures(random.integers(0, n, n)) for _ in range(_BOOTSTRAP)])
-    low, high = np.percentile(samples, [2.5, 97.5], axis=0)
+    low, high = interval(lambda drawn: [measures(row) for row in drawn], n, seed, _BOOTSTRAP)
     found = measures(np.arange(n))
     intervals = [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
     return Locality(found[0], intervals[0], found[1], intervals[1], found[2], intervals[2], n)

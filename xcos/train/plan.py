@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _safetensors
+from .._values import ByValue
 from ..errors import ModelFileError
 from ..importers import import_network, preprocess
 from ..importers.torch import SUFFIXES
@@ -23,8 +24,8 @@ from .config import Config
 from .local import local_branch
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan(ByValue):
     """A network with the outputs `embedding` and ``grid``, cut at the value (or input) `cut`.
 
     whole  : the plan of the file to be written, without head
