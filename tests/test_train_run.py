@@ -15,16 +15,14 @@ import numpy as np
 import pytest
 import torch
 import torch_networks
-from sklearn.metrics import roc_auc_score
 
 import xcos
 from xcos import Model, ModelFile, Network
 from xcos.datasets import read_bin
 from xcos.faithfulness import truth
-from xcos.train import Config, MarginHead, measure_locality, train
+from xcos.train import Config, MarginHead, train
 from xcos.train.cli import main
 from xcos.train.distributed import local_classes
-from xcos.train.locality import locality, patch
 from xcos.train.loop import augmentation, with_centroids
 from xcos.train.store import normalized
 from xcos.truth import CellTruth
@@ -469,54 +467,6 @@ def test_a_network_that_does_not_say_how_its_pixels_are_read(place, tmp_path):
     assert own == {"color": "BGR", "mean": [127.0] * 3, "scale": [0.5] * 3}  # what is given replaces what is said
     with pytest.raises(ValueError, match="color is 'GRB'; expected one of"):
         Config(color="GRB")
-
-
-def test_locality_against_scikit_learn():
-    rng = np.random.default_rng(3)
-    n = 40
-    clean, after = rng.uniform(-1, 1, (2, n, 7, 7)).astype(np.float32)
-    share = rng.choice([0, 0.01, 0.5, 0.8, 1], (n, 7, 7)).astype(np.float32)
-    same = rng.random(n) < 0.5
-    attention = rng.dirichlet(np.ones(49), n).reshape(n, 7, 7).astype(np.float32)
-    found = locality(clean, after, attention, share, same)
-    change = np.where(same[:, None, None], clean - after, after - clean)
-    use = (share > 0.75) | (share < 0.02)
-    assert found.change_auc == pytest.approx(roc_auc_score(share[use] > 0.75, change[use]), abs=1e-9)
-    find = [roc_auc_score(share[k][use[k]] > 0.75, -after[k][use[k]]) for k in np.flatnonzero(same)]
-    assert found.find_auc == pytest.approx(np.mean(find), abs=1e-9)
-    entropy = [-(a.ravel() * np.log(a.ravel())).sum() for a in attention.astype(np.float64)]
-    assert found.effective_cells == pytest.approx(np.exp(np.mean(entropy)), rel=1e-6)
-    for low, high, value in (
-        (*found.change_interval, found.change_auc),
-        (*found.find_interval, found.find_auc),
-        (*found.effective_interval, found.effective_cells),
-    ):
-        assert low < value < high
-    with pytest.raises(ValueError, match="pairs of one person, got 40 of two"):
-        locality(clean, after, attention, share, np.zeros(n, bool))
-
-
-def test_patches_come_from_the_right_face():
-    first = np.zeros((3, 112, 112, 3), np.uint8)
-    second = np.stack([np.full((112, 112, 3), 10 * (k + 1), np.uint8) for k in range(3)])
-    same = np.array([False, True, False])
-    patched, share = patch(first, second, same, (7, 7), np.random.default_rng(0))
-    assert set(np.unique(patched[0])) == {0, 10} and set(np.unique(patched[2])) == {0, 30}
-    assert set(np.unique(patched[1])) <= {0, 10, 30} and 20 not in patched[1]
-    np.testing.assert_allclose(share.mean((1, 2)), (patched[..., 0] > 0).mean((1, 2)), atol=1e-6)
-    grey, _ = patch(first, second, same, (7, 7), np.random.default_rng(0), "grey")
-    assert set(np.unique(grey)) == {0, 127}
-    noise, share = patch(first, second, same, (7, 7), np.random.default_rng(0), "noise")
-    assert 100 < len(np.unique(noise)) and abs(noise[noise > 0].mean() - 128) < 3
-
-
-def test_measure_locality_of_the_first_model(shared, first_model):
-    """The figures that its authors measured for head v0 with their own code: change 0.890, find 0.746, 30 cells."""
-    found = measure_locality(first_model, shared / "data" / "lfw_dev.bin", threads=1)
-    assert found.change_auc == pytest.approx(0.890, abs=0.015)
-    assert found.find_auc == pytest.approx(0.746, abs=0.03)
-    assert found.effective_cells == pytest.approx(30, abs=1.5)
-    assert found.pairs == 3000
 
 
 def test_margin_head_defaults():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from itertools import chain
@@ -50,7 +51,15 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
 
 
 def _threshold(text: str) -> float | str:
-    return text if text == "model" else float(text)
+    if text == "model":
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a finite number or 'model', got {text!r}")
+    return value
 
 
 def _run(work: Callable[[argparse.Namespace], tuple[Any, str]], print_: Print) -> Callable[[argparse.Namespace], int]:

@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 _FONT = "DejaVu Sans"  # comes with matplotlib
 # A $ in a file name is no formula. The family by its own name, since lists of families are looked up when drawn.
+# Texts stay texts in files, as publishers ask: TrueType fonts in a PDF, letters instead of outlines in an SVG.
 _OURS: Any = {"font.family": [_FONT], "text.parse_math": False, "text.usetex": False,
               "pdf.fonttype": 42, "svg.fonttype": "none"}  # fmt: skip
-# Texts stay texts in files, as publishers ask: TrueType fonts in a PDF, letters instead of outlines in an SVG.
 _lock = RLock()  # two threads that put settings back would put back each other's
 
 

@@ -13,7 +13,7 @@ void xk_pack_panels(const float *w, ptrdiff_t ld_out, ptrdiff_t ld_depth, int ou
             const float *column = w + first * ld_out + k * ld_depth;
             for (int j = 0; j < n; j++)
                 packed[j] = xk_flushed(scale ? (double)column[j * ld_out] * scale[first + j]
-                                          : column[j * ld_out]);
+                                             : column[j * ld_out]);
             for (int j = n; j < nr; j++)
                 packed[j] = 0.0f;
         }
