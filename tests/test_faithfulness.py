@@ -243,6 +243,50 @@ def test_sanity_of_maps_that_should_pass_or_fail(model, pairs):
     assert abs(faithfulness.symmetry(model, RandomMap(model), few).value) < 0.1
 
 
+@dataclass(frozen=True, kw_only=True)
+class Agreement(_Control):
+    """How alike two crops are, cell by cell (local), or as one number in all cells: maps of known truth."""
+
+    local: bool = True
+
+    def _explain(self, first, second, progress):
+        a, b = (x.astype(np.float64).mean(3).reshape(len(x), 7, 16, 7, 16) - 128 for x in (first, second))
+        alike = (a * b).sum((2, 4)) / np.sqrt(np.square(a).sum((2, 4)) * np.square(b).sum((2, 4)))
+        alike = alike if self.local else np.broadcast_to(alike.mean((1, 2), keepdims=True), alike.shape)
+        maps = np.repeat(np.repeat(alike, 16, 1), 16, 2).astype(np.float32)
+        return maps, maps, self._scores(first, second)
+
+
+@pytest.fixture(scope="module")
+def noise():
+    """Forty genuine and forty impostor pairs of pictures whose cells know nothing of one another."""
+    rng = np.random.default_rng(0)
+    people = np.kron(rng.uniform(40, 216, (40, 28, 28, 3)), np.ones((1, 4, 4, 1)))
+    first, second = ((people + rng.normal(0, 8, people.shape)).clip(0, 255).astype(np.uint8) for _ in range(2))
+    return faithfulness.LabelledCrops(
+        np.concatenate([first, first]), np.concatenate([second, np.roll(second, 1, 0)]), np.arange(80) < 40, "noise"
+    )
+
+
+def test_maps_of_places_keep_their_window_and_leak_nothing(model, noise):
+    own, leak = faithfulness.own_and_leak(model, Agreement(model=model), noise)
+    assert own.value == pytest.approx(1, abs=0.05) and abs(leak.value) < 0.05
+    assert own.low < own.value < own.high and len(own.per_pair) == 40
+    assert faithfulness.parts(model, Agreement(model=model), noise).value > 0.97
+
+
+def test_a_number_painted_in_every_cell_is_told_from_a_map(model, noise):
+    one = Agreement(model=model, local=False)
+    own, leak = faithfulness.own_and_leak(model, one, noise)
+    share = np.mean([4, 9, 9, 9]) / 49  # the windows' part of the crop; less, where an impostor's edge runs through
+    assert own.value == pytest.approx(share, abs=0.06) and leak.value == pytest.approx(1 - share, abs=0.06)
+    assert faithfulness.parts(model, one, noise).value == 0.5
+    nothing = Fixed(model=model, maps=np.zeros((40, 112, 112), np.float32))
+    assert [m.to_dict()["value"] for m in faithfulness.own_and_leak(model, nothing, noise)] == [None, None]
+    with pytest.raises(ValueError, match="expected two genuine pairs or more, got 1"):
+        faithfulness.parts(model, one, noise[39:41])
+
+
 def test_randomised_models_keep_their_numbers(model):
     other = faithfulness.randomised(model)
     for name, tensor in model.file.tensors.items():

@@ -21,6 +21,7 @@ from .patches import RESTORED, localisation, patch_lfw, patched
 from .sanity import randomisation, randomised, symmetry
 from .truth import truth
 from .truth_result import Truth
+from .windows import own_and_leak, parts
 
 __all__ = [
     "MEASURES",
@@ -36,6 +37,8 @@ __all__ = [
     "deletion",
     "insertion",
     "localisation",
+    "own_and_leak",
+    "parts",
     "patch_lfw",
     "patched",
     "randomisation",

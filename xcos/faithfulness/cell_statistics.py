@@ -15,7 +15,7 @@ Bools = NDArray[np.bool_]
 
 # A cell whose evidence for one person is under this part of the deviation of its cosines of two people tells next
 # to nothing (about 52 % accuracy): a share of it would be noise divided by noise.
-_LEAST = 0.1
+LEAST_EVIDENCE = 0.1
 _RESAMPLES_OF_RANK = 200  # each one a covariance and its eigenvalues: 10 ms for 14 x 14 cells
 
 
@@ -80,7 +80,7 @@ def kept(clean: Doubles, other: Doubles, changed: Doubles, chosen: Any = np.s_[:
         of a cell is (mean changed - mean other) / (mean clean - mean other); NaN for a cell that tells nothing.
     chosen : index of the cells whose shares are averaged -> a number; None: each cell for itself -> (C,)
     """
-    least = _LEAST * other.std(0)
+    least = LEAST_EVIDENCE * other.std(0)
 
     def statistic(w: Doubles) -> Doubles:
         base = w @ other

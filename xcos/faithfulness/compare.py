@@ -15,7 +15,7 @@ from ..explainers import Explainer, SaliencyPair
 from ..explainers.scoring import Scores
 from ..progress import Progress, batches
 from ..results import save
-from . import curves, patches, sanity
+from . import curves, patches, sanity, windows
 from .measure import Measure
 from .pairs import LabelledCrops, beginning, prepare
 
@@ -26,11 +26,14 @@ MEASURES: Mapping[str, tuple[Callable[..., Any], str, int]] = {
     "insertion": (curves.insertion, "high", 1),
     "FNMR gain": (patches.patch_lfw, "high", 1),
     "FMR gain": (patches.patch_lfw, "high", 1),
+    "own": (windows.own_and_leak, "high", 2),
+    "leak": (windows.own_and_leak, "low", 2),
+    "parts": (windows.parts, "high", 2),
     "randomisation": (sanity.randomisation, "low", 2),
     "symmetry": (sanity.symmetry, "high", 2),
 }
-_SANITY = ("randomisation", "symmetry")
-_BLIND = ("localisation", *_SANITY)  # measures that ask the model for no decision
+_FEW = ("own", "leak", "parts", "randomisation", "symmetry")  # explain each pair several times
+_BLIND = ("localisation", *_FEW)  # measures that ask the model for no decision
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -167,7 +170,8 @@ def compare(
     An explainer of the other score is measured all the same; the table says what it explains.
     runs : at most about so many runs of the network for one set of maps; a method that needs more gets the first
         pairs alone (10 at least), and the table says how many. None: all pairs.
-    sanity_pairs : the first so many pairs for randomisation and symmetry.
+    sanity_pairs : the first so many pairs for the measures that explain each several times: own, leak, parts,
+        randomisation and symmetry.
     examples : the first so many pairs, at least 1, are explained whole, for :meth:`Comparison.html` and the time.
 
     Raises ValueError for a measure not in MEASURES, and what explainers and measures raise.
@@ -185,7 +189,7 @@ def compare(
             if name in found:
                 continue
             function = MEASURES[name][0]
-            used = beginning(pairs, min(n, sanity_pairs) if name in _SANITY else n)
+            used = beginning(pairs, min(n, sanity_pairs) if name in _FEW else n)
             more: dict[str, Any] = {}
             if name not in _BLIND:
                 more["threshold"] = threshold  # of all pairs, also where a method gets the first alone
@@ -201,7 +205,7 @@ def compare(
 
 
 def _figure(measure: Measure | None, digits: int) -> str:
-    if measure is None:
+    if measure is None or not len(measure.per_pair):
         return ""
     value, low, high = (f"{x:.{digits}f}" for x in (measure.value, measure.low, measure.high))
     return f"{value} [{low}, {high}]"

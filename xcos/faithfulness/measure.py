@@ -22,7 +22,7 @@ class Measure(ByValue):
     """The mean of a quantity over pairs, with its bootstrap interval.
 
     name      what is measured
-    value     mean over the pairs
+    value     mean over the pairs; NaN where nothing could be measured
     low, high 95 % interval of that mean over pairs drawn with replacement (percentiles, 2,000 draws)
     per_pair  (n,) float64: the quantity of each pair
     curves    by name, for measures that are areas: what was integrated, with its abscissa under "x"
@@ -39,8 +39,8 @@ class Measure(ByValue):
         return f"Measure({self.name} {self.value:.3g}, {self.low:.3g} to {self.high:.3g}, {len(self.per_pair)} pairs)"
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers, strings and lists only."""
-        figures = {"name": self.name, "value": self.value, "low": self.low, "high": self.high}
+        """Numbers, strings and lists only; None where nothing could be measured."""
+        figures = {"name": self.name, **{key: _plain(getattr(self, key)) for key in ("value", "low", "high")}}
         curves = {name: curve.tolist() for name, curve in self.curves.items()}
         return {**figures, "pairs": len(self.per_pair), "curves": curves}
 
