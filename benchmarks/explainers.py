@@ -20,7 +20,7 @@ import torch
 import xcos
 from xcos.explainers import CorrRISE, GradCAM, HeadDecomposition, MinPlus, OcclusionMap, XCos, xSSAB
 from xcos.explainers.scoring import Scorer
-from xcos.train.twin import twin
+from xcos.twin.network import twin
 
 PHOTOS = Path(__file__).parents[1] / "examples"
 

@@ -27,9 +27,9 @@ import numpy as np
 
 import xcos
 from xcos import datasets, faithfulness
-from xcos.cli_explainers import explainers_of
+from xcos.cli.explainers import explainers_of
 from xcos.explainers.scoring import Scorer, part
-from xcos.network import Network
+from xcos.plan.network import Network
 
 RESULTS = Path(__file__).parent / "results"
 SCORES = ("xcos", "cosine")

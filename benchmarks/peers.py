@@ -49,12 +49,12 @@ class Xcos(Adapter):
 
     @staticmethod
     def prepare(model: Path) -> None:
-        from xcos.network import Network
+        from xcos.plan.network import Network
 
         Network.from_onnx(model).file.write(model.with_suffix(".safetensors"))
 
     def __init__(self, model: Path, threads: int) -> None:
-        from xcos.network import Network
+        from xcos.plan.network import Network
 
         self.net = Network.load(model.with_suffix(".safetensors"))
         self.threads = threads

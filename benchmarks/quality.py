@@ -15,8 +15,9 @@ import numpy as np
 from PIL import Image
 
 import xcos
-from xcos import faces, quality
-from xcos.folders import collection
+from xcos import faces
+from xcos.faces import quality
+from xcos.faces.folders import collection
 
 place = Path(__file__).parents[1] / "tools" / "fit_quality.py"
 spec = importlib.util.spec_from_file_location("fit_quality", place)

@@ -14,7 +14,7 @@ from PIL import Image
 
 import xcos
 from xcos import faces
-from xcos.folders import collection
+from xcos.faces.folders import collection
 
 
 def turned(pixels: np.ndarray, angle: int) -> np.ndarray:

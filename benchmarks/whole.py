@@ -15,7 +15,7 @@ from pathlib import Path
 
 import xcos
 from xcos.evaluation import whole_curve
-from xcos.whole import WholeCurve
+from xcos.measured.whole import WholeCurve
 
 FOLDS = 5
 WITHIN = 0.002

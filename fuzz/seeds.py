@@ -77,7 +77,7 @@ def plans() -> dict[str, bytes]:
 
 def models() -> dict[str, bytes]:
     """Model files of a few layers that use every operator, and one with an xCos head."""
-    from xcos.model_file import ModelFile
+    from xcos.plan.file import ModelFile
 
     rng = np.random.default_rng(0)
     norm = dict.fromkeys(("gamma", "beta", "mean", "var"), "n")

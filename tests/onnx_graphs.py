@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from xcos.errors import ModelFileError
 from xcos.importers.onnx import import_onnx
-from xcos.network import Network
+from xcos.plan.network import Network
 
 
 def graph(body, *, opset=13, x=("N", 3, 9, 10), outputs=("y",), constants=None, as_inputs=False):

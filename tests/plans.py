@@ -3,8 +3,8 @@
 import numpy as np
 import plan_oracle
 
-from xcos.model_file import ModelFile
-from xcos.network import Network
+from xcos.plan.file import ModelFile
+from xcos.plan.network import Network
 
 
 def plan(layers, tensors=None, inputs=None, outputs=None):

@@ -13,7 +13,7 @@ from pictures import NOISE, SMOOTH, encode, exif
 from PIL import Image, ImageOps, PngImagePlugin, features
 
 from xcos.errors import ImageError
-from xcos.image import as_list, read_image
+from xcos.faces.image import as_list, read_image
 
 XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description {} >{}</rdf:Description></rdf:RDF></x:xmpmeta>'
 ATTRIBUTE, ELEMENT = 'tiff:Orientation="{}"', "<tiff:Orientation>{}</tiff:Orientation>"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import xcos
-from xcos.calibration import CellStatistics, ScoreCalibration, probability
 from xcos.datasets import Pairs
 from xcos.errors import ModelFileError
+from xcos.measured.calibration import CellStatistics, ScoreCalibration, probability
 
 pytest.importorskip("sklearn", reason="the PyPI package scikit-learn is not installed")
 from xcos.evaluation import fitting, protocol

@@ -10,7 +10,7 @@ from tiny_network import NUMBERS, Tiny
 
 import xcos
 from xcos import _core
-from xcos.cli_explainers import explainers_of
+from xcos.cli.explainers import explainers_of
 from xcos.explainers import (
     FGGB,
     METHODS,
@@ -252,7 +252,7 @@ def test_removal_and_aggregation(model, crops):
 @pytest.fixture
 def twin():
     pytest.importorskip("torch")
-    return pytest.importorskip("xcos.train.twin")
+    return pytest.importorskip("xcos.twin.network")
 
 
 def by_embedding(e, f):
@@ -330,7 +330,7 @@ def test_every_method_on_a_stack(name, model, crops):
     explainer = METHODS[name](model, **CHEAP.get(name, {}))
     if name in ("GradCAM", "xSSAB"):
         pytest.importorskip("torch")
-        pytest.importorskip("xcos.train.twin")
+        pytest.importorskip("xcos.twin.network")
     pair = explainer(crops[[0, 0]], crops[[1, 2]], aligned=True)
     assert len(pair) == 2 and pair.first.shape == pair.second.shape == (2, 112, 112)
     assert pair.first.dtype == np.float32 and np.isfinite(pair.first).all() and np.isfinite(pair.second).all()

@@ -13,7 +13,7 @@ import xcos
 from xcos import _core, faces
 from xcos.errors import ImageError, NoFaceError
 from xcos.faces import TEMPLATE, Face, align, choose, crop, detect
-from xcos.folders import collection
+from xcos.faces.folders import collection
 
 RNG = np.random.default_rng(11)
 

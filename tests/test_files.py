@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from xcos import ModelFileError
-from xcos._files import keep_arrays, kept_arrays, replacing
-from xcos.features import Features
-from xcos.model_file import ModelFile
-from xcos.results import Verification
-from xcos.writers import FeatureWriter
+from xcos.plan.file import ModelFile
+from xcos.recognition.features import Features
+from xcos.recognition.results import Verification
+from xcos.recognition.writers import FeatureWriter
+from xcos.storage.files import keep_arrays, kept_arrays, replacing
 
 
 def model_file(value):

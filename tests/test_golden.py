@@ -7,7 +7,7 @@ import golden
 import pytest
 
 import xcos
-from xcos.model import Model
+from xcos.recognition.model import Model
 
 HELD = json.loads(golden.PLACE.read_text(encoding="utf-8"))
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 import xcos
 from xcos import _core
-from xcos.image import describe, read_image
+from xcos.faces.image import describe, read_image
 
 
 def pillow(data: bytes) -> np.ndarray:

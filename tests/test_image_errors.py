@@ -14,7 +14,7 @@ from pictures import NOISE, SMOOTH, encode, exif
 from PIL import Image
 
 from xcos.errors import ImageError, XcosError
-from xcos.image import read_image
+from xcos.faces.image import read_image
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "progressive", "PNG", "BMP", "GIF", "PPM"])

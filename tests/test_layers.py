@@ -10,8 +10,8 @@ from plans import check, plan
 
 from xcos import _core
 from xcos.errors import ModelFileError
-from xcos.model_file import ModelFile
-from xcos.network import Network
+from xcos.plan.file import ModelFile
+from xcos.plan.network import Network
 
 ALGORITHMS = (None, "tiles", "columns", "winograd4", "winograd2")  # None: the core's own choice
 

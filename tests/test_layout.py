@@ -137,7 +137,7 @@ def test_operators_are_those_of_the_documentation():
 
 def test_the_library_never_prints():
     for path in (ROOT / "xcos").rglob("*.py"):
-        if path.name != "cli.py":
+        if path.name != "cli.py" and path.parent.name != "cli":
             assert not re.search(r"^\s*print\(", path.read_text(), re.MULTILINE), path
 
 

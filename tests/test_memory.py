@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from memory_calls import CALLS, WRONG, resident
 
-from xcos.model_file import ModelFile
-from xcos.network import Network
+from xcos.plan.file import ModelFile
+from xcos.plan.network import Network
 
 HERE = Path(__file__).parent
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

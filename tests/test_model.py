@@ -14,7 +14,7 @@ import plan_oracle
 import pytest
 
 import xcos
-from xcos.features import plain_cosine
+from xcos.recognition.features import plain_cosine
 
 NAMES = ("obama_portrait_2012", "obama_congress_2009", "obama_blue_room_2010", "biden_blue_room_2010")
 # shared/models/README.md: scores of the shipped photographs with head v0.

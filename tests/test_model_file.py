@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import xcos
 from xcos.errors import ModelFileError
-from xcos.model_file import ModelFile
-from xcos.truth import CellTruth
+from xcos.measured.truth import CellTruth
+from xcos.plan.file import ModelFile
 
 RNG = np.random.default_rng(5)
 

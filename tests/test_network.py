@@ -14,11 +14,11 @@ from onnx_graphs import onnxruntime_run
 from plans import check, plan
 
 from xcos import _core
-from xcos.api import DEFAULT
 from xcos.errors import ModelFileError
 from xcos.importers.onnx import import_onnx
-from xcos.model_file import ModelFile
-from xcos.network import Network
+from xcos.plan.file import ModelFile
+from xcos.plan.network import Network
+from xcos.recognition.shipped import DEFAULT
 from xcos.train import front
 
 BATCHES = (1, 2, 3, 8, 17)

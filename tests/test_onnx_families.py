@@ -8,7 +8,7 @@ from onnx_graphs import onnxruntime_run
 from torch import nn
 from torch.nn import functional as F
 
-from xcos.network import Network
+from xcos.plan.network import Network
 
 SIZE = 32
 

@@ -13,8 +13,8 @@ from matplotlib.text import Text
 from PIL import Image
 from test_results import make, verification
 
-from xcos import plot
-from xcos.truth import CellTruth
+from xcos.drawing import plot
+from xcos.measured.truth import CellTruth
 
 matplotlib.use("Agg")
 

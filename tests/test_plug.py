@@ -23,13 +23,13 @@ import xcos
 from xcos.cli import main
 from xcos.datasets import Faces
 from xcos.errors import ModelFileError
-from xcos.importers.onnx_embedding import before_normalisation, import_embedding
-from xcos.network import Network
+from xcos.importers.onnx.embedding import before_normalisation, import_embedding
+from xcos.measured.truth import CellTruth
+from xcos.plan.branch import value_shape
+from xcos.plan.network import Network
 from xcos.plugging import find_map, read_network
-from xcos.plugging_data import hold_out, whole_faces
+from xcos.plugging.data import hold_out, whole_faces
 from xcos.train import read_faces
-from xcos.train.branch import value_shape
-from xcos.truth import CellTruth
 
 NARROW = (16, 32, 48, 64)
 PEOPLE, EACH = 24, 3

@@ -65,7 +65,7 @@ def test_embeddings_that_are_not_finite_are_refused_with_their_place():
     embedding = np.ones((3, 16), np.float32)
     embedding[2, 5] = np.nan
     with pytest.raises(ValueError, match=r"embedding\[2, 5\] is nan"):
-        xcos.features.plain_cosine(Features(grid, embedding).embedding, np.ones((3, 16), np.float32))
+        xcos.recognition.features.plain_cosine(Features(grid, embedding).embedding, np.ones((3, 16), np.float32))
 
 
 PLAIN = {

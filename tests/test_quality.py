@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 import xcos
-from xcos import quality
 from xcos.cli import main
+from xcos.faces import quality
 
 # By Pillow; weak to strong. The face of the portrait is about 190 pixels wide.
 WORSE = {

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import xcos
-from xcos.results import Explanation, Verification, save
+from xcos.recognition.results import Explanation, Verification, save
 
 
 def make(score_shift: float = 0.0, names: tuple[str, str] = ("a.jpg", "b.jpg"), explained: float = 1.0) -> Explanation:
@@ -203,10 +203,10 @@ def test_notebooks_show_a_picture_or_a_table():
 
 def test_without_matplotlib(monkeypatch):
     e = make()
-    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"] + ["xcos.plot"]:
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"] + ["xcos.drawing.plot"]:
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delattr("xcos.plot", raising=False)
+    monkeypatch.delattr("xcos.drawing.plot", raising=False)
     with pytest.raises(ImportError, match=r"pip install xcos\[plot\]"):
         e.plot()
     with pytest.raises(ImportError, match=r"pip install xcos\[plot\]"):

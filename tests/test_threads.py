@@ -17,7 +17,7 @@ from memory_calls import FIRST, LAYERS, TENSORS
 
 import xcos
 from xcos import _core
-from xcos._files import kept_arrays
+from xcos.storage.files import kept_arrays
 
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(8)

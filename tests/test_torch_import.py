@@ -16,7 +16,7 @@ import xcos
 from xcos.cli import main
 from xcos.errors import ModelFileError
 from xcos.importers.torch import import_torch
-from xcos.network import Network
+from xcos.plan.network import Network
 
 NARROW = (16, 32, 48, 64)
 

@@ -20,12 +20,12 @@ import xcos
 from xcos import Model, ModelFile, Network
 from xcos.datasets import read_bin
 from xcos.faithfulness import truth
+from xcos.measured.truth import CellTruth
 from xcos.train import Config, MarginHead, train
 from xcos.train.cli import main
 from xcos.train.distributed import local_classes
 from xcos.train.loop import augmentation, with_centroids
 from xcos.train.store import normalized
-from xcos.truth import CellTruth
 
 torch.set_num_threads(1)
 

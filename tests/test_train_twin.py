@@ -10,11 +10,11 @@ from plans import plan
 from torch import nn
 
 from xcos import ModelFile, Network
-from xcos.api import DEFAULT, model_path
+from xcos.plan.branch import embedding_branch, value_shape
+from xcos.plan.local import local_branch
 from xcos.plugging import find_map, read_network
+from xcos.recognition.shipped import DEFAULT, model_path
 from xcos.train import back, cell_branch, front, larger_map, last_map, own_copy, projection, twin
-from xcos.train.branch import embedding_branch, value_shape
-from xcos.train.local import local_branch
 from xcos.train.plan import main_axes
 
 torch.set_num_threads(1)

@@ -14,7 +14,7 @@ from PIL import Image
 
 import xcos
 from xcos import view
-from xcos.truth import CellTruth
+from xcos.measured.truth import CellTruth
 
 COLUMNS = "ABCDEFG"
 
@@ -94,7 +94,7 @@ def test_colours_are_those_of_the_picture(page, explanation):
 
 
 def test_scales_are_those_of_the_picture():
-    plot = pytest.importorskip("xcos.plot", reason="matplotlib is not installed", exc_type=ImportError)
+    plot = pytest.importorskip("xcos.drawing.plot", reason="matplotlib is not installed", exc_type=ImportError)
     assert view.SCALES["cosine"] == (-plot.COSINE_LIMIT, plot.COSINE_LIMIT)
     assert view.SCALES["attention"] == (0, plot.ATTENTION_LIMIT)
     assert view.SCALES["contribution"] == (-plot.CONTRIBUTION_LIMIT, plot.CONTRIBUTION_LIMIT)

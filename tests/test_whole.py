@@ -10,7 +10,7 @@ import xcos
 from xcos import Comparison, Model, ModelFileError
 from xcos.evaluation import protocol, whole_curve
 from xcos.evaluation.whole import curve_of
-from xcos.whole import WholeCurve
+from xcos.measured.whole import WholeCurve
 
 GRID = [k / 20 for k in range(21)]
 CURVE = {

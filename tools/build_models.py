@@ -16,12 +16,13 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from xcos import Model, _safetensors
+from xcos import Model
 from xcos.evaluation import whole_curve
 from xcos.faithfulness import truth
 from xcos.importers.onnx import import_onnx
-from xcos.model_file import ModelFile
-from xcos.truth import CellTruth
+from xcos.measured.truth import CellTruth
+from xcos.plan import safetensors as _safetensors
+from xcos.plan.file import ModelFile
 
 TARGET = Path(__file__).parents[1] / "xcos" / "models"
 

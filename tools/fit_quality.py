@@ -1,4 +1,4 @@
-"""Fits the weights of xcos/quality.py and chooses its threshold, on photographs made worse.
+"""Fits the weights of xcos/faces/quality.py and chooses its threshold, on photographs made worse.
 
     python tools/fit_quality.py celeba_photos.tar
 
@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 import xcos
-from xcos import faces, quality
-from xcos.folders import collection
+from xcos import faces
+from xcos.faces import quality
+from xcos.faces.folders import collection
 
 RNG = np.random.default_rng(0)
 

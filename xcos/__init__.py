@@ -22,34 +22,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import datasets
     from ._core import __version__
-    from .api import convert, explain, load, verify
-    from .calibration import Calibration
+    from .api import convert, explain, verify
     from .errors import ImageError, ModelFileError, NoFaceError, XcosError
     from .evaluation import Report, calibrate, compare_models, evaluate
-    from .faces import Face, align, crop, detect
-    from .features import Comparison, Features
-    from .image import read_image
-    from .model import Model
-    from .model_file import ModelFile
-    from .network import Network
-    from .plugging import Plugged, plug
-    from .results import Explanation, Verification
+    from .faces.detection import Face, align, crop, detect
+    from .faces.image import read_image
+    from .measured.calibration import Calibration
+    from .plan.file import ModelFile
+    from .plan.network import Network
+    from .plugging.plug import Plugged, plug
+    from .recognition.features import Comparison, Features
+    from .recognition.model import Model
+    from .recognition.results import Explanation, Verification
+    from .recognition.shipped import load
 
 _HOME = {
-    "Calibration": "calibration",
-    "Comparison": "features",
-    "Explanation": "results",
+    "Calibration": "measured.calibration",
+    "Comparison": "recognition.features",
+    "Explanation": "recognition.results",
     "Face": "faces",
-    "Features": "features",
+    "Features": "recognition.features",
     "ImageError": "errors",
-    "Model": "model",
-    "ModelFile": "model_file",
+    "Model": "recognition.model",
+    "ModelFile": "plan.file",
     "ModelFileError": "errors",
-    "Network": "network",
+    "Network": "plan.network",
     "NoFaceError": "errors",
     "Plugged": "plugging",
     "Report": "evaluation",
-    "Verification": "results",
+    "Verification": "recognition.results",
     "XcosError": "errors",
     "__version__": "_core",
     "align": "faces",
@@ -61,9 +62,9 @@ _HOME = {
     "detect": "faces",
     "evaluate": "evaluation",
     "explain": "api",
-    "load": "api",
+    "load": "recognition.shipped",
     "plug": "plugging",
-    "read_image": "image",
+    "read_image": "faces.image",
     "verify": "api",
 }
 

@@ -3,55 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from threading import Lock
 from typing import Any
 
-from .errors import ModelFileError
-from .model import Model
-from .model_file import ModelFile
-
-DEFAULT = "mobilefacenet_xcos_v2"
-_MODELS = Path(__file__).parent / "models"
-_cache: dict[str, Model] = {}
-_lock = Lock()
-
-
-def model_path(name_or_path: str | os.PathLike[str] | None = None) -> Path:
-    """The file of a model: None for the default one, a name of the package's models, or a path as it is.
-
-    Raises ModelFileError for a name (no folder, no suffix) that neither the package nor the working folder has.
-    """
-    path = Path(DEFAULT if name_or_path is None else name_or_path)
-    if path.suffix or len(path.parts) > 1:
-        return path
-    inside = _MODELS / f"{path.name}.safetensors"
-    if inside.is_file():
-        return inside
-    if path.exists():
-        return path
-    names = ", ".join(sorted(model.stem for model in _MODELS.glob("*.safetensors")))
-    raise ModelFileError(f"no model named {path.name!r}: expected a path or one of {names or 'none'}")
-
-
-def load(name_or_path: str | os.PathLike[str] | None = None, *, whole: float | None = None) -> Model:
-    """The default model, a model of the package by its name, or one from a file.
-
-    whole : what the face as a whole counts in the score, 0 to 1, as ``Model.with_whole``; None: as in the file.
-
-    Models of the package are loaded once and shared; other files are read anew each time. Safe from any
-    number of threads. Raises OSError when the file can't be read, ModelFileError when it is damaged, holds
-    no recognizer with an xCos head, there is no model of that name, or no threshold for this `whole`.
-    """
-    if whole is not None:
-        return load(name_or_path).with_whole(whole)
-    path = model_path(name_or_path)
-    if path.parent != _MODELS:
-        return Model.load(path)
-    with _lock:
-        if path.name not in _cache:
-            _cache[path.name] = Model.load(path)
-        return _cache[path.name]
+from .plan.file import ModelFile
+from .recognition.model import Model
+from .recognition.shipped import load
 
 
 def _model(model: Model | str | os.PathLike[str] | None) -> Model:

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .api import load
-from .features import Features as Stack
-from .model import Model
+from .recognition.features import Features as Stack
+from .recognition.model import Model
+from .recognition.shipped import load
 
 
 class Features:

@@ -77,7 +77,7 @@ static PyObject *conv_select(PyObject *module, PyObject *arg)
     Py_RETURN_NONE;
 }
 
-/* The table of operators, for xcos/_plan_check.py. */
+/* The table of operators, for xcos/plan/check.py. */
 static PyObject *operators(PyObject *module, PyObject *args)
 {
     (void)module, (void)args;

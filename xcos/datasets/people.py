@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._names import shown
+from ..base.names import shown
 from ..errors import ImageError
-from ..folders import Places, collection
-from ..image import read_image
+from ..faces.folders import Places, collection
+from ..faces.image import read_image
 
 SIDE = 112
 _MAX_PIXELS = 64 * SIDE * SIDE

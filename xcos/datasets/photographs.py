@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..folders import Archive, is_clutter, is_picture, pictures
+from ..faces.folders import Archive, is_clutter, is_picture, pictures
 
 
 def photographs(source: str | os.PathLike[str], names: Mapping[str, str]) -> Sequence[Any]:

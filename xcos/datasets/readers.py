@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .._names import shown
-from ..image import as_encoded, local_path
+from ..base.names import shown
+from ..faces.image import as_encoded, local_path
 from . import plain_pickle
 from .bcolz import BcolzImages
 from .pairs import Pairs, as_labels, unique_images

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from .. import _core
-from .._files import keep_arrays, kept_arrays
 from ..datasets import Pairs
 from ..datasets.pairs import Indices
-from ..features import Features
-from ..model import Model
-from ..model_file import ModelFile
-from ..progress import Progress, batches
+from ..plan.file import ModelFile
+from ..recognition.features import Features
+from ..recognition.model import Model
+from ..storage.files import keep_arrays, kept_arrays
+from ..storage.progress import Progress, batches
 
 PART = 512  # images; 4 MB of features
 

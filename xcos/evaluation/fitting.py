@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calibration import Calibration, CellStatistics, ScoreCalibration
-from ..features import Features
-from ..model import Model
-from ..progress import Progress
+from ..measured.calibration import Calibration, CellStatistics, ScoreCalibration
+from ..recognition.features import Features
+from ..recognition.model import Model
+from ..storage.progress import Progress
 from . import cache as feature_cache
 from . import protocol
 from .run import CHUNK, METRICS, DataLike, ModelLike, as_model, as_pairs, compare

@@ -15,7 +15,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from .. import _core
-from ..results import save
+from ..recognition.results import save
 from ..view import element_script, explanation_html
 from .report import Mistake, columns, text
 

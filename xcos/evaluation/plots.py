@@ -13,7 +13,7 @@ try:
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
-from ..drawing import encode, new_figure, ours
+from ..drawing.figure import encode, new_figure, ours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

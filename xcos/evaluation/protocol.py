@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._values import ByValue
+from ..base.values import ByValue
 
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -14,10 +14,10 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._values import ByValue
+from ..base.values import ByValue
 from ..datasets import Pairs
-from ..model import Model
-from ..results import PICTURES, Explanation, save
+from ..recognition.model import Model
+from ..recognition.results import PICTURES, Explanation, save
 from . import protocol
 from .groups import GroupRate, group_rates
 from .protocol import Folds, Roc

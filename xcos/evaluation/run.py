@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..api import load
 from ..datasets import Pairs, read
-from ..features import Features
-from ..model import Model
-from ..progress import Progress
+from ..recognition.features import Features
+from ..recognition.model import Model
+from ..recognition.shipped import load
+from ..storage.progress import Progress
 from . import cache as feature_cache
 from . import protocol
 from .cache import Seen

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..results import save
+from ..recognition.results import save
 from .report import Report, columns, rows_as_html, text
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets import Pairs
-from ..model import Model
-from ..progress import Progress
-from ..whole import WholeCurve
+from ..measured.whole import WholeCurve
+from ..recognition.model import Model
+from ..storage.progress import Progress
 from . import cache as feature_cache
 from . import protocol
 from .cache import Seen

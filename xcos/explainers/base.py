@@ -14,16 +14,16 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .._values import ByValue
-from ..features import Floats
-from ..progress import Progress
-from ..results import PICTURES, save
+from ..base.values import ByValue
+from ..recognition.features import Floats
+from ..recognition.results import PICTURES, save
+from ..storage.progress import Progress
 from .scoring import Scorer, Scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..model import Model
+    from ..recognition.model import Model
 
 Crops = NDArray[np.uint8]
 

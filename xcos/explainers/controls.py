@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..features import Floats
-from ..model import SIDE
-from ..progress import Progress
+from ..recognition.features import Floats
+from ..recognition.model import SIDE
+from ..storage.progress import Progress
 from .base import Crops, Explainer
 
 

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._values import ByValue
-from ..features import Floats, plain_cosine
-from ..model import SIDE
-from ..model_file import ModelFile
-from ..network import Network
-from ..progress import Progress, batches
+from ..base.values import ByValue
+from ..plan.file import ModelFile
+from ..plan.network import Network
+from ..recognition.features import Floats, plain_cosine
+from ..recognition.model import SIDE
+from ..storage.progress import Progress, batches
 from .base import Crops, Explainer, enlarge
 from .scoring import Scores, part
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..features import Floats
-from ..model import SIDE
-from ..progress import Progress, batches
+from ..recognition.features import Floats
+from ..recognition.model import SIDE
+from ..storage.progress import Progress, batches
 from .base import Crops, FaceByFace, enlarge
 from .decomposition import last_map
 from .scoring import Scores, part
@@ -74,7 +74,7 @@ class _Gradient(FaceByFace):
 
     @cached_property
     def _twin(self) -> Any:
-        from ..train.twin import twin
+        from ..twin.network import twin
 
         net = twin(part(self.scorer.file, self._values))
         for parameter in net.parameters():
@@ -83,7 +83,7 @@ class _Gradient(FaceByFace):
 
     @cached_property
     def _head(self) -> Any:
-        from ..train.head import OPTIONS, XCosHead
+        from ..twin.head import OPTIONS, XCosHead
 
         file, options = self.scorer.file, self.scorer.file.head or {}
         shape = self.scorer.network.outputs[self.scorer.output]

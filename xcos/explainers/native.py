@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..features import Floats
-from ..model import SIDE, Model
-from ..progress import Progress
+from ..recognition.features import Floats
+from ..recognition.model import SIDE, Model
+from ..storage.progress import Progress
 from .base import Crops, Explainer, enlarge
 
 MAPS = ("contribution", "cosine")

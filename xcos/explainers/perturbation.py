@@ -10,9 +10,9 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..features import Floats
-from ..model import SIDE
-from ..progress import Progress, batches
+from ..recognition.features import Floats
+from ..recognition.model import SIDE
+from ..storage.progress import Progress, batches
 from .base import Crops, FaceByFace
 from .scoring import FILLS
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from ..faces import crop
-from ..features import Floats, plain_cosine
-from ..image import as_list
-from ..model import SIDE, Model
-from ..model_file import ModelFile
-from ..network import Network
+from ..faces.detection import crop
+from ..faces.image import as_list
+from ..plan.file import ModelFile
+from ..plan.network import Network
+from ..recognition.features import Floats, plain_cosine
+from ..recognition.model import SIDE, Model
 
 if TYPE_CHECKING:
     Scores = Literal["xcos", "cosine"]

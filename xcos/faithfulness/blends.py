@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..explainers.base import Crops
-from ..faces import SIDE
+from ..faces.detection import SIDE
 
 BLUR = 2.0  # pixels, standard deviation of the Gaussian that softens a mask
 GAIN = 2.0  # the deviation of pasted colours is changed by at most this factor

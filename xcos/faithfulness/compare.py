@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import IO, Any
 
-from .._values import ByValue
+from ..base.values import ByValue
 from ..explainers import Explainer, SaliencyPair
 from ..explainers.scoring import Scores
-from ..progress import Progress, batches
-from ..results import save
+from ..recognition.results import save
+from ..storage.progress import Progress, batches
 from . import curves, patches, sanity, windows
 from .measure import Measure
 from .pairs import LabelledCrops, beginning, prepare

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._values import ByValue
+from ..base.values import ByValue
 
 RESAMPLES = 2000
 LEVEL = 0.95

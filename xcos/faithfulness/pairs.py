@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ..datasets import Pairs
 from ..explainers.base import Crops, Explainer
 from ..explainers.scoring import Scorer, Scores
-from ..faces import crop
-from ..features import Floats
+from ..faces.detection import crop
+from ..recognition.features import Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

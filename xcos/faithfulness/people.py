@@ -15,7 +15,7 @@ from .. import _core
 from ..datasets import Faces, read_faces
 from ..errors import ImageError, NoFaceError
 from ..explainers.base import Crops
-from ..faces import SIDE, crop
+from ..faces.detection import SIDE, crop
 
 _log = logging.getLogger("xcos")
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import load
 from ..explainers.base import Crops
-from ..features import Features, plain_cosine
-from ..model import Model
-from ..model_file import ModelFile
+from ..plan.file import ModelFile
+from ..recognition.features import Features, plain_cosine
+from ..recognition.model import Model
+from ..recognition.shipped import load
 from .cell_statistics import Doubles, cosines
 
 BATCH = 64  # crops at a time

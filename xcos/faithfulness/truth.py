@@ -12,8 +12,8 @@ import numpy as np
 from .. import _core, datasets
 from ..datasets import Pairs
 from ..explainers.base import Crops
-from ..faces import crop
-from ..progress import Progress, batches
+from ..faces.detection import crop
+from ..storage.progress import Progress, batches
 from . import cell_statistics as statistics
 from .pairs import LabelledCrops
 from .people import People

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..explainers.base import Crops
-from ..progress import Progress, counter
+from ..storage.progress import Progress, counter
 from . import blends
 from . import cell_statistics as statistics
 from .measure import Estimate

@@ -11,8 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._values import ByValue
-from ..results import PICTURES, save
+from ..base.values import ByValue
+from ..recognition.results import PICTURES, save
 from .measure import Estimate
 
 if TYPE_CHECKING:

@@ -8,22 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelFileError
-from ..model_file import ModelFile
+from ..plan.file import ModelFile
+from .pixels import preprocess
 
-
-def preprocess(color: str = "RGB", mean: float = 127.5, scale: float = 1 / 127.5) -> dict[str, Any]:
-    """How pixels become the input, as in docs/model-file.md: (pixel - mean) * scale, the same for three channels.
-
-    The default is (x/255 - 0.5)/0.5, as InsightFace and the xCos reference prepare pictures.
-    """
-    return {"color": color, "mean": [float(mean)] * 3, "scale": [float(scale)] * 3}
+__all__ = ["import_network", "preprocess"]
 
 
 def _import_onnx(source: str | os.PathLike[str], pixels: Mapping[str, Any] | None) -> ModelFile:
     """The whole graph; where that cannot be said as a plan, up to its embedding, if that is all it computes: without
     the division by its length, and of pictures of 112 x 112 where it takes any size."""
-    from .onnx import import_onnx, load_onnx
-    from .onnx_embedding import ends_in_one_embedding, import_embedding
+    from .onnx.embedding import ends_in_one_embedding, import_embedding
+    from .onnx.importer import import_onnx, load_onnx
 
     try:
         return import_onnx(source, preprocess=pixels)
@@ -45,7 +40,7 @@ def import_network(source: str | os.PathLike[str], pixels: Mapping[str, Any] | N
     suffix = Path(source).suffix.lower()
     if suffix == ".onnx":
         return _import_onnx(source, pixels)
-    from .torch import SUFFIXES, import_torch
+    from .torch.importer import SUFFIXES, import_torch
 
     if suffix in SUFFIXES:
         return import_torch(source, preprocess=pixels)

@@ -21,8 +21,8 @@ except ImportError:
     raise ImportError("the local page needs Starlette, uvicorn and python-multipart: pip install xcos[serve]") from None
 
 from .. import _core
-from ..api import load
-from ..model import Model
+from ..recognition.model import Model
+from ..recognition.shipped import load
 from ..view import element_script
 from .engine import Engine
 from .forms import read_form

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from .. import _core, faces
 from ..errors import ImageError, NoFaceError
-from ..image import describe, read_image
-from ..model import Model
+from ..faces.image import describe, read_image
+from ..recognition.model import Model
 from ..view import explanation_value
 from .limits import Limits, Refused
 

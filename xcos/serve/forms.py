@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from ..image import encoded_text
+from ..faces.image import encoded_text
 from .limits import Limits, Refused
 
 # Names under which other programs send the same fields (deepface's API).

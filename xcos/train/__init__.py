@@ -14,15 +14,15 @@ except ImportError:
     raise ImportError("xcos.train needs PyTorch: pip install xcos[train]") from None
 
 from ..datasets import Faces, join, read_faces
-from .branch import back, cell_branch, front, larger_map, last_map, linear_end, own_copy, projection
+from ..plan.branch import back, cell_branch, front, larger_map, last_map, linear_end, own_copy, projection
+from ..plan.local import local_branch
+from ..twin.head import Compared, XCosHead
+from ..twin.network import Twin, twin
 from .config import Config, check_extras
-from .head import Compared, XCosHead
-from .local import local_branch
 from .locality import Locality, measure_locality
 from .loop import train
 from .losses import MarginHead, cell_targets, cosine_loss, flat_grid
 from .truthful import with_truth
-from .twin import Twin, twin
 
 __all__ = [
     "Compared",

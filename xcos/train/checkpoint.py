@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from .._files import replacing
 from ..datasets import Faces
 from ..evaluation.cache import network_digest
-from ..model_file import ModelFile
+from ..plan.file import ModelFile
+from ..storage.files import replacing
 from .augment import read_masks
 from .config import Config
 

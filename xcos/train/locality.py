@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..evaluation.protocol import auc
 from ..faithfulness.measure import interval
-from ..model import Model
-from ..model_file import ModelFile
+from ..plan.file import ModelFile
+from ..recognition.model import Model
 from .augment import COVERED, FREE, covered, paste_rectangles
 from .validate import read_crops
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from .._files import replacing
-from .._names import shown
+from ..base.names import shown
 from ..datasets import Faces, join, read_faces
-from ..model_file import ModelFile
-from ..progress import batches
+from ..plan.file import ModelFile
+from ..storage.files import replacing
+from ..storage.progress import batches
 from . import checkpoint, distributed
 from .augment import Augment, Pasting, read_masks
 from .config import LEARNED, Config, check_extras

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..twin.head import Compared, unit
 from .augment import COVERED, FREE
-from .head import Compared, unit
 
 
 class Owners(NamedTuple):

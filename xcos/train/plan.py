@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _safetensors
-from .._values import ByValue
+from ..base.values import ByValue
 from ..errors import ModelFileError
 from ..importers import import_network, preprocess
-from ..importers.torch import SUFFIXES
-from ..model import SIDE
-from ..model_file import ModelFile
-from .branch import back, cell_branch, embedding_branch, front, last_map, own_copy, projection, value_shape
+from ..importers.torch.importer import SUFFIXES
+from ..plan import safetensors
+from ..plan.branch import back, cell_branch, embedding_branch, front, last_map, own_copy, projection, value_shape
+from ..plan.file import ModelFile
+from ..plan.local import local_branch
+from ..recognition.model import SIDE
 from .config import Config
-from .local import local_branch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +71,7 @@ def read_network(
     else:
         suffix = Path(source).suffix.lower()
         if suffix == ".onnx":
-            from ..importers.onnx_embedding import import_embedding
+            from ..importers.onnx.embedding import import_embedding
 
             file = import_embedding(source, output=embedding, side=SIDE)
             embedding = file.outputs[0]  # without the division by its length
@@ -86,7 +86,7 @@ def read_network(
 
 
 def _is_ours(path: str | os.PathLike[str]) -> bool:
-    return "xcos" in _safetensors.load(path, floats_alone=True)[0]
+    return "xcos" in safetensors.load(path, floats_alone=True)[0]
 
 
 def plain_network(file: ModelFile, embedding: str) -> tuple[ModelFile, str]:

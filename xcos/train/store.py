@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._files import replacing
 from ..datasets import Faces
 from ..evaluation.cache import network_digest
-from ..model_file import ModelFile
-from ..network import Network
-from ..progress import Progress, batches
+from ..plan.branch import front, value_shape
+from ..plan.file import ModelFile
+from ..plan.network import Network
+from ..storage.files import replacing
+from ..storage.progress import Progress, batches
 from .augment import Augment, Pasting, Picture, blend, shaken
-from .branch import front, value_shape
 from .plan import Plan
 
 _log = logging.getLogger("xcos")

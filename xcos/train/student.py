@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..datasets import Faces
+from ..twin.head import XCosHead
+from ..twin.network import Twin
 from .augment import Pasting, covered
 from .config import LEARNED, Config
-from .head import XCosHead
 from .losses import Owners, PairLosses, cell_targets, change_loss, direction_loss, flat_grid, own_loss, pair_losses
 from .plan import Plan
-from .twin import Twin
 
 
 class Chosen(NamedTuple):

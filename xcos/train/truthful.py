@@ -8,9 +8,9 @@ import os
 from typing import TYPE_CHECKING
 
 from ..datasets import Faces
-from ..model_file import ModelFile
-from ..progress import Progress
-from ..truth import CellTruth
+from ..measured.truth import CellTruth
+from ..plan.file import ModelFile
+from ..storage.progress import Progress
 
 if TYPE_CHECKING:
     from ..faithfulness import Truth

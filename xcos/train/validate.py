@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._names import shown
+from ..base.names import shown
 from ..datasets import read_bin
 from ..evaluation.protocol import best_threshold, fold_numbers, reference_folds
 from ..evaluation.whole import curve_of
-from ..features import plain_cosine
-from ..image import read_image
-from ..model import core_head
-from ..model_file import ModelFile
-from ..network import Network
-from ..progress import Progress, batches
-from ..whole import WholeCurve
+from ..faces.image import read_image
+from ..measured.whole import WholeCurve
+from ..plan.file import ModelFile
+from ..plan.network import Network
+from ..recognition.features import plain_cosine
+from ..recognition.model import core_head
+from ..storage.progress import Progress, batches
 from .plan import Plan
 from .store import normalized
 

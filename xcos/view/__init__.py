@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..truth import LITTLE
+from ..measured.truth import LITTLE
 
 if TYPE_CHECKING:
-    from ..results import Explanation
+    from ..recognition.results import Explanation
 
 # The fixed scales, those of the pictures: two views can be compared, and a view with a picture.
 SCALES = {
@@ -108,7 +108,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 def _fallback(e: Explanation) -> str:
     from html import escape
 
-    from ..results import Verification
+    from ..recognition.results import Verification
 
     if not find_spec("matplotlib"):
         return Verification._repr_html_(e) or ""

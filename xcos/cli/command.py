@@ -1,0 +1,382 @@
+"""The command line: ``verify | explain | detect | info | convert`` here, the rest in the modules cli_*."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from ..base.names import shown
+from . import data, explainers, plug, serve, truth
+
+SAME, DIFFERENT, FAILED, NO_ANSWER = 0, 1, 2, 3
+INTERRUPTED = 130  # as shells have it for Ctrl-C
+
+_EXAMPLES = """\
+examples:
+  xcos verify a.jpg b.jpg                       one line: decision, score, threshold
+  xcos verify a.jpg b.jpg --json | jq .score
+  xcos explain a.jpg b.jpg -o why.png           the reason, cell by cell (also .html .pdf .svg .json .npz)
+  xcos detect group.jpg -o faces.png            numbers the faces, for --face
+  xcos verify group.jpg b.jpg --face 2,0        the third face of group.jpg with the first of b.jpg
+  xcos info                                     the default model: licence, origin, threshold
+  xcos convert network.onnx network.safetensors
+  xcos serve                                    the same in a browser, on this machine alone
+  xcos evaluate lfw.bin --html report.html      benchmarks: accuracy, curves, the worst mistakes
+  xcos plug model.onnx --data people/ -o mine.safetensors    an xCos head for a network of one's own
+  xcos compare-explanations lfw.bin -n 100      methods of explanation measured against each other
+  xcos truth --faces people/ --pairs lfw.bin    are the cells about their own place?
+  xcos truth --faces people/ --pairs lfw.bin    are the cells about their own place?
+
+exit code: 0 same person (or done), 1 different people, 2 error, 3 no answer (a face too poor; detect: no face)
+"""
+
+_CARE = (
+    "Face recognition errs, and errs differently for different groups of people. "
+    "The score is no probability; let a person decide whatever matters."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code: the only place where exceptions become one, and a sentence.
+
+    DIFFERENT is what a command returns and nothing else: whatever is raised ends in FAILED. The environment
+    variable XCOS_DEBUG, or --verbose, shows the traceback.
+    """
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # names may hold what the console's encoding lacks
+                stream.reconfigure(errors="backslashreplace")
+        options = _parser().parse_args(arguments)
+        logging.basicConfig(format="%(name)s: %(message)s", level=logging.DEBUG if options.verbose else logging.WARNING)
+        code: int = options.run(options)
+        return code
+    except SystemExit:  # of the parser: 0 or 2
+        raise
+    except BrokenPipeError:  # nobody reads on
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BaseException as error:
+        _complain(error)
+        return FAILED
+
+
+def _complain(error: BaseException) -> None:
+    """One line on stderr, if that is there."""
+    with contextlib.suppress(Exception):
+        if os.environ.get("XCOS_DEBUG") or logging.getLogger().isEnabledFor(logging.DEBUG):
+            traceback.print_exception(error)
+        if sys.stderr is not None:
+            print(f"xcos: {_sentence(error)}", file=sys.stderr, flush=True)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{shown(error.filename)}: {error.strerror}"
+    known = isinstance(error, (OSError, ValueError, TypeError, ImportError, MemoryError))
+    kind = "" if known and str(error) else f"{type(error).__name__}: "
+    return kind + (str(error) or "no more is known; XCOS_DEBUG=1 shows where")
+
+
+def _photograph(name: str) -> Any:
+    """What an argument stands for: ``-`` is standard input, as for other programs."""
+    if name != "-":
+        return name
+    if sys.stdin is None:
+        raise ValueError("-: standard input is closed")
+    return sys.stdin.buffer
+
+
+def _two(options: argparse.Namespace) -> list[Any]:
+    if options.first == options.second == "-":
+        raise ValueError("-: one of the two photographs can come from standard input, not both")
+    return [_photograph(name) for name in (options.first, options.second)]
+
+
+def _verify(options: argparse.Namespace) -> int:
+    import xcos
+
+    result = xcos.verify(*_two(options), **_keywords(options))
+    _print(options, result.to_dict(), _summary(result))
+    return _answer(result)
+
+
+def _answer(result: Any) -> int:
+    if not result.reliable:
+        return NO_ANSWER
+    return SAME if result.same else DIFFERENT
+
+
+def _explain(options: argparse.Namespace) -> int:
+    import xcos
+
+    result = xcos.explain(*_two(options), **_keywords(options))
+    if options.output:
+        result.save(options.output)
+    written = f"\nwritten: {options.output}" if options.output else ""
+    _print(options, result.to_dict(), f"{_summary(result)}\n\n{_table(result)}{written}")
+    return _answer(result)
+
+
+def _detect(options: argparse.Namespace) -> int:
+    import xcos
+
+    looking = _looking(options)
+    image = xcos.read_image(_photograph(options.image), **{k: v for k, v in looking.items() if k == "max_pixels"})
+    found = xcos.detect(image, **looking)
+    if options.output:
+        from ..drawing import plot
+        from ..recognition.results import PICTURES, save
+
+        save(options.output, {kind: _picture(plot, image, found, kind[1:]) for kind in PICTURES})
+    lines = [f"{len(found)} face{'s' * (len(found) != 1)} in {shown(options.image)}"]
+    for i, face in enumerate(found):
+        left, top, right, bottom = face.box
+        lines.append(
+            f"{i:3d}  score {face.score:.3f}  box {left:.0f},{top:.0f} to {right:.0f},{bottom:.0f}"
+            f"  ({right - left:.0f} x {bottom - top:.0f} pixels)" + f", turned by {face.turn}°" * bool(face.turn)
+        )
+    _print(options, {"image": options.image, "faces": [face.to_dict() for face in found]}, "\n".join(lines))
+    return SAME if found else NO_ANSWER
+
+
+def _picture(plot: Any, image: Any, found: Any, kind: str) -> Any:
+    return lambda file: file.write(plot.render_detections(image, found, kind))
+
+
+def _info(options: argparse.Namespace) -> int:
+    import xcos
+    from xcos import _core
+    from xcos.api import model_path
+
+    file = xcos.ModelFile.read(model_path(options.model))
+    facts = {
+        "name": file.name,
+        "kind": file.kind,
+        "inputs": {value["name"]: list(value["shape"]) for value in file.inputs},
+        "outputs": list(file.outputs),
+        "layers": len(file.layers),
+        "parameters": _parameters(file),
+        "thresholds": dict(file.thresholds or {}),
+        "thresholds_from": file.thresholds_from,
+        "whole": (file.head or {}).get("whole", 0.0),
+        "whole_curve": _curve(file),
+        "truth": _truth(file),
+        "calibration": _calibration(file),
+        "license": file.license,
+        "origin": file.origin,
+        "training": file.training,
+        "xcos": xcos.__version__,
+        "instruction set": _core.isa(),
+        "threads": _core.default_threads(),
+    }
+    width = max(map(len, facts))
+    _print(options, facts, "\n".join(f"{key.replace('_', ' '):{width}}  {_plain(v)}" for key, v in facts.items()))
+    return SAME
+
+
+def _convert(options: argparse.Namespace) -> int:
+    import xcos
+
+    pixels = {"color": options.color, "mean": options.mean, "scale": options.scale}
+    file = xcos.convert(options.source, options.target, **pixels)
+    facts = {
+        "name": file.name,
+        "layers": len(file.layers),
+        "parameters": _parameters(file),
+        "written": options.target,
+    }
+    _print(options, facts, "{name}: {layers} layers, {parameters:,} parameters, {written}".format(**facts))
+    return SAME
+
+
+def _calibration(file: Any) -> dict[str, str]:
+    scores = (file.calibration or {"scores": {}})["scores"]
+    return {
+        metric: f"{score['method']} on {score['pairs']} pairs of {score['data']}, Cllr {score['cllr']:.4f} bits"
+        for metric, score in scores.items()
+    }
+
+
+def _curve(file: Any) -> dict[str, Any]:
+    """Accuracy by w, as far as it was measured."""
+    curve = file.whole_curve
+    if not curve:
+        return {}
+    accuracy = {f"{w:g}": f"{a:.2%}" for w, a in zip(curve["whole"], curve["accuracy"], strict=True)}
+    return {"data": curve["data"], "pairs": curve["pairs"], **accuracy}
+
+
+def _truth(file: Any) -> str:
+    from ..measured.truth import CellTruth
+
+    return repr(CellTruth.from_dict(file.truth)) if file.truth else ""
+
+
+def _parameters(file: Any) -> int:
+    return sum(int(tensor.size) for tensor in file.tensors.values())
+
+
+def _keywords(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "model": _model(options),
+        "threshold": options.threshold,
+        "threads": options.threads,
+        "aligned": options.aligned,
+        "face": options.face,
+        **_looking(options),
+    }
+
+
+def _model(options: argparse.Namespace) -> Any:
+    if options.whole is None:
+        return options.model
+    from ..recognition.shipped import load
+
+    return load(options.model).with_whole(options.whole, threshold=options.threshold)
+
+
+def _looking(options: argparse.Namespace) -> dict[str, Any]:
+    most = {} if options.max_pixels is None else {"max_pixels": options.max_pixels}
+    return {"upright": options.upright, **most}
+
+
+def _summary(result: Any) -> str:
+    total = [f"the score is {result.sum_in_words()}"] if result.explained < 1 else []
+    lines = [result.sentence(), *total, *result.notes(), f"threshold: {result.threshold_from}"]
+    if result.llr is not None:
+        ratio = f"log-likelihood ratio {result.llr:+.2f}"
+        lines.append(f"probability: {result.probability():.2%} at even odds before ({ratio})")
+    counts = f"counts {1 - result.explained:.0%}" if result.explained < 1 else "for reference"
+    return "\n".join([*lines, f"plain cosine, {counts}: {result.cosine:.4f}  (model {result.model})"])
+
+
+def _table(result: Any) -> str:
+    """The contributions in thousandths, as the figure names its cells."""
+    contribution = result.contribution
+    letters = "".join(f"{chr(ord('A') + i):>5}" for i in range(contribution.shape[1]))
+    rows = [f"{i + 1:>2}" + "".join(f"{round(1000 * float(v)):>5}" for v in row) for i, row in enumerate(contribution)]
+    whole = [f"the face as a whole: {round(1000 * result.whole)}"] if result.explained < 1 else []
+    return "\n".join(["contribution of each cell, thousandths of the score:", "  " + letters, *rows, *whole])
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _print(options: argparse.Namespace, data: Any, text: str) -> None:
+    """Puts out a result; where stdout is closed, the exit code alone tells it."""
+    try:  # JSON in ASCII fits any console
+        print(json.dumps(data, indent=1, allow_nan=False) if options.json else text, flush=True)
+    except OSError as error:
+        sys.stdout = None  # the interpreter would try it once more when it ends, and complain
+        raise type(error)(error.errno, error.strerror, "standard output") from None
+
+
+def _face(text: str) -> Any:
+    """``2`` for both photographs, ``2,0`` for each; an empty place chooses automatically."""
+    try:
+        numbers = [int(part) if part.strip() else None for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not 1 <= len(numbers) <= 2 or any(n is not None and n < 0 for n in numbers):
+        raise argparse.ArgumentTypeError(f"expected N or N,M counted from 0, got {text!r}")
+    return tuple(numbers) if len(numbers) == 2 else numbers[0]
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return value
+
+
+def _threads(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
+    return int(text)
+
+
+class _Version(argparse.Action):
+    """Prints the version, importing the core only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        import xcos
+
+        print(f"xcos {xcos.__version__}")
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    layout = argparse.RawDescriptionHelpFormatter
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print JSON")
+    common.add_argument("-v", "--verbose", action="store_true", help="log to stderr; show tracebacks")
+    model = argparse.ArgumentParser(add_help=False)
+    model.add_argument("--model", help="name of a model of the package, or a model file")
+    model.add_argument("--whole", type=_share, metavar="W",
+                       help="what the face as a whole counts in the score: 0, cells alone, to 1 (default: the model's)")
+    looking = argparse.ArgumentParser(add_help=False)
+    looking.add_argument("--upright", action="store_true", help="photographs stand upright: don't look at them turned")
+    looking.add_argument("--max-pixels", type=_threads, metavar="N", help="largest picture (default: 200 million)")
+    pair = argparse.ArgumentParser(add_help=False, parents=[model, looking])
+    pair.add_argument("first", metavar="A", help="photograph; - reads standard input")
+    pair.add_argument("second", metavar="B", help="the other photograph")
+    pair.add_argument("--threshold", type=float, help="the same person when score > this (default: the model's)")
+    pair.add_argument("--threads", type=_threads, metavar="N", help="at most so many (default: all there are)")
+    pair.add_argument("--aligned", action="store_true", help="the photographs are aligned 112 x 112 crops")
+    pair.add_argument("--face", type=_face, metavar="N[,M]", help="which face, as `xcos detect` numbers them")
+    pixels = argparse.ArgumentParser(add_help=False)
+    pixels.add_argument("--color", choices=("RGB", "BGR"), help="order of the network's channels (default: RGB)")
+    pixels.add_argument("--mean", type=float, help="the input is (pixel - MEAN) * SCALE (default: 127.5)")
+    pixels.add_argument("--scale", type=float, help="(default: 1/127.5 = 0.00784)")
+
+    parser = argparse.ArgumentParser(
+        prog="xcos", formatter_class=layout, epilog=_EXAMPLES + "\n" + _CARE,
+        description="Tells whether two photographs show the same person, and why, cell by cell.",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Any, text: str, parents: Sequence[argparse.ArgumentParser], example: str) -> Any:
+        sub = commands.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".", parents=[*parents, common],
+            formatter_class=layout, epilog=f"example:\n  {example}",
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    command("verify", _verify, "decide whether two photographs show one person", [pair], "xcos verify a.jpg b.jpg")
+    explain = command("explain", _explain, "decide, and show why", [pair], "xcos explain a.jpg b.jpg -o why.png")
+    explain.add_argument("-o", "--output", metavar="FILE", help="write .html, .png, .pdf, .svg, .json or .npz")
+    detect = command("detect", _detect, "find the faces of a photograph", [looking],
+                     "xcos detect group.jpg -o faces.png")
+    detect.add_argument("image", metavar="A", help="photograph; - reads standard input")
+    detect.add_argument("-o", "--output", metavar="FILE", help="write a .png, .pdf or .svg with boxes and points")
+    info = command("info", _info, "tell about a model and this installation", [], "xcos info --json")
+    info.add_argument("model", nargs="?", help="name or file (default: the default model)")
+    convert = command("convert", _convert, "turn an ONNX network or a PyTorch checkpoint into a model file", [pixels],
+                      "xcos convert checkpoint.pth network.safetensors --color BGR")
+    convert.add_argument("source", metavar="NETWORK", help=".onnx, .pth or .safetensors")
+    convert.add_argument("target", metavar="OUT")
+    data.register(command, _threads, _print, model)
+    serve.register(command, _print, model)
+    plug.register(command, _threads, _share, _print, pixels)
+    explainers.register(command, _threads, _print, model)
+    truth.register(command, _threads, _print)
+    return parser

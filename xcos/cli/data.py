@@ -1,0 +1,168 @@
+"""The commands for whole data sets: ``xcos evaluate | calibrate | features``."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+Print = Callable[[argparse.Namespace, Any, str], None]
+
+
+def register(command: Callable[..., Any], threads: Callable[[str], int], print_: Print, model: Any) -> None:
+    """Adds the commands. `command` makes one parser, `threads` reads a number, `print_` puts out data or text; `model`
+    is the parser of --model and --whole."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--threads", type=threads, metavar="N", help="at most so many (default: all there are)")
+    common.add_argument("--quiet", action="store_true", help="no progress bar")
+    sets = argparse.ArgumentParser(add_help=False)
+    sets.add_argument("--photos", metavar="PATH", help="folder, tar or zip with the photographs of LFW's pairs.txt")
+    sets.add_argument("--aligned", action="store_true", help="images of .csv and pairs.txt are aligned 112 x 112 crops")
+    sets.add_argument("--folds", type=threads, metavar="K", help="folds in file order (default: the data's, mostly 10)")
+    sets.add_argument("--cache", metavar="DIR", help="keep features there; an interrupted run goes on from them")
+
+    evaluate = command("evaluate", _run(_evaluate, print_), "run verification benchmarks", [model, common, sets],
+                       "xcos evaluate lfw.bin agedb_30.bin --metric xcos cosine --html report.html")
+    evaluate.add_argument("data", nargs="+", metavar="DATA", help=".bin, .csv, folder of a bcolz carray, or pairs.txt")
+    evaluate.add_argument("--metric", nargs="+", choices=("xcos", "cosine"), default=["xcos", "cosine"],
+                          help="scores to judge (default: both)")
+    evaluate.add_argument("--threshold", type=_threshold, metavar="T",
+                          help="judge this threshold; 'model': the one that verify uses (default: each fold's best)")
+    evaluate.add_argument("--flip", action="store_true", help="features of each image and its mirror image together")
+    evaluate.add_argument("--html", metavar="FILE", help="write a page with figures, curves and the worst mistakes")
+
+    calibrate = command("calibrate", _run(_calibrate, print_), "measure what scores are worth, into a model file",
+                        [model, common, sets], "xcos calibrate lfw.bin calibrated.safetensors")
+    calibrate.add_argument("data", metavar="DATA", help=".bin, .csv, folder of a bcolz carray, or pairs.txt")
+    calibrate.add_argument("target", metavar="OUT", help="the model file to write")
+    calibrate.add_argument("--method", choices=("logistic", "isotonic"), default="logistic",
+                           help="how scores become log-likelihood ratios (default: logistic)")
+
+    features = command("features", _run(_features, print_), "write the features of all pictures of a folder", [common],
+                       "xcos features photos/ features.npz")
+    features.add_argument("folder", metavar="FOLDER")
+    features.add_argument("--model", help="name of a model of the package, or a model file")
+    features.add_argument("target", metavar="OUT", help=".npz or .zarr")
+    features.add_argument("--aligned", action="store_true", help="the pictures are aligned 112 x 112 crops")
+
+
+def _threshold(text: str) -> float | str:
+    if text == "model":
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a finite number or 'model', got {text!r}")
+    return value
+
+
+def _run(work: Callable[[argparse.Namespace], tuple[Any, str]], print_: Print) -> Callable[[argparse.Namespace], int]:
+    def run(options: argparse.Namespace) -> int:
+        print_(options, *work(options))
+        return 0
+
+    return run
+
+
+def progress_wanted(options: argparse.Namespace) -> bool:
+    """A bar where someone looks on and tqdm is there."""
+    from importlib.util import find_spec
+
+    return not options.quiet and sys.stderr.isatty() and find_spec("tqdm") is not None
+
+
+def _pairs(options: argparse.Namespace, path: str) -> Any:
+    from .. import datasets
+
+    if path.lower().endswith(".txt"):
+        if not options.photos:
+            raise ValueError(f"{path}: --photos must say where the photographs of this list are")
+        return datasets.read_lfw(path, options.photos, aligned=options.aligned)
+    if path.lower().endswith(".csv"):
+        return datasets.read_csv(path, aligned=options.aligned)
+    return datasets.read(path)
+
+
+def _keywords(options: argparse.Namespace) -> dict[str, Any]:
+    progress = progress_wanted(options)
+    return {"folds": options.folds, "cache": options.cache, "threads": options.threads, "progress": progress}
+
+
+def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
+    import xcos
+
+    if options.html:
+        from ..storage.files import check_target
+
+        check_target(options.html)  # now, not after an hour
+    sets = [_pairs(options, path) for path in options.data]
+    model = xcos.load(options.model, whole=options.whole)
+    how = {"threshold": options.threshold, "flip": options.flip, **_keywords(options)}
+    table = xcos.compare_models(model, sets, options.metric, **how)
+    if options.html:
+        table.html(options.html)
+    lines = [table.to_markdown()]
+    for report in table:
+        if rates := report.groups():
+            lines.append(f"\n{report.metric} on {report.dataset}, error rates at the threshold {report.threshold:.4f}:")
+        for r in rates:
+            interval = f"{r.low:.2%} to {r.high:.2%}"
+            lines.append(f"  {r.column} {r.group}: {r.kind} {r.rate:.2%} ({interval}) of {r.pairs} pairs")
+    return table.to_dict(), "\n".join([*lines, *([f"written: {options.html}"] if options.html else [])])
+
+
+def _calibrate(options: argparse.Namespace) -> tuple[Any, str]:
+    import xcos
+
+    from ..storage.files import check_target
+
+    check_target(options.target)
+    model = xcos.load(options.model, whole=options.whole)
+    model = xcos.calibrate(model, _pairs(options, options.data), method=options.method, **_keywords(options))
+    model.save(options.target)
+    assert model.calibration is not None
+    lines = [
+        f"{metric}: Cllr {score.cllr:.4f} bits (at least {score.min_cllr:.4f}) on {score.pairs} pairs of {score.data}"
+        for metric, score in model.calibration.scores.items()
+    ]
+    data = {"written": options.target, "method": options.method}
+    scores = {metric: score.to_dict() for metric, score in model.calibration.scores.items()}
+    return {**data, "scores": scores}, "\n".join([*lines, f"written: {options.target}"])
+
+
+def _features(options: argparse.Namespace) -> tuple[Any, str]:
+    import xcos
+
+    from ..faces.folders import pictures, tell_skipped
+    from ..recognition.writers import FeatureWriter
+    from ..storage.progress import counter
+
+    folder = Path(options.folder)
+    if not folder.is_dir():
+        raise NotADirectoryError(20, "expected a folder", options.folder)
+    paths, skipped = pictures(folder)
+    tell_skipped(folder, skipped)
+    if not paths:
+        raise ValueError(f"{folder}: holds no pictures")
+    failed: list[tuple[str, str]] = []
+    model = xcos.load(options.model)
+    batches = model.stream(paths, aligned=options.aligned, threads=options.threads, skip_failed=True)
+    with FeatureWriter(options.target) as writer, counter(len(paths), progress_wanted(options), "features") as done:
+        for batch in batches:
+            names = [paths[i].relative_to(folder).as_posix() for i in batch.index]
+            writer.write(names, batch.features)
+            failed += [(paths[i].relative_to(folder).as_posix(), message) for i, message in batch.failed]
+            done(writer.count + len(failed))
+        if not writer.count:
+            raise ValueError(f"{folder}: no face in any of {len(paths)} pictures; the first: {failed[0][1]}")
+    lines = [f"{writer.count} faces of {len(paths)} pictures, written: {options.target}"]
+    lines += chain([f"{len(failed)} could not be used:"] if failed else [], (message for _, message in failed))
+    data = {"written": options.target, "faces": writer.count, "failed": [list(pair) for pair in failed],
+            "skipped": dict(skipped)}
+    return data, "\n".join(lines)

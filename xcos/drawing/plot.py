@@ -1,0 +1,364 @@
+"""Pictures of results, by matplotlib: on fixed scales, so that two of them can be compared.
+
+The figure of an explanation is the arithmetic of its score: patch cosines x attention = contributions, whose
+sum is the score; where the face as a whole counts too, it stands beside them as a bar of its own. Colours: a
+diverging blue-red map and a grey one, both safe for colour-blind readers; every cell also carries its number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import fill, shorten
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    from matplotlib import colormaps
+    from matplotlib.axis import XAxis, YAxis
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
+    from matplotlib.text import Text
+except ImportError:
+    raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
+
+from ..measured.truth import LITTLE
+from .figure import encode, new_figure, ours
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
+
+    from ..faces.detection import Face
+    from ..recognition.results import Explanation, Verification
+
+# Fixed scales, so that figures compare: an even share of attention is 1/49 = 0.02; cells over four times that
+# have a colour of their own. No contribution of a trained head reaches three even shares by much.
+COSINE_LIMIT = 1.0
+ATTENTION_LIMIT = 0.08
+CONTRIBUTION_LIMIT = 0.06
+EVIDENCE_LIMIT = 4.0  # natural logarithm: 55 times as usual for one person as for two
+
+_SAME, _DIFFERENT = "#2166ac", "#b2182b"  # the ends of the colour map RdBu
+_COSINE = colormaps["RdBu"]
+_EVIDENCE = colormaps["PuOr_r"]  # other colours than the contributions, which it is not to be taken for
+_ATTENTION = colormaps["Greys"].with_extremes(over="#ffb000")
+_INK, _QUIET = "#222222", "#666666"
+_SIZE, _SIZE_WITH_WHOLE, _DPI = (10.6, 7.6), (12.1, 7.6), 110  # inches
+_PALE = 0.62  # of cells that know little: how much of their colour is taken away
+_in_place_of: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # axes and the explanation drawn in their place
+
+
+@ours
+def explanation(e: Explanation, ax: Axes | None = None) -> tuple[Figure, dict[str, Axes]]:
+    """Draws an Explanation in a new pyplot figure, or in the place of `ax`. Returns figure and axes by name."""
+    if ax is None:
+        figure = new_figure(_size(e))
+        return figure, _explanation(e, figure)
+    place = ax.get_subplotspec()
+    if place is None:
+        raise ValueError("ax: expected an Axes made by subplots or add_subplot")
+    figure = _root(ax)
+    if (drawn := _in_place_of.get(ax)) in figure.subfigs:  # a second time: the new one instead
+        drawn.clear()
+        figure.subfigs.remove(drawn)
+    ax.set_visible(False)
+    _in_place_of[ax] = part = figure.add_subfigure(place, facecolor="white")
+    part.bbox_relative.set(ax.bbox.transformed(figure.transFigure.inverted()))  # without the margins of the grid
+    axes = _explanation(e, part)
+    width, height = (pixels / figure.dpi for pixels in (part.bbox.width, part.bbox.height))
+    _shrink(part, min(1.0, width / _size(e)[0], height / _size(e)[1]))
+    return figure, axes
+
+
+@ours
+def evidence(e: Explanation, ax: Axes | None = None) -> tuple[Figure, Axes]:
+    """Draws the evidence of a calibrated model cell by cell, in `ax` or a new pyplot figure; ValueError without it."""
+    if e.evidence is None:
+        raise ValueError(f"model {e.model!r} is not calibrated, so there is no evidence: see xcos.calibrate")
+    if ax is None:
+        ax = new_figure((4.2, 4.8)).add_axes((0.07, 0.1, 0.88, 0.77))
+    _map(ax, e.evidence, 1, _EVIDENCE, (-EVIDENCE_LIMIT, EVIDENCE_LIMIT), "Is that usual for one person?",
+         "log-likelihood ratio of each cell alone; no part of the score", pale=_pale(e))
+    return _root(ax), ax
+
+
+@ours
+def verification(v: Verification, ax: Axes | None = None) -> tuple[Figure, Axes]:
+    """Draws score and threshold of a Verification on the scale -1..1, in `ax` or a new pyplot figure."""
+    if ax is None:
+        ax = new_figure((5, 1.6), layout="constrained").add_subplot()
+    _scale(ax, v)
+    ax.set_title(v.sentence(), fontsize=10, color=_colour(v))
+    return _root(ax), ax
+
+
+@ours
+def detections(image: NDArray[np.uint8], faces: Sequence[Face], ax: Axes | None = None) -> tuple[Figure, Axes]:
+    """Draws boxes, points and scores of `faces` over `image` (H, W, 3), in `ax` or a new pyplot figure."""
+    if ax is None:
+        ax = _picture_axes(new_figure(_picture_size(image)))
+    _detections(ax, image, faces)
+    return _root(ax), ax
+
+
+@ours
+def render(result: Verification, kind: str) -> bytes:
+    """The plot of a result as a file of `kind` (png, pdf, svg); touches no pyplot state, safe in threads."""
+    from ..recognition.results import Explanation
+
+    if isinstance(result, Explanation):
+        figure = Figure(figsize=_size(result))
+        _explanation(result, figure)
+    else:
+        figure = Figure(figsize=(5, 1.6), layout="constrained")
+        verification(result, figure.add_subplot())
+    return encode(figure, kind, _DPI)
+
+
+@ours
+def render_detections(image: NDArray[np.uint8], faces: Sequence[Face], kind: str) -> bytes:
+    """The picture of :func:`detections` as a file of `kind` (png, pdf, svg)."""
+    figure = Figure(figsize=_picture_size(image))
+    _detections(_picture_axes(figure), image, faces)
+    return encode(figure, kind, _DPI)
+
+
+def _root(ax: Axes) -> Figure:
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise ValueError("ax: was removed from its figure; expected an Axes of a figure")
+    return figure
+
+
+def _explanation(e: Explanation, figure: Figure | SubFigure) -> dict[str, Axes]:
+    mixed, pale = e.explained < 1, _pale(e)
+    grid = figure.add_gridspec(
+        2, 3, left=0.03, right=0.845 if mixed else 0.97, bottom=0.085 if pale is None else 0.105, top=0.89,
+        wspace=0.17, hspace=0.27,
+    )  # fmt: skip
+    panels = ("first", "second", "score", "cosine", "attention", "contribution")
+    axes: dict[str, Axes] = {name: figure.add_subplot(grid[divmod(i, 3)]) for i, name in enumerate(panels)}
+    verdict, sign = ("Same person", ">") if e.same else ("Different people", "≤")
+    verdict = verdict if e.reliable else "No answer, a face is too poor"
+    figure.suptitle(
+        f"{verdict}: score {e.score:.3f} {sign} threshold {e.threshold:.3f}",
+        x=0.5, y=0.975, fontsize=17, weight="bold", color=_colour(e),
+    )
+    for name, crop, title in zip(("first", "second"), e.crops, e.names, strict=True):
+        _face(axes[name], crop, title, e.cosine_map.shape)
+    _summary(axes["score"], e)
+    _map(axes["cosine"], e.cosine_map, 2, _COSINE, (-COSINE_LIMIT, COSINE_LIMIT),
+         "How alike is each cell?", "patch cosine; the faces, laid over each other",
+         shade=_shade(e.crops), pale=pale)
+    _map(axes["attention"], e.attention, 3, _ATTENTION, (0, ATTENTION_LIMIT),
+         "How much does it count?", "attention, sum 1", pale=pale)
+    total = f"contribution, sum {e.contribution.sum():.3f}"
+    _map(axes["contribution"], e.contribution, 3, _COSINE, (-CONTRIBUTION_LIMIT, CONTRIBUTION_LIMIT),
+         "What does it add?", total if mixed else f"{total} = the score", pale=pale)
+    between = [("cosine", "attention", "×"), ("attention", "contribution", "=")]
+    if mixed:
+        box = axes["contribution"].get_position()
+        axes["whole"] = figure.add_axes((0.9, box.y0, 0.065, box.height))
+        _whole(axes["whole"], e)
+        between.append(("contribution", "whole", "+"))
+    for left, right, symbol in between:
+        boxes = [axes[name].get_position() for name in (left, right)]
+        x, y = (boxes[0].x1 + boxes[1].x0) / 2, (boxes[0].y0 + boxes[0].y1) / 2
+        figure.text(x, y, symbol, ha="center", va="center", fontsize=22, color=_INK)
+        if mixed and symbol == "=":
+            figure.text(x, y + 0.04, f"× {e.explained:.2g}", ha="center", va="center", fontsize=9, color=_INK)
+    if pale is not None:
+        figure.text(0.03, 0.012, "Faded, numbers slanted: cells that know little. Each alone tells people apart with "
+                    f"an accuracy below {LITTLE:.0%}, where coin tossing has 50%.", fontsize=8.5, color=_QUIET)
+    return axes
+
+
+def _shrink(part: SubFigure, scale: float) -> None:
+    """Texts, lines and marks of a drawing in less room than it was made for, as if seen from afar."""
+    artist: Any  # findobj does not tell mypy what it found
+    for artist in part.findobj(Text):
+        artist.set_fontsize(artist.get_fontsize() * scale)
+    for artist in part.findobj(Line2D):
+        artist.set_linewidth(artist.get_linewidth() * scale)
+        artist.set_markersize(artist.get_markersize() * scale)
+    for artist in part.findobj(LineCollection):
+        artist.set_linewidth([width * scale for width in artist.get_linewidth()])
+    for artist in part.findobj(XAxis) + part.findobj(YAxis):
+        for tick in artist.get_major_ticks():
+            tick.set_pad(tick.get_pad() * scale)
+
+
+def _size(e: Explanation) -> tuple[float, float]:
+    return _SIZE_WITH_WHOLE if e.explained < 1 else _SIZE
+
+
+def _pale(e: Explanation) -> NDArray[np.bool_] | None:
+    """(H, W): cells that know little; None where there are none, or none are known."""
+    return e.truth.little if e.truth is not None and e.truth.little.any() else None
+
+
+def _whole(ax: Axes, e: Explanation) -> None:
+    """What the face as a whole adds, as a bar beside the one of all cells together; their sum is the score."""
+    parts = (e.local, e.whole)
+    ax.bar((0, 1), parts, width=0.7, color=["#9aa5b1", _SAME if e.whole >= 0 else _DIFFERENT])
+    for x, value in enumerate(parts):
+        ax.text(x, max(value, 0) + 0.02, _number(value, 3), ha="center", va="bottom", fontsize=9, color=_INK)
+    ax.axhline(0, color=_INK, linewidth=0.8)
+    ax.set(xlim=(-0.5, 1.5), ylim=(min(-0.1, min(parts) - 0.05), 1), xticks=(0, 1), yticks=[])
+    ax.set_xticklabels([f"{e.attention.size}\ncells", "face as\na whole"], fontsize=8, color=_QUIET)
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.text(0.5, 1.085, "And the whole?", transform=ax.transAxes, ha="center", fontsize=11.5, weight="bold",
+            color=_INK)
+    ax.text(0.5, 1.025, f"{1 - e.explained:.2g} × cosine {e.cosine:.3f}", transform=ax.transAxes, ha="center",
+            fontsize=8.5, color=_QUIET)
+    sign = "+" if e.whole >= 0 else "−"
+    ax.text(0.5, 0.9, f"{e.local:.3f} {sign} {abs(e.whole):.3f}\n= {e.score:.3f}, the score",
+            transform=ax.transAxes, ha="center", va="center", fontsize=8.5, color=_INK)
+
+
+def _colour(v: Verification) -> str:
+    return _QUIET if not v.reliable else _SAME if v.same else _DIFFERENT
+
+
+def _shade(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The two faces laid on each other as a shadow, 0 where bright to 0.4: the colours stay readable."""
+    grey = crops.mean(axis=(0, 3), dtype=np.float32)
+    low, high = np.percentile(grey, (2, 98))
+    shade: NDArray[np.float32] = 0.4 * np.clip((high - grey) / max(high - low, 1), 0, 1)
+    return shade
+
+
+def _face(ax: Axes, crop: NDArray[np.uint8], title: str, cells: tuple[int, ...]) -> None:
+    ax.imshow(crop, extent=(0, cells[1], cells[0], 0), interpolation="lanczos")
+    _cells(ax, cells, color="white", alpha=0.35)
+    ax.set_title(title, fontsize=10, color=_INK)
+
+
+def _cells(ax: Axes, cells: tuple[int, ...], **line: Any) -> None:
+    """Grid lines, and names for the cells: letters across, numbers down, so that one can speak of C4."""
+    rows, columns = cells
+    ax.grid(False)  # of axes that come from elsewhere
+    ax.hlines(range(1, rows), 0, columns, linewidth=0.6, **line)
+    ax.vlines(range(1, columns), 0, rows, linewidth=0.6, **line)
+    ax.set_xlim(0, columns)
+    ax.set_ylim(rows, 0)
+    ax.set_xticks(np.arange(columns) + 0.5, [chr(ord("A") + i) for i in range(columns)])
+    ax.set_yticks(np.arange(rows) + 0.5, [str(i + 1) for i in range(rows)])
+    ax.tick_params(length=0, labelsize=7, labelcolor=_QUIET, pad=1)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def _map(ax: Axes, values: NDArray[np.float32], digits: int, colours: Colormap, limits: tuple[float, float],
+         title: str, subtitle: str, shade: NDArray[np.float32] | None = None,
+         pale: NDArray[np.bool_] | None = None) -> None:
+    """One map: a colour and a number for each cell; `shade` (0..1, pixels) darkens the colours like a shadow, cells
+    that are `pale` lose most of theirs."""
+    norm = Normalize(*limits)
+    scale = ScalarMappable(norm, colours)
+    extent = (0, values.shape[1], values.shape[0], 0)
+    ax.imshow(values, cmap=colours, norm=norm, extent=extent, interpolation="nearest")
+    bright = scale.to_rgba(values)[..., :3] @ (0.299, 0.587, 0.114)
+    if shade is not None:
+        ax.imshow(np.zeros_like(shade), cmap="gray", alpha=shade, extent=extent, interpolation="bicubic")
+        bright = bright * (1 - shade.mean())
+    if pale is not None:
+        ax.imshow(np.ones_like(values), cmap="gray", vmin=0, vmax=1, alpha=_PALE * pale, extent=extent,
+                  interpolation="nearest")
+        bright = np.where(pale, _PALE + (1 - _PALE) * bright, bright)
+    _cells(ax, values.shape, color="white", alpha=0.9)
+    for cell, value in np.ndenumerate(values):
+        slanted = pale is not None and pale[cell]
+        ax.text(cell[1] + 0.5, cell[0] + 0.5, _number(float(value), digits), ha="center", va="center", fontsize=7.5,
+                style="italic" if slanted else "normal", color="white" if bright[cell] < 0.5 else "black")
+    ax.text(0.5, 1.085, title, transform=ax.transAxes, ha="center", fontsize=11.5, weight="bold", color=_INK)
+    ax.text(0.5, 1.025, subtitle, transform=ax.transAxes, ha="center", fontsize=8.5, color=_QUIET)
+    bar = _root(ax).colorbar(scale, cax=ax.inset_axes((0, -0.115, 1, 0.03)), orientation="horizontal",
+                          ticks=np.linspace(limits[0], limits[1], 5), format=_tick,
+                          extend="max" if limits[0] == 0 else "neither")
+    bar.ax.tick_params(labelsize=7, labelcolor=_QUIET, length=2)
+    bar.outline.set_visible(False)
+
+
+def _tick(value: float, _: int) -> str:
+    return f"{value:.2g}"
+
+
+def _number(value: float, digits: int) -> str:
+    """.55, -.08: the zero before the point is the same in all cells and left out, as is the sign of zero."""
+    value = round(value, digits) + 0.0
+    return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
+
+
+def _summary(ax: Axes, e: Explanation) -> None:
+    ax.axis("off")
+    _scale(ax.inset_axes((0.0, 0.72, 1.0, 0.27)), e)
+    total = "The score is the sum over the cells of the two maps below, multiplied: cosine × attention."
+    if e.explained < 1:
+        total = (
+            f"The cells count {e.explained:.0%}: the sum of the two maps below, multiplied, cosine × attention. The "
+            f"plain cosine of the two faces as wholes counts {1 - e.explained:.0%}, and says nothing of places."
+        )
+    reference = "" if e.explained < 1 else f" For reference, the plain cosine of the two embeddings: {e.cosine:.3f}."
+    notes = [
+        *e.notes(),
+        f"{total} It is no probability.",
+        f"The threshold: {e.threshold_from}.".replace("..", "."),
+        f"Model {e.model}.{reference}",
+    ]
+    text = "\n\n".join(fill(shorten(note, 240, placeholder=" …"), 50) for note in notes)
+    ax.text(0, 0.5, text, transform=ax.transAxes, va="top", fontsize=8.5, color=_INK, linespacing=1.35)
+
+
+def _scale(ax: Axes, v: Verification) -> None:
+    """The line -1..1 with threshold and score: right of the threshold means the same person."""
+    colour = _colour(v)
+    ax.grid(False)
+    ax.set_facecolor("white")
+    ax.barh(0, v.threshold + 1, left=-1, height=1, color=_DIFFERENT, alpha=0.15)
+    ax.barh(0, 1 - v.threshold, left=v.threshold, height=1, color=_SAME, alpha=0.15)
+    ax.vlines(v.threshold, -0.5, 0.5, color=_INK, linewidth=1.5)
+    ax.plot([v.score], [0], "o", color=colour, markersize=9, clip_on=False)
+    ax.text(v.score, 0.65, f"{v.score:.3f}", ha="center", va="bottom", color=colour, weight="bold", fontsize=10)
+    ax.set(xlim=(-1, 1), ylim=(-0.5, 1.6), yticks=[], xticks=[-1, v.threshold, 1])
+    labels = ax.set_xticklabels(["-1\ndifferent people", f"threshold {v.threshold:.3f}", "1\nsame person"],
+                                fontsize=8, color=_QUIET)
+    labels[0].set_horizontalalignment("left")
+    labels[-1].set_horizontalalignment("right")
+    ax.tick_params(length=0, pad=3)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def _picture_size(image: NDArray[np.uint8]) -> tuple[float, float]:
+    height, width = image.shape[:2]
+    scale = 8 / max(height, width)
+    return max(1.0, width * scale), max(1.0, height * scale)
+
+
+def _picture_axes(figure: Figure) -> Axes:
+    return figure.add_axes((0, 0, 1, 1))
+
+
+def _detections(ax: Axes, image: NDArray[np.uint8], faces: Sequence[Face]) -> None:
+    ax.imshow(image)
+    ax.axis("off")
+    outline = [withStroke(linewidth=3, foreground="black")]
+    for i, face in enumerate(faces):
+        left, top, right, bottom = face.box
+        ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, linewidth=1.6,
+                               edgecolor="#ffb000", path_effects=outline))
+        ax.plot(*np.asarray(face.points).T, "o", markersize=3.5, color="#ffb000", markeredgecolor="black")
+        above = max(top - 4, 0.03 * image.shape[0])  # inside the picture, also for a face at its upper edge
+        ax.text(left, above, f"{i}: {face.score:.2f}", color="#ffb000", fontsize=10, weight="bold", va="bottom",
+                path_effects=outline, clip_on=True)

@@ -1,0 +1,476 @@
+"""Faces in pictures: find them, mark five points, cut them out upright.
+
+YuNet finds the faces. It sees heights of about 20 to 600 pixels (of LFW faces set into scenes it finds
+85 % at 20, 94 % at 24, all at 32 to 600: benchmarks/small_faces.py), so a large photograph is looked at
+twice: small, for the faces that fill it, and at `max_side` pixels. For verification, which needs one face,
+the small look is enough when it shows a face that is large enough to be sure of.
+
+A photograph that lies on its side or stands on its head (scans; programs that drop Exif) is found by its poor
+look: its faces score 0.62 to 0.9, upright ones 0.9 to 0.96. Then it is looked at turned by quarters, and by the
+angles between where that is poor, too; the best look tells. The rest is no matter: faces are turned level by
+their points.
+
+The points come from a network of 68 landmarks that looks twice at each face: at YuNet's box, turned
+level, and then at the box of the points that it saw. On 290 photographs of LFW and CelebA (121 pairs of
+one person, 41,784 of two, all pairs compared; benchmarks/points.py), embeddings of the default model:
+
+    points                     cosine of one person   d'      the same, photographs turned by 20 degrees
+    YuNet's own                0.559                  3.92    0.436   2.67
+    68 points, one look        0.613                  4.56    0.604   4.29
+    68 points, two looks       0.620                  4.67    0.614   4.55
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from ..base.values import ByValue
+from ..errors import ImageError, NoFaceError
+from .image import MAX_PIXELS, as_list, describe, read_image
+
+if TYPE_CHECKING:
+    from ..plan.network import Network
+
+# Where ArcFace's aligned crops of 112 x 112 pixels have the eyes, the nose and the corners of the mouth
+# (Deng et al., arXiv 1801.07698; InsightFace).
+TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+SIDE = 112
+
+MIN_SCORE, MAX_IOU, MAX_SIDE = 0.6, 0.3, 1280  # the first two are those of OpenCV's FaceDetectorYN demo
+
+# Pictures are looked at with a longer side of 320 pixels first, where no face is too large for YuNet. All of 32
+# pixels are found there, and one of this height is taken from there: the large look may miss it, if it is very large.
+_SMALL_LOOK, _SURE_FACE = 320, 40
+
+# A picture whose main face has less is looked at turned, too. Of 290 photographs of CelebA and LFW, each upright
+# and turned by the three quarters: upright 0.859 to 0.96 (4 % below this), turned at most 0.906 (1 of 870 above), and
+# the upright look had the best score of the four each time. What comes of it: benchmarks/turned.py.
+_GOOD_SCORE = 0.905
+DIAGONALS = (45, 135, 225, 315)
+TURNS = (0, 90, 180, 270, *DIAGONALS)  # degrees, clockwise
+TURN = 15  # the column of a row
+
+# The landmark network's square of 64 x 64 pixels as a multiple of the longer side of the box, for the
+# first look (YuNet's box) and the second (the box of the 68 points).
+LOOKS = (1.2, 1.3)
+_LOOK = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Face(ByValue):
+    """A face in a picture; all coordinates in pixels of the upright picture, pixel centres at integers.
+
+    box     left, top, right, bottom; may reach beyond the picture
+    score   0 to 1, the detector's confidence
+    points  (5, 2) float32, x and y of the eyes (the one at the image's left first), the nose and the
+            corners of the mouth (likewise); left as the face has it when it is upright
+    turn    0, 45, 90 … 315: degrees by which the picture was turned, clockwise, for the face to be upright, more or
+            less. Box and points are those of the picture as it is
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    points: NDArray[np.float32]
+    turn: int = 0
+
+    def __repr__(self) -> str:
+        left, top, right, bottom = self.box
+        turn = f", turn={self.turn}" if self.turn else ""
+        return f"Face(box=({left:.0f}, {top:.0f}, {right:.0f}, {bottom:.0f}), score={self.score:.3f}{turn})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, ready for JSON."""
+        return {"box": list(self.box), "score": self.score, "points": self.points.tolist(), "turn": self.turn}
+
+
+@overload
+def detect(
+    image: list[Any] | tuple[Any, ...],
+    *,
+    min_score: float = ...,
+    max_iou: float = ...,
+    max_side: int = ...,
+    bgr: bool = ...,
+    upright: bool = ...,
+    max_pixels: int = ...,
+    threads: int | None = ...,
+) -> list[list[Face]]: ...
+@overload
+def detect(
+    image: Any,
+    *,
+    min_score: float = ...,
+    max_iou: float = ...,
+    max_side: int = ...,
+    bgr: bool = ...,
+    upright: bool = ...,
+    max_pixels: int = ...,
+    threads: int | None = ...,
+) -> list[Face]: ...
+def detect(
+    image: Any,
+    *,
+    min_score: float = MIN_SCORE,
+    max_iou: float = MAX_IOU,
+    max_side: int = MAX_SIDE,
+    bgr: bool = False,
+    upright: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    threads: int | None = None,
+) -> list[Face] | list[list[Face]]:
+    """The faces of a picture, best score first; of many pictures, a list of such lists.
+
+    image      anything that `read_image` takes; or many: a list or tuple of it, or an array (N, H, W, 3)
+    min_score  0 to 1, faces with less are left out
+    max_iou    0 to 1, of two boxes that overlap by more (intersection over union) the better stays
+    max_side   pixels, at least 32: larger pictures are made smaller for the detector until their longer
+               side has this length. Faces of less than about 20 pixels after that are missed.
+    bgr        arrays are in the order of OpenCV
+    upright    the pictures stand upright: where no sure face is found, do not look at them turned.
+               Otherwise all faces of a picture have the turn of its main face (``Face.turn``)
+    max_pixels larger pictures are refused, see `read_image`
+    threads    None: the default
+
+    Raises what `read_image` raises, and ValueError for arguments out of range.
+    """
+    for name, value in (("min_score", min_score), ("max_iou", max_iou)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name}: expected 0 to 1, got {value}")
+    if max_side < 32:
+        raise ValueError(f"max_side: expected at least 32 pixels, got {max_side}")
+
+    def one(x: Any) -> list[Face]:
+        pixels = read_image(x, bgr=bgr, max_pixels=max_pixels)
+        return _as_faces(pixels, _find(pixels, min_score, max_iou, max_side, upright, threads), threads)
+
+    images, single = as_list(image)
+    return one(images[0]) if single else [one(x) for x in images]
+
+
+def _as_faces(pixels: NDArray[np.uint8], found: NDArray[np.float32], threads: int | None) -> list[Face]:
+    points = _five_points(pixels, found, threads)
+    return [Face((*row[:4],), row[4], five, int(row[TURN])) for row, five in zip(found.tolist(), points, strict=True)]
+
+
+def align(
+    image: Any, points: Any, size: int = SIDE, *, bgr: bool = False, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
+    """Cuts faces out upright, as face networks expect them: (size, size, 3) uint8 RGB.
+
+    The similarity transform (rotation, scale, shift; no reflection) that brings the points closest to
+    ArcFace's template in the least-squares sense (Umeyama, 1991), with bilinear sampling; what lies
+    outside the picture is black.
+
+    image   anything that `read_image` takes; `bgr`, `max_pixels`: see there
+    points  (5, 2) as in `Face.points`, or a `Face`; a list of these or an array (N, 5, 2) gives a stack
+            (N, size, size, 3)
+
+    Raises what `read_image` raises, and ValueError for points of another shape, not finite or all in one
+    place.
+    """
+    if size < 1:
+        raise ValueError(f"size: expected at least 1, got {size}")
+    pixels = read_image(image, bgr=bgr, max_pixels=max_pixels)
+    if isinstance(points, (list, tuple)) and any(isinstance(p, Face) for p in points):
+        points = [p.points if isinstance(p, Face) else p for p in points]
+    many = np.asarray(points.points if isinstance(points, Face) else points, np.float64)
+    if many.shape[-2:] != (5, 2) or many.ndim not in (2, 3):
+        if many.size:
+            raise ValueError(f"points: expected the shape (5, 2) or (N, 5, 2), got {many.shape}")
+        many = many.reshape(0, 5, 2)
+    crops = np.empty((*many.shape[:-2], size, size, 3), np.uint8)
+    for i in np.ndindex(many.shape[:-2]):
+        crops[i] = _core.warp(pixels, _crop_to_image(many[i], size), size, size)
+    return crops
+
+
+def choose(faces: Sequence[Face], image_shape: Sequence[int]) -> Face:
+    """The face that a picture is of: the largest x most central.
+
+    The area of the box times 1 at the middle of the picture, falling linearly to 0 in its corners.
+    `image_shape` is (H, W) or (H, W, 3). Raises NoFaceError when there are no faces.
+    """
+    if not faces:
+        raise NoFaceError("there is no face to choose from")
+    return faces[_choose(np.array([face.box for face in faces]), image_shape)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut(ByValue):
+    """A face cut out of a picture.
+
+    crop  (112, 112, 3) uint8 RGB, aligned
+    face  where it was found; None for a picture that was such a crop already
+    """
+
+    crop: NDArray[np.uint8]
+    face: Face | None
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How pictures are looked at, as `crop` explains it."""
+
+    aligned: bool | None = False
+    bgr: bool = False
+    upright: bool = False
+    max_pixels: int = MAX_PIXELS
+
+
+def cut(image: Any, how: How = How(), *, face: int | Face | None = None, threads: int | None = None) -> Cut:
+    """The face of a picture as verification uses it, and where it was found. Parameters and errors as of `crop`."""
+    name, pixels = describe(image), read_image(image, bgr=how.bgr, max_pixels=how.max_pixels)
+    height, width = pixels.shape[:2]
+    if how.aligned or (how.aligned is None and (height, width) == (SIDE, SIDE)):
+        if (height, width) != (SIDE, SIDE):
+            raise ImageError(f"{name}: an aligned crop is {SIDE} x {SIDE} pixels, this is {width} x {height}")
+        return Cut(pixels, None)
+    if isinstance(face, Face):
+        return Cut(align(pixels, face), face)
+    found = _as_faces(pixels, _find(pixels, MIN_SCORE, MAX_IOU, MAX_SIDE, how.upright, threads, face is None), threads)
+    if face is None and not found:
+        raise NoFaceError(f"{name}: no face was found in its {width} x {height} pixels")
+    if not 0 <= (face or 0) < len(found):
+        raise NoFaceError(f"{name}: there is no face {face}; {len(found)} found, counted from 0")
+    return Cut(align(pixels, found[face or 0]), found[face or 0])
+
+
+def crop(
+    image: Any,
+    *,
+    face: int | Face | None = None,
+    aligned: bool | None = False,
+    bgr: bool = False,
+    upright: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    threads: int | None = None,
+) -> NDArray[np.uint8]:
+    """The face of a picture as the (112, 112, 3) uint8 RGB crop that verification uses.
+
+    image       anything that `read_image` takes
+    face        None: the largest x most central one (see `choose`); a number: that one of `detect`'s list;
+                a `Face` of this picture: that one
+    aligned     the picture is such a crop already and is returned as it is; None: it is if it is 112 x 112
+    bgr         an array is in the order of OpenCV
+    upright     do not look at the picture turned, see `detect`
+    max_pixels  larger pictures are refused, see `read_image`
+
+    Raises what `read_image` raises; NoFaceError, naming the picture, when no face is found or there is
+    none of that number; ImageError when `aligned` and the picture is not 112 x 112.
+    """
+    return cut(image, How(aligned, bgr, upright, max_pixels), face=face, threads=threads).crop
+
+
+@functools.cache
+def _network(name: str) -> "Network":
+    from ..plan.network import Network
+
+    return Network.load(Path(__file__).parents[1] / "models" / f"{name}.safetensors")
+
+
+def _run(name: str, images: NDArray[np.uint8], threads: int | None) -> dict[str, NDArray[np.float32]]:
+    """Outputs of one of the package's networks for pictures (N, H, W, C), RGB or grey."""
+    network = _network(name)
+    pre = network.file.preprocess
+    assert pre is not None  # both files have it
+    return network.run(_core.normalize(images, pre["mean"], pre["scale"], pre["color"] == "BGR"), threads)
+
+
+def _find(
+    pixels: NDArray[np.uint8],
+    min_score: float,
+    max_iou: float,
+    max_side: int,
+    upright: bool,
+    threads: int | None,
+    main: bool = False,
+) -> NDArray[np.float32]:
+    """YuNet's faces: (K, 16) float32 rows of box, score, five points and turn, best first.
+
+    The small look comes first, and the faces that it is sure of are taken from there, whoever asks: so the crop of a
+    face does not depend on how it was asked for. With `main` the face that `choose` takes, alone, without the
+    second look where the first is sure of it.
+    """
+    longest, side = max(pixels.shape[:2]), min(_SMALL_LOOK, max_side)
+    found = _look(pixels, min_score, max_iou, side, (0,) if upright else TURNS, threads)
+    sure = (found[:, 3] - found[:, 1]) * side >= _SURE_FACE * longest
+    enough = main and len(found) > 0 and sure[_choose(found[:, :4], pixels.shape)]
+    if longest > side < max_side and not enough:
+        found = found[sure]
+        turns: Sequence[int] = (0,) if upright else [int(found[0, TURN])] if len(found) else TURNS
+        more = _look(pixels, min_score, max_iou, max_side, turns, threads)
+        both = np.concatenate([found, more])
+        ranks = np.concatenate([1 + found[:, 4], more[:, 4]])  # of two boxes of one face the sure one stays
+        found = both[_core.nms(both[:, :4], ranks, max_iou)]
+        found = found[np.argsort(-found[:, 4], kind="stable")]
+    if main and len(found):
+        found = found[[_choose(found[:, :4], pixels.shape)]]
+    return found
+
+
+def _choose(boxes: NDArray[Any], image_shape: Sequence[int]) -> int:
+    """Index of the largest x most central of the boxes (K, 4)."""
+    size, middle = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
+    frame = np.array([image_shape[1], image_shape[0]])
+    away = np.linalg.norm(middle - frame / 2, axis=1) / (np.linalg.norm(frame) / 2)
+    return int(np.argmax(size.prod(axis=1) * np.maximum(1 - away, 0)))
+
+
+def _look(
+    pixels: NDArray[np.uint8],
+    min_score: float,
+    max_iou: float,
+    max_side: int,
+    turns: Sequence[int],
+    threads: int | None,
+) -> NDArray[np.float32]:
+    """One look by YuNet, at the picture made smaller until its longer side is at most max_side: rows as of `_find`.
+
+    turns : degrees, clockwise, by which the picture may be turned for it. The other quarters follow only where the
+        first look is poor, the diagonals where all of them are; the one whose main face has the best score tells.
+    """
+    height, width = pixels.shape[:2]
+    scale = min(1.0, max_side / max(height, width))
+    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    small = pixels if scale == 1 else _core.resize(pixels, h, w)
+    best, best_score = np.empty((0, 16), np.float32), -1.0
+    for turn in turns:
+        if best_score >= _GOOD_SCORE and (turn == turns[1] or turn == DIAGONALS[0]):
+            break  # the first look, or the best of the quarters, was good
+        found = _look_turned(small, turn, min_score, max_iou, threads)
+        score = float(found[_choose(found[:, :4], small.shape), 4]) if len(found) else -1.0
+        if score > best_score:
+            best, best_score = found, score
+    x, y = np.float32(width / w), np.float32(height / h)
+    best[:, :15] *= np.array([x, y, x, y, 1, *[x, y] * 5], np.float32)  # back to the picture's own pixels
+    return best
+
+
+def _look_turned(
+    small: NDArray[np.uint8], turn: int, min_score: float, max_iou: float, threads: int | None
+) -> NDArray[np.float32]:
+    """One run of YuNet on a picture turned clockwise; rows in the coordinates of the picture as it is."""
+    angle = math.radians(turn)
+    cos, sin = math.cos(angle), math.sin(angle)
+    middle = np.array([small.shape[1] - 1, small.shape[0] - 1]) / 2
+    if turn % 90 == 0:
+        turned = np.rot90(small, -turn // 90)
+    else:
+        sides = np.abs([[cos, sin], [sin, cos]]) @ small.shape[1::-1]
+        w, h = (math.ceil(side) for side in sides)
+        back = np.array([[cos, sin], [-sin, cos]])
+        turned = _core.warp(small, np.column_stack([back, middle - back @ [(w - 1) / 2, (h - 1) / 2]]), h, w)
+    h, w = turned.shape[:2]
+    padded = np.zeros((1, -(-h // 32) * 32, -(-w // 32) * 32, 3), np.uint8)  # what its strides ask for
+    padded[0, :h, :w] = turned
+    out = _run("yunet", padded, threads)
+    cls, obj, bbox, kps = (
+        [out[f"{kind}_{stride}"] for stride in (8, 16, 32)] for kind in ("cls", "obj", "bbox", "kps")
+    )
+    rows, cols = padded.shape[1:3]
+    found = _core.yunet_faces(cls, obj, bbox, kps, rows, cols, min_score, max_iou)
+    found = np.concatenate([found, np.full((len(found), 1), turn, np.float32)], axis=1)
+    if turn:
+        back = np.array([[cos, sin], [-sin, cos]], np.float32).T
+        centre = np.array([(w - 1) / 2, (h - 1) / 2], np.float32)
+        half = (found[:, 2:4] - found[:, :2]) / 2
+        places = np.concatenate([found[:, :2] + half, found[:, 5:15]], axis=1).reshape(len(found), 6, 2)
+        places = ((places - centre) @ back + middle).astype(np.float32)
+        half = half[:, ::-1] if turn % 180 == 90 else half
+        found[:, :2], found[:, 2:4] = places[:, 0] - half, places[:, 0] + half
+        found[:, 5:15] = places[:, 1:].reshape(len(found), 10)
+    return found
+
+
+def _five_points(
+    pixels: NDArray[np.uint8],
+    found: NDArray[np.float32],
+    threads: int | None,
+    looks: Sequence[float] = LOOKS,
+) -> NDArray[np.float32]:
+    """Five points (K, 5, 2) of faces that YuNet found, from the landmark network's looks at them."""
+    five = found[:, 5:15].reshape(-1, 5, 2)
+    if len(found) == 0:
+        return five
+    boxes = found[:, :4]
+    for scale in looks:
+        marks = _landmarks(pixels, boxes, five, scale, threads)
+        boxes = np.concatenate([marks.min(axis=1), marks.max(axis=1)], axis=1)
+        eyes = [marks[:, [37, 38, 40, 41]].mean(axis=1), marks[:, [43, 44, 46, 47]].mean(axis=1)]
+        mouth = [marks[:, [48, 60]].mean(axis=1), marks[:, [54, 64]].mean(axis=1)]
+        five = np.stack([*eyes, marks[:, 30], *mouth], axis=1).astype(np.float32)
+    return five
+
+
+def _landmarks(
+    pixels: NDArray[np.uint8],
+    boxes: NDArray[Any],
+    five: NDArray[Any],
+    scale: float,
+    threads: int | None,
+) -> NDArray[np.float64]:
+    """68 points (K, 68, 2) of the faces in boxes (K, 4), turned level by their five points (K, 5, 2)."""
+    crops = np.empty((len(boxes), _LOOK, _LOOK, 3), np.uint8)
+    turns, origins = np.empty((len(boxes), 2, 2)), np.empty((len(boxes), 2))
+    for i, (box, points) in enumerate(zip(boxes.astype(np.float64), five, strict=True)):
+        step = scale * max(box[2] - box[0], box[3] - box[1]) / _LOOK
+        a, b = _rotation_scale(points)
+        cos, sin = (a, b) / np.hypot(a, b) if a or b else (1.0, 0.0)
+        turns[i] = step * np.array([[cos, sin], [-sin, cos]])
+        origins[i] = (box[:2] + box[2:]) / 2 - turns[i] @ np.full(2, (_LOOK - 1) / 2)
+        crops[i] = _sample(pixels, turns[i], origins[i], step)
+    grey = np.rint(crops @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]  # ITU-R BT.601
+    fractions = _run("landmarks68", grey, threads)["output"].reshape(-1, 68, 2)
+    marks = fractions * float(_LOOK) - 0.5  # pixel centres of the square
+    in_image: NDArray[np.float64] = marks @ turns.transpose(0, 2, 1) + origins[:, None]
+    return in_image
+
+
+def _sample(
+    pixels: NDArray[np.uint8], turn: NDArray[np.float64], origin: NDArray[np.float64], step: float
+) -> NDArray[np.uint8]:
+    """The square whose pixel centres are turn @ (x, y) + origin. Bilinear sampling skips pixels from a
+    step of 2 on, so then the square is sampled finer (8 times at most) and made smaller."""
+    finer = math.ceil(min(max(step / 2, 1), 8))
+    centred = origin + turn @ np.full(2, (1 / finer - 1) / 2)
+    size = _LOOK * finer
+    square = _core.warp(pixels, np.column_stack([turn / finer, centred]), size, size)
+    return square if finer == 1 else _core.resize(square, _LOOK, _LOOK)
+
+
+def _rotation_scale(points: NDArray[Any]) -> NDArray[np.float64]:
+    """a, b of the least-squares similarity x' = a x - b y + …, y' = b x + a y + … to the template; 0, 0
+    for points all in one place."""
+    centred, target = points - points.mean(axis=0, dtype=np.float64), TEMPLATE - TEMPLATE.mean(axis=0)
+    spread = (centred**2).sum()
+    if spread == 0:
+        return np.zeros(2)
+    dot = (centred * target).sum()
+    cross = (centred[:, 0] * target[:, 1] - centred[:, 1] * target[:, 0]).sum()
+    return np.array([dot / spread, cross / spread])
+
+
+def crop_scale(points: NDArray[Any]) -> float:
+    """Pixels of the aligned crop for one pixel of the picture, of a face with these five points."""
+    return float(np.hypot(*_rotation_scale(points)))
+
+
+def _crop_to_image(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """(2, 3): pixel centres of the aligned crop to pixel centres of the picture."""
+    if not np.isfinite(points).all():
+        raise ValueError("points: expected finite numbers")
+    a, b = _rotation_scale(points)
+    if a == b == 0:
+        raise ValueError("points: five points all in one place say nothing about size and angle")
+    inverse = np.array([[a, b], [-b, a]]) / (a * a + b * b)
+    shift = points.mean(axis=0) - inverse @ TEMPLATE.mean(axis=0)
+    return np.column_stack([inverse * (SIDE / size), shift])

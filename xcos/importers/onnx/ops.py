@@ -1,0 +1,334 @@
+"""Operators of ONNX as layers of a plan: products, and what moves or reshapes values.
+
+A translator takes the graph and a node and returns what the node's outputs stand for. It raises Refusal, with
+the reason, for what a plan cannot say. onnx_pointwise.py holds arithmetic and activations,
+onnx_reduce.py sums, means and lengths along axes, onnx_windows.py convolution, pooling and resizing.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .dims import BATCH, Dim, Size, divide, product
+from .fold import as_ints
+from .graph import Graph, Operand, Translator, Value, arithmetic, axis_of, broadcast, known, text
+from .node import Array, Node, Refusal
+
+
+def alias(graph: Graph, node: Node) -> Operand:
+    return graph.operand(node, 0)
+
+
+def dropout(graph: Graph, node: Node) -> Operand:
+    if node.has_input(2) and bool(np.any(graph.constant(node, 2))):  # from opset 12 on
+        ratio = graph.constant(node, 1) if node.has_input(1) else np.array(0.5)
+        if np.any(ratio):
+            raise Refusal("the dropout is in training mode")
+    return graph.operand(node, 0)
+
+
+def cast(graph: Graph, node: Node) -> Operand:
+    if node.get("to") not in (1, 10, 11, 16):  # float, float16, double, bfloat16: all float32 in a plan
+        raise Refusal("casts a computed value to another type than float")
+    return graph.operand(node, 0)
+
+
+def batch_norm(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    channels = known(value.shape[1:2])[0]
+    # Before opset 14 the outputs tell: running statistics are given out by training alone.
+    training = node.get("training_mode", 0) or (node.opset < 14 and len([name for name in node.outputs if name]) > 1)
+    if training or node.get("spatial", 1) != 1:
+        raise Refusal("the batch norm is in training mode or not per channel")
+    for index in range(1, 5):
+        if graph.constant(node, index).shape != (channels,):
+            shape = graph.constant(node, index).shape
+            raise Refusal(f"input {index} has the shape {shape}; expected ({channels},)")
+    gamma, beta, mean, var = (graph.tensor(node, index) for index in range(1, 5))
+    epsilon = float(node.get("epsilon", 1e-5))
+    return graph.emit(
+        node, "batch_norm", [value], value.shape, gamma=gamma, beta=beta, mean=mean, var=var, epsilon=epsilon
+    )
+
+
+def gemm(graph: Graph, node: Node) -> Operand:
+    if node.get("transA", 0):
+        raise Refusal("transA would move the batch")
+    weight = graph.constant(node, 1)
+    if weight.ndim != 2:
+        raise Refusal(f"the weight has the shape {weight.shape}; expected two dimensions")
+    weight = weight if node.get("transB", 0) else weight.T
+    bias = graph.optional_constant(node, 2)
+    if bias is not None:
+        if bias.size not in (1, len(weight)) or bias.ndim > 2 or (bias.ndim == 2 and bias.shape[0] != 1):
+            raise Refusal(f"the bias {bias.shape} is not one row of {len(weight)}")
+        bias = np.broadcast_to(bias.reshape(-1) * node.get("beta", 1.0), len(weight))
+    return _linear(graph, node, weight * node.get("alpha", 1.0), bias)
+
+
+def matmul(graph: Graph, node: Node) -> Operand:
+    weight = graph.constant(node, 1)
+    if weight.ndim != 2:
+        raise Refusal(f"the weight has the shape {weight.shape}; expected two dimensions")
+    return _linear(graph, node, weight.T, None)
+
+
+def _linear(graph: Graph, node: Node, weight: Array, bias: Array | None) -> Value:
+    value = graph.value(node)
+    if value.shape != (BATCH, weight.shape[1]):
+        raise Refusal(f"a weight for {weight.shape[1]} inputs does not fit the shape {text(value.shape)}")
+    tensors = {"weight": graph.plan.tensor(node.inputs[1], weight)}
+    if bias is not None:
+        tensors["bias"] = graph.plan.tensor(node.inputs[2], bias)
+    return graph.emit(node, "linear", [value], (BATCH, len(weight)), **tensors)
+
+
+def concat(graph: Graph, node: Node) -> Operand:
+    computed = [index for index in range(len(node.inputs)) if not graph.is_constant(node, index)]
+    model = graph.value(node, computed[0])
+    axis = axis_of(node, node.get("axis", 1), len(model.shape))
+    values = [
+        graph.value(node, index) if index in computed else _repeated(graph, node, index, model, axis)
+        for index in range(len(node.inputs))
+    ]
+    if len(values) == 1:
+        return values[0]
+    while len(values) > 1:  # a layer takes at most 16 inputs
+        first = values[:16]
+        shape = list(first[0].shape)
+        for value in first[1:]:
+            if len(value.shape) != len(shape):
+                raise Refusal("values of different rank")
+            shape = [
+                x + y if position == axis else broadcast(x, y)
+                for position, (x, y) in enumerate(zip(shape, value.shape, strict=True))
+            ]
+        values = [graph.emit(node, "concat", first, shape, axis=axis), *values[16:]]
+    return values[0]
+
+
+def _repeated(graph: Graph, node: Node, index: int, model: Value, axis: int) -> Value:
+    """A constant as a value, the same for each entry of the batch: added to zeros, which `model` is turned into."""
+    array = graph.constant(node, index)
+    if array.ndim != len(model.shape) or array.shape[0] != 1:
+        raise Refusal(f"the constant {array.shape} is not one entry of a batch of {text(model.shape)}")
+    zeros = cut(graph, node, model, axis, 0, 1)
+    zeros = graph.emit(node, "clip", [zeros], zeros.shape, min=0.0, max=0.0)
+    return arithmetic(graph, node, "add", zeros, Value(graph.tensor(node, index), array.shape))
+
+
+def slice_(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    starts, ends = graph.ints(node, "starts", 1), graph.ints(node, "ends", 2)
+    if starts is None or ends is None:
+        raise Refusal("starts or ends are missing")
+    axes = graph.ints(node, "axes", 3) or list(range(len(starts)))
+    steps = graph.ints(node, "steps", 4) or [1] * len(starts)
+    stride = [1] * len(value.shape)
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        if axis in (0, -len(value.shape)) and (start, step) == (0, 1) and end >= 2**31 - 1:
+            continue  # the whole batch
+        axis = axis_of(node, axis, len(value.shape))
+        if step < 1:
+            raise Refusal(f"step {step}; expected 1 or more")
+        value = cut(graph, node, value, axis, start, end)
+        stride[axis] = step
+    if max(stride) == 1:
+        return value
+    if len(stride) != 4 or stride[1] != 1:
+        raise Refusal("steps over other axes than height and width")
+    shape = [(size - 1) // step + 1 if step > 1 else size for size, step in zip(value.shape, stride, strict=True)]
+    return graph.emit(node, "max_pool", [value], shape, kernel=[1, 1], stride=stride[2:])
+
+
+def cut(graph: Graph, node: Node, value: Value, axis: int, start: int, stop: int) -> Value:
+    """value[start:stop] along one axis, with Python's meaning of negative and large numbers."""
+    size = value.shape[axis]
+    attributes: dict[str, Any] = {"axis": axis}
+    length: Size
+    if isinstance(size, int):
+        start, stop, _ = slice(start, stop).indices(size)
+        length = max(0, stop - start)
+    elif stop >= 2**31 - 1 and start >= 0:
+        length = size - start
+    elif 0 <= start <= stop or start <= stop < 0:
+        length = stop - start  # clamped when the network runs, should the map be smaller
+    else:
+        length = Dim(1, (f"{size}[{start}:{stop}]",))
+    if length == size:
+        return value
+    attributes["start"] = start
+    if stop < 2**31 - 1:
+        attributes["stop"] = stop
+    shape = [length if position == axis else old for position, old in enumerate(value.shape)]
+    return graph.emit(node, "slice", [value], shape, **attributes)
+
+
+def split(graph: Graph, node: Node) -> list[Operand]:
+    value = graph.value(node)
+    axis = axis_of(node, node.get("axis", 0), len(value.shape))
+    size, parts = known(value.shape[axis : axis + 1])[0], graph.ints(node, "split", 1)
+    if parts is None:
+        step = -(-size // len(node.outputs))
+        parts = [min(step, size - step * index) for index in range(len(node.outputs))]
+    if len(parts) != len(node.outputs) or sum(parts) != size or min(parts) < 1:
+        raise Refusal(f"parts {parts} do not fit {size} entries and {len(node.outputs)} outputs")
+    ends = np.cumsum(parts).tolist()
+    return [cut(graph, node, value, axis, end - part, end) for part, end in zip(parts, ends, strict=True)]
+
+
+def gather(graph: Graph, node: Node) -> Operand:
+    value, index = graph.value(node), graph.constant(node, 1)
+    if index.size != 1:
+        raise Refusal("gathers several entries of a computed value")
+    axis = axis_of(node, node.get("axis", 0), len(value.shape))
+    at = int(index.reshape(()))
+    entry = cut(graph, node, value, axis, at, at + 1 if at != -1 else 2**31)
+    shape = [*entry.shape[:axis], *[1] * index.ndim, *entry.shape[axis + 1 :]]
+    return reshaped(graph, node, entry, shape)
+
+
+def transpose(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    perm = node.get("perm", list(range(len(value.shape)))[::-1])
+    if sorted(perm) != list(range(len(value.shape))):
+        raise Refusal(f"perm {perm} is no order of {len(value.shape)} axes")
+    if perm[0] != 0:
+        raise Refusal(f"perm {perm} moves the batch, which must stay the first axis")
+    if perm == sorted(perm):
+        return value
+    return graph.emit(node, "transpose", [value], [value.shape[axis] for axis in perm], perm=perm)
+
+
+def reshape(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    target: list[Size] = list(node.get("shape")) if "shape" in node else as_ints(_shape_operand(graph, node, 1))
+    if not node.get("allowzero", 0):
+        for axis, size in enumerate(target):
+            if size == 0:
+                if axis >= len(value.shape):
+                    raise Refusal(f"shape {target} copies an axis that {text(value.shape)} lacks")
+                target[axis] = value.shape[axis]
+    problem = f"shape {target} of {text(value.shape)}"
+    if target and target[0] == graph.batch:
+        target[0] = BATCH
+    if target.count(-1) > 1:
+        raise Refusal(f"{problem} has -1 twice")
+    if -1 in target:
+        rest = divide(product(value.shape), product([size for size in target if size != -1]))
+        if rest is None:
+            raise Refusal(f"{problem} does not come out even")
+        target[target.index(-1)] = rest
+    if not target or target[0] != BATCH:
+        raise Refusal(f"{problem} does not keep the batch as the first dimension")
+    if product(target) != product(value.shape):
+        raise Refusal(f"{problem} does not fit")
+    return reshaped(graph, node, value, target)
+
+
+def _shape_operand(graph: Graph, node: Node, index: int) -> Array:
+    operand = graph.operand(node, index)
+    if not isinstance(operand, np.ndarray):
+        raise Refusal("the shape is computed from values")
+    return operand
+
+
+def shape_of(graph: Graph, node: Node) -> Operand:
+    """The sizes of a value, the batch left open."""
+    shape = graph.value(node).shape
+    return np.array(shape, object)[node.get("start", 0) : node.get("end", len(shape))]
+
+
+def reshaped(graph: Graph, node: Node, value: Value, shape: Sequence[Size]) -> Value:
+    """A value in another shape with the same number of elements; at most one size may be unknown."""
+    if tuple(shape) == value.shape:
+        return value
+    free = [size for size in shape[1:] if not isinstance(size, int)]
+    if len(free) > 1:
+        raise Refusal(f"the shape {text(shape)} has more than one unknown size")
+    sizes = [size if isinstance(size, int) else -1 for size in shape[1:]]
+    if not sizes:
+        raise Refusal("nothing but the batch would be left")
+    return graph.emit(node, "reshape", [value], shape, shape=sizes)
+
+
+def flatten(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    axis = node.get("axis", 1)
+    axis = axis_of(node, axis + len(value.shape) if axis < 0 else axis, len(value.shape) + 1)
+    if product(value.shape[1:axis]) != 1:
+        raise Refusal(f"axis {axis} joins the batch with other dimensions")
+    return reshaped(graph, node, value, (BATCH, product(value.shape[1:])))
+
+
+def expand(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    target = as_ints(_shape_operand(graph, node, 1))
+    if len(target) > len(value.shape):
+        raise Refusal(f"expands {text(value.shape)} to more dimensions")
+    target = [1] * (len(value.shape) - len(target)) + target
+    shape = [BATCH, *(broadcast(old, new) for old, new in zip(value.shape[1:], target[1:], strict=True))]
+    if target[0] not in (1, BATCH, graph.batch):
+        raise Refusal(f"expands the batch to {target[0]}")
+    if tuple(shape) == value.shape:
+        return value
+    ones = [1 if old == new else known([new])[0] for old, new in zip(value.shape, shape, strict=True)]
+    tensor = graph.plan.tensor(f"{node.output}.ones", np.ones(ones))
+    return graph.emit(node, "mul", [value, Value(tensor, tuple(ones))], shape)
+
+
+def squeeze(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    axes = graph.ints(node, "axes", 1)
+    if axes is None:
+        if graph.batch == 1:
+            raise Refusal("would drop the batch: it names no axes, and the graph is of batch 1")
+        axes = [axis for axis, size in enumerate(value.shape) if size == 1]
+    drop = {axis_of(node, axis, len(value.shape)) for axis in axes}
+    if any(value.shape[axis] != 1 for axis in drop):
+        raise Refusal(f"axes {axes} of {text(value.shape)} are not all of size 1")
+    return reshaped(graph, node, value, [s for axis, s in enumerate(value.shape) if axis not in drop])
+
+
+def unsqueeze(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    axes = graph.ints(node, "axes", 1) or []
+    shape = list(value.shape)
+    for axis in sorted(axis_of(node, axis, len(value.shape) + len(axes)) for axis in axes):
+        shape.insert(axis, 1)
+    return reshaped(graph, node, value, shape)
+
+
+def softmax(graph: Graph, node: Node) -> Operand:
+    value = graph.value(node)
+    rank = len(value.shape)
+    axis = axis_of(node, node.get("axis", -1 if node.opset >= 13 else 1), rank)
+    if node.opset >= 13 or product(value.shape[axis + 1 :]) == 1:
+        return graph.emit(node, "softmax", [value], value.shape, axis=axis)
+    # Before opset 13 the softmax runs over all axes from this one on.
+    flat = reshaped(graph, node, value, [*value.shape[:axis], product(value.shape[axis:])])
+    result = graph.emit(node, "softmax", [flat], flat.shape, axis=axis)
+    return reshaped(graph, node, result, value.shape)
+
+
+OPS: dict[str, Translator] = {
+    "BatchNormalization": batch_norm,
+    "Cast": cast,
+    "Concat": concat,
+    "Dropout": dropout,
+    "Expand": expand,
+    "Flatten": flatten,
+    "Gather": gather,
+    "Gemm": gemm,
+    "Identity": alias,
+    "MatMul": matmul,
+    "Reshape": reshape,
+    "Shape": shape_of,
+    "Slice": slice_,
+    "Softmax": softmax,
+    "Split": split,
+    "Squeeze": squeeze,
+    "Transpose": transpose,
+    "Unsqueeze": unsqueeze,
+}

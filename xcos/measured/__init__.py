@@ -1,0 +1,1 @@
+"""What was measured of a model and stands in its file: calibration, thresholds by `whole`, the truth of its cells."""

@@ -1,0 +1,172 @@
+"""What a score is worth: log-likelihood ratios from scores, by what was measured on a named data set.
+
+A log-likelihood ratio (llr, natural logarithm) says how much more probable a score is for two photographs of one
+person than for photographs of two: 0 says nothing either way, 2.3 ten times, -2.3 a tenth. With the prior odds of
+the case it becomes a probability; without them it does not. This module applies what ``xcos.calibrate`` measured
+(evaluation/fitting.py) and needs NumPy alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..base.values import ByValue
+from ..errors import ModelFileError
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreCalibration(ByValue):
+    """How scores of one metric become log-likelihood ratios; calling it does that, for arrays of any shape.
+
+    method         "logistic": llr = slope * score + offset. "isotonic": probabilities at steps, between them lines
+    parameters     logistic: slope, offset. isotonic: scores, probabilities (at even prior odds), ascending
+    data, pairs    name of the data set and how many pairs it has
+    cllr, min_cllr bits, of the folds held out (the llr of each fold from the others): how much information the llr
+                   loses against perfect ones, 1 = says nothing; and what the best monotone map would lose
+                   (Brümmer and du Preez, Computer Speech & Language 20, 2006)
+    """
+
+    method: str
+    parameters: Mapping[str, Any]
+    data: str
+    pairs: int
+    cllr: float
+    min_cllr: float
+
+    def __call__(self, scores: ArrayLike) -> Doubles:
+        x = np.asarray(scores, np.float64)
+        if self.method == "logistic":
+            linear: Doubles = self.parameters["slope"] * x + self.parameters["offset"]
+            return linear
+        p = np.interp(x, self.parameters["scores"], self.parameters["probabilities"])
+        llr: Doubles = np.log(p) - np.log1p(-p)
+        return llr
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in the model file."""
+        facts = {"data": self.data, "pairs": self.pairs, "cllr": self.cllr, "min_cllr": self.min_cllr}
+        return {"method": self.method, **self.parameters, **facts}
+
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> ScoreCalibration:
+        parameters = {key: entry[key] for key in _PARAMETERS[entry["method"]]}
+        return cls(entry["method"], parameters, *(entry[key] for key in ("data", "pairs", "cllr", "min_cllr")))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellStatistics(ByValue):
+    """Cosines of each cell over the pairs of a data set: mean and standard deviation, (H, W) each."""
+
+    same_mean: Doubles
+    same_std: Doubles
+    different_mean: Doubles
+    different_std: Doubles
+
+    def evidence(self, cosine_map: ArrayLike) -> NDArray[np.float32]:
+        """Log-likelihood ratio of each cell's cosine alone: (..., H, W) float32, natural logarithm.
+
+        The cosines of a cell are taken as normally distributed, for one person and for two. Where the two
+        deviations differ, the ratio of two such curves turns round far outside; beyond that point it stays, so
+        that more alike never counts as less. Cells depend on each other: the map has no meaningful sum.
+        """
+        c = np.asarray(cosine_map, np.float64)
+        precise = self.same_std**-2 - self.different_std**-2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            turn = (self.same_mean * self.same_std**-2 - self.different_mean * self.different_std**-2) / precise
+        c = np.where(precise < 0, np.fmax(c, turn), np.where(precise > 0, np.fmin(c, turn), c))
+        z_same, z_different = (c - self.same_mean) / self.same_std, (c - self.different_mean) / self.different_std
+        llr = (z_different**2 - z_same**2) / 2 + np.log(self.different_std / self.same_std)
+        return llr.astype(np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in the model file."""
+        return {key: getattr(self, key).tolist() for key in _CELLS}
+
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> CellStatistics:
+        return cls(*(np.array(entry[key], np.float64) for key in _CELLS))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """All that a model file knows about the worth of its scores.
+
+    scores  ScoreCalibration by metric: "xcos", perhaps "cosine"
+    cells   CellStatistics, or None
+    """
+
+    scores: Mapping[str, ScoreCalibration]
+    cells: CellStatistics | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The value of ``ModelFile.calibration``, ready for JSON."""
+        scores = {metric: score.to_dict() for metric, score in self.scores.items()}
+        return {"scores": scores, "cells": self.cells.to_dict() if self.cells else None}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Calibration:
+        scores = {metric: ScoreCalibration.from_dict(entry) for metric, entry in value["scores"].items()}
+        return cls(scores, CellStatistics.from_dict(value["cells"]) if value["cells"] else None)
+
+
+def probability(llr: float, prior: float) -> float:
+    """Probability of one person, from a log-likelihood ratio and the probability before the photographs were seen.
+
+    Raises ValueError unless 0 < prior < 1.
+    """
+    if not 0 < prior < 1:
+        raise ValueError(f"prior: expected a probability between 0 and 1, got {prior}")
+    odds = llr + math.log(prior) - math.log1p(-prior)
+    return 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))
+
+
+_PARAMETERS = {"logistic": ("slope", "offset"), "isotonic": ("scores", "probabilities")}
+_CELLS = ("same_mean", "same_std", "different_mean", "different_std")
+
+
+def check_calibration(value: Any) -> None:
+    """Raises ModelFileError unless `value` is None or what ``Calibration.to_dict`` gives."""
+    if value is None:
+        return
+    try:
+        calibration = Calibration.from_dict(value)
+        for metric, score in calibration.scores.items():
+            _check_score(metric, score)
+        if calibration.cells:
+            _check_cells(calibration.cells)
+    except ModelFileError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        what = f"{type(error).__name__}: {str(error)[:80]}"
+        raise ModelFileError(f"calibration is not as docs/model-file.md says ({what})") from None
+
+
+def _check_score(metric: str, score: ScoreCalibration) -> None:
+    numbers = [np.asarray(value, np.float64) for value in (*score.parameters.values(), score.cllr, score.min_cllr)]
+    if not all(np.isfinite(n).all() for n in numbers):
+        raise ModelFileError(f"calibration of {metric!r}: expected finite numbers")
+    if not isinstance(score.data, str) or not isinstance(score.pairs, int):
+        raise ModelFileError(f"calibration of {metric!r}: expected the data's name and its number of pairs")
+    if score.method == "isotonic":
+        x, p = numbers[:2]
+        rising = x.ndim == 1 and x.shape == p.shape and len(x) and (np.diff(x) >= 0).all() and (np.diff(p) >= 0).all()
+        if not rising or p[0] <= 0 or p[-1] >= 1:
+            raise ModelFileError(f"calibration of {metric!r}: expected ascending scores and probabilities in 0 to 1")
+
+
+def _check_cells(cells: CellStatistics) -> None:
+    shapes = {getattr(cells, key).shape for key in _CELLS}
+    if len(shapes) != 1 or len(shapes.pop()) != 2:
+        raise ModelFileError("calibration: expected four maps (H, W) of one shape for the cells")
+    if not all(np.isfinite(getattr(cells, key)).all() for key in _CELLS):
+        raise ModelFileError("calibration: expected finite numbers for the cells")
+    if min(cells.same_std.min(), cells.different_std.min()) <= 0:
+        raise ModelFileError("calibration: expected deviations above 0 for the cells")

@@ -1,0 +1,145 @@
+"""A network ready to run: arrays in, named arrays out."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _core
+from ..errors import ModelFileError
+from .file import ModelFile
+from .safetensors import unload
+
+Shape = tuple[int | None, ...]
+
+
+class Network:
+    """The plan of a model file, ready to run. Immutable; any number of threads may run it at once.
+
+    Like a session of an inference engine: `run` takes float32 arrays with the batch first and returns the
+    outputs by name. Pictures, colour order and normalisation are `Model`'s business. Pickles with its weights.
+    """
+
+    def __init__(self, file: ModelFile) -> None:
+        """Raises ModelFileError, naming the layer, where shapes within the plan do not fit together.
+
+        Where an input may have any size, what depends on it shows when the network runs, as a ValueError.
+        """
+        self._file = file
+        try:
+            self._core = _core.Network(file.inputs, file.layers, file.outputs, file.tensors)
+            unload(file.tensors)
+            self._outputs = self._infer_outputs()
+        except ValueError as error:
+            raise ModelFileError(f"{file.name}: {error}") from None
+
+    @classmethod
+    def load(cls, source: str | os.PathLike[str] | bytes | ModelFile) -> "Network":
+        """A network from a model file: its path (memory-mapped), its bytes, or a ModelFile.
+
+        Raises ModelFileError for what is no sound model file, OSError where it cannot be opened.
+        """
+        return cls(source if isinstance(source, ModelFile) else ModelFile.read(source))
+
+    @classmethod
+    def from_onnx(
+        cls,
+        source: str | os.PathLike[str] | bytes,
+        *,
+        shapes: Mapping[str, Sequence[int | None]] | None = None,
+        outputs: Sequence[str] | None = None,
+    ) -> "Network":
+        """A network from an ONNX file or its bytes; see `xcos.importers.onnx.import_onnx`.
+
+        Raises ModelFileError for what cannot be imported, ImportError without the package onnx.
+        """
+        from ..importers.onnx.importer import import_onnx
+
+        return cls(import_onnx(source, shapes=shapes, outputs=outputs))
+
+    @property
+    def file(self) -> ModelFile:
+        """The model file that the network was made from."""
+        return self._file
+
+    @property
+    def inputs(self) -> dict[str, Shape]:
+        """Shapes of the inputs by name; None: any size. The first is the batch."""
+        return {entry["name"]: (None, *entry["shape"]) for entry in self._file.inputs}
+
+    @property
+    def outputs(self) -> dict[str, Shape | None]:
+        """Shapes of the outputs by name, None for the batch; None alone where inputs of any size decide."""
+        return dict(self._outputs)
+
+    def output_shapes(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+        """Shapes of the outputs for given shapes of the inputs (batch included), by name.
+
+        Raises ValueError where the inputs do not fit the network.
+        """
+        self._check_names(shapes)
+        found = self._core.output_shapes([list(shapes[name]) for name in self.inputs])
+        return dict(zip(self._file.outputs, found, strict=True))
+
+    def run(self, x: ArrayLike | Mapping[str, ArrayLike], threads: int | None = None) -> dict[str, NDArray[np.float32]]:
+        """Runs the network.
+
+        Parameters
+        ----------
+        x : float32 array (N, …) for a network with one input, or a dict of arrays by name; N is any batch,
+            the same for all. Other real numbers are converted to float32.
+        threads : how many threads at most, the caller's among them; None: XCOS_NUM_THREADS, else what CPU
+            affinity and the cgroup quota leave. Results do not depend on it.
+
+        Returns
+        -------
+        Outputs by name, float32 arrays (N, …).
+
+        Raises
+        ------
+        ValueError : names, shapes or types of the inputs are not those of the network.
+        """
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads is {threads}; expected 1 or more, or None for the default")
+        names = list(self.inputs)
+        if not isinstance(x, Mapping):
+            if len(names) != 1:
+                raise ValueError(f"got one array; expected a dict with the inputs {names}")
+            x = {names[0]: x}
+        self._check_names(x)
+        arrays = [self._array(name, x[name]) for name in names]
+        if len({len(array) for array in arrays}) > 1:
+            raise ValueError(f"inputs differ in their batch: {[array.shape for array in arrays]}")
+        results = self._core.run(arrays, threads or 0)
+        return dict(zip(self._file.outputs, results, strict=True))
+
+    def __repr__(self) -> str:
+        return f"Network({self._file.name!r}, inputs={self.inputs}, outputs={list(self._file.outputs)})"
+
+    def __reduce__(self) -> tuple[Callable[[ModelFile], "Network"], tuple[ModelFile]]:
+        return Network, (self._file,)
+
+    def _infer_outputs(self) -> dict[str, Shape | None]:
+        if any(None in shape[1:] for shape in self.inputs.values()):
+            return dict.fromkeys(self._file.outputs)
+        shapes = self.output_shapes({name: [size or 1 for size in shape] for name, shape in self.inputs.items()})
+        return {name: (None, *shape[1:]) for name, shape in shapes.items()}
+
+    def _check_names(self, given: Mapping[str, Any]) -> None:
+        if set(given) != set(self.inputs):
+            raise ValueError(f"got inputs {sorted(given)}; expected {sorted(self.inputs)}")
+
+    def _array(self, name: str, value: ArrayLike) -> NDArray[np.float32]:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"input {name!r} has the type {array.dtype}; expected float32")
+        expected = self.inputs[name]
+        fits = array.ndim == len(expected) and all(
+            want in (None, got) for want, got in zip(expected, array.shape, strict=True)
+        )
+        if not fits:
+            sizes = ", ".join("any" if size is None else str(size) for size in expected[1:])
+            raise ValueError(f"input {name!r} has the shape {array.shape}; expected (batch, {sizes})")
+        return np.ascontiguousarray(array, np.float32)

@@ -1,0 +1,268 @@
+"""Plugs an xCos head into a face network: ``xcos.plug``. Needs ``pip install xcos[train,eval]``."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import logging
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..base.names import shown
+from ..base.values import ByValue
+from ..errors import ModelFileError
+from ..plan.file import ModelFile
+from ..recognition.model import SIDE, Model
+from ..storage.files import check_target
+
+if TYPE_CHECKING:
+    from ..evaluation import Table
+    from ..faithfulness import Truth
+
+_log = logging.getLogger("xcos")
+
+# Numbers in a cell where its start is the network's own last layers; more main axes carry little of an embedding.
+DEPTH = 128
+
+# Layers that change the numbers of a map but leave it a map: not yet the way into the embedding.
+_POINTWISE = (
+    "batch_norm", "prelu", "relu", "sigmoid", "clip", "exp", "log", "sqrt", "abs", "pow", "tanh", "erf", "gelu", "elu",
+    "softplus", "hard_sigmoid", "hard_swish", "add", "sub", "mul", "div", "maximum", "minimum", "transpose",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plugged(ByValue):
+    """What ``xcos.plug`` made.
+
+    model  the network with its head, as written
+    layer  the value of the plan that the grid is made from
+    way    how the network goes on from there to its embedding
+    branch what the grid is: `embedding` (each cell's share of it) or `projection` of that value
+    since  the value from which layers were copied and trained; empty where the last map is taken as it is
+    table  accuracy of xCos and of the plain cosine on the pairs that the threshold was chosen on
+    truth  is each cell about its own place? On the same pairs and on people held out; None where it was not
+           measured or could not be
+    """
+
+    model: Model
+    layer: str
+    way: str
+    branch: str
+    since: str
+    table: Table
+    truth: Truth | None
+
+    def __repr__(self) -> str:
+        figures = ", ".join(f"{report.metric} {report.accuracy:.2%} ± {report.std:.2%}" for report in self.table)
+        return f"Plugged({self.model.name}: {figures} on {len(self.table[0].scores)} pairs; grid from {self.layer!r})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for json.dumps."""
+        return {
+            "name": self.model.name,
+            "layer": self.layer,
+            "way": self.way,
+            "branch": self.branch,
+            "since": self.since,
+            "threshold": self.model.threshold,
+            "reports": [report.summary() for report in self.table],
+            "truth": None if self.truth is None else self.truth.to_dict(),
+        }
+
+
+def plug(
+    model: str | os.PathLike[str] | ModelFile,
+    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    layer: str = "",
+    embedding: str = "",
+    color: str | None = None,
+    mean: float | None = None,
+    scale: float | None = None,
+    pairs: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> Plugged:
+    """Trains an xCos head for a face network and writes both as one model file.
+
+    The network's last stage is copied and trained to give a grid whose cells are about their own places: where the
+    network is linear from its last map on, each cell's share of the embedding to begin with, else a 1x1 convolution
+    and PReLU. A new attention compares two grids (Lin et al., arXiv 2003.05383); all learn what the network's own
+    cosine says of pairs, faces pasted on faces among them. The network itself is not touched: its embeddings stay
+    the same to the bit. What it sees in the pictures is computed once and kept in a folder beside `output`, so that
+    an interrupted run goes on; what was left by another network, data or settings is refused (`resume`).
+
+    model : .onnx, a PyTorch checkpoint of a known layout (see ``xcos.convert``), or a model file, whose head, if
+        any, is replaced; with one input of 3 x 112 x 112 pixels.
+    data : pictures for training: a folder ``person/picture``, a tar of the same, InsightFace's .rec, or several
+        of these. Pictures of 112 x 112 pixels are aligned crops; in others the face is found and cut out.
+    output : the model file to write.
+    layer : the value that the grid is made from; by default found: the last map of more than one cell.
+    embedding : the network's output that is its embedding; by default the first.
+    color, mean, scale : how pixels become the input, as in ``xcos.convert``; a model file says it itself.
+    pairs : an InsightFace .bin of pairs for choosing the threshold and the best step. By default a tenth of the
+        people with several pictures is held out from training for it.
+    threads : at most so many; None: the default. progress : draw bars with tqdm.
+    settings : any other setting of ``xcos.train.Config``, such as steps, depth, name, license, seed; `since`, the value
+        from which layers are copied, by default the last map with more cells than the grid, "none" for a projection
+        of the frozen last map; `truth`, how many triples of people it is measured on, 0 for not at all; `whole`,
+        what the network's own cosine counts in the score beside the cells, 0 unless given (``Model.with_whole``
+        changes it later: the file has the thresholds for every w).
+
+    Raises, before any picture is read, TypeError for a setting that is none, ValueError for one that makes no sense,
+    and ImportError where torch, scikit-learn or what else they need is missing; OSError, ModelFileError or
+    ValueError for what can't be read, run or trained.
+    """
+    from ..datasets import read_bin, read_faces
+    from ..evaluation import Table
+    from ..evaluation.cache import see
+    from ..evaluation.protocol import best_threshold
+    from ..evaluation.run import METRICS, report
+    from ..evaluation.whole import curve_from
+    from ..train import Config, check_extras, train, with_truth
+    from .data import hold_out, whole_faces
+
+    _check_names(settings, [item.name for item in dataclasses.fields(Config)])
+    target = Path(output)
+    work = Path(settings.pop("work", "") or target.with_suffix(".work"))
+    network, end = read_network(model, {"color": color, "mean": mean, "scale": scale}, embedding)
+    at, way = find_map(network, end, layer)
+    grid = grid_settings(network, end, at, settings.pop("since", None))
+    _log.info("%s: the grid is made from %r, which goes on by %s: %s", network.name, at, way, grid)
+    sources = [data] if isinstance(data, str | os.PathLike) else list(data)
+    config = Config(
+        data=[os.fspath(source) for source in sources], output=os.fspath(target), work=os.fspath(work), at=at,
+        embedding=end, validate=os.fspath(pairs or work), threads=threads or 0, progress=progress,
+        **{**grid, **settings},
+    )  # fmt: skip
+    check_extras(config)
+    work.mkdir(parents=True, exist_ok=True)
+    check_target(target)
+    if pairs is not None:
+        read_bin(pairs)  # what can't be read is told now, not after hours
+    people = read_faces(config.held_out) if config.held_out else None
+    faces = whole_faces(sources, work, threads, progress)
+    whose = "people held out from training"
+    unseen = dataclasses.replace(faces, name=f"{faces.name}, which training saw")
+    if pairs is not None:
+        whose = shown(Path(pairs).name)
+    else:
+        faces, unseen, pairs = hold_out(faces, work, config.seed)
+    trained = train(dataclasses.replace(config, validate=os.fspath(pairs), truth=0), network, faces)
+    benchmark = dataclasses.replace(read_bin(pairs), folds=config.folds)
+    mine = Model(trained)
+    seen = see(mine, benchmark, flip=False, cache=None, threads=threads, progress=progress)
+    table = Table([report(mine, benchmark, seen, metric, threads=threads) for metric in METRICS])
+    curve = curve_from(mine, benchmark, seen, threads)
+    # Training measures on activations in half precision; the thresholds are those of the file as it runs.
+    made = dataclasses.replace(
+        trained,
+        thresholds={report.metric: best_threshold(report.scores.astype(np.float64), report.same) for report in table},
+        thresholds_from=f"highest accuracy on {len(benchmark):,} pairs of {whose}",
+        whole_curve=dataclasses.replace(curve, data=whose).to_dict(),
+    )
+    made.write(target)
+    found = None
+    if config.truth:
+        judges = unseen if people is None else people
+        made, found = with_truth(
+            made, judges, pairs, triples=config.truth, folds=config.folds, seed=config.seed,
+            threads=config.threads, progress=progress,
+        )  # fmt: skip
+        made.write(target)
+    return Plugged(Model(made), at, way, config.branch, config.since, table, found)
+
+
+def read_network(
+    source: str | os.PathLike[str] | ModelFile, pixels: dict[str, Any], embedding: str = ""
+) -> tuple[ModelFile, str]:
+    """The network as a plan that ends at its embedding (N, E), and the embedding's name.
+
+    pixels: color, mean and scale as in ``train.plan.read_network``.
+    Raises ModelFileError when it takes no pictures of 3 x 112 x 112, ValueError when it has no such output.
+    """
+    from ..train import plan
+
+    file, end = plan.read_network(source, pixels, embedding)
+    if len(file.inputs) != 1 or list(file.inputs[0]["shape"]) != [3, SIDE, SIDE]:
+        shapes = {value["name"]: value["shape"] for value in file.inputs}
+        raise ModelFileError(f"{file.name}: takes {shapes}; expected one input of shape [3, {SIDE}, {SIDE}]")
+    return plan.plain_network(file, end)
+
+
+def find_map(file: ModelFile, embedding: str, layer: str = "") -> tuple[str, str]:
+    """The last map before `embedding` (or `layer`), and how the network goes on from it to the embedding.
+
+    Raises ValueError where there is no map of more than one cell, or `layer` is none.
+    """
+    from ..plan.branch import value_shape
+    from ..train import last_map
+
+    producers = {entry["output"]: entry for entry in file.layers}
+    at = layer or last_map(file, embedding)
+    while not layer and producers[at]["op"] == "transpose":  # exports from TensorFlow flatten (7, 7, C)
+        at = producers[at]["inputs"][0]
+    shape = value_shape(file, at)
+    if len(shape) != 3 or min(shape[1:]) < 2:
+        raise ValueError(f"{file.name}: {at!r} has the shape {shape}; expected a map (channels, rows, columns)")
+    return at, _way(file, at, shape)
+
+
+def grid_settings(file: ModelFile, embedding: str, at: str, since: str | None = None) -> dict[str, Any]:
+    """How the grid is made from the map `at`, as settings of ``xcos.train.Config``.
+
+    By default the network's last stage, from the last larger map on, is copied and trained: its branch is
+    `embedding` where the network is linear from `at` on, else `projection`. `since` names another value to start
+    from; "none", or a network without a larger map: a projection of `at` as it is.
+    """
+    from ..plan.branch import value_shape
+    from ..train import larger_map, linear_end
+
+    if since is None:
+        since = larger_map(file, at)
+    if since in ("", "none"):
+        return {"branch": "projection", "since": ""}
+    copied = {"branch": "projection", "since": since, "backbone_rate": 0.5}
+    try:
+        linear = linear_end(file, embedding).at == at
+    except ValueError:
+        linear = False
+    return copied | {"branch": "embedding", "depth": min(DEPTH, *value_shape(file, embedding))} if linear else copied
+
+
+def _way(file: ModelFile, at: str, shape: tuple[int, ...]) -> str:
+    reached = {at}
+    for entry in file.layers:
+        if not reached.intersection(entry["inputs"]):
+            continue
+        kernel = file.tensors[entry["weight"]].shape[2:] if entry["op"] == "conv" else ()
+        if kernel == shape[1:]:
+            depthwise = entry.get("groups", 1) == shape[0]
+            return "a depthwise convolution over the whole map" if depthwise else "a convolution over the whole map"
+        if entry["op"] in ("avg_pool", "max_pool"):
+            return "pooling"
+        if entry["op"] == "reshape":
+            return "a fully connected layer on the flattened map"
+        if entry["op"] not in _POINTWISE:
+            return f"{entry['op']} layers"
+        reached.add(entry["output"])
+    return "nothing: it is the embedding itself"
+
+
+def _check_names(settings: Collection[str], known: list[str]) -> None:
+    """Raises TypeError, as Python does for any other keyword, for settings that `plug` does not take."""
+    own = {"at": "layer", "validate": "pairs", "model": "model", "data": "data", "output": "output"}
+    for name in settings:
+        if name in own or name not in known:
+            close = difflib.get_close_matches(name, [key for key in (*known, *own.values()) if key not in own], 1)
+            meant = own.get(name) or (close[0] if close else "")
+            hint = f"; did you mean {meant!r}?" if meant else ": xcos.train.Config has those that it takes"
+            raise TypeError(f"plug() got an unexpected setting {name!r}{hint}")

@@ -1,0 +1,1 @@
+"""Verification itself: models, features, results."""

@@ -1,0 +1,138 @@
+"""What a network sees in faces, and what comes of comparing it: plain arrays, stacked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.values import ByValue
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features(ByValue):
+    """Features of N faces; a single face is a stack of one.
+
+    grid       (N, D, H, W) float32: a vector of D numbers for each of the H x W cells (32, 7, 7)
+    embedding  (N, E) float32: one vector for the whole face (512), for the plain cosine
+
+    ``f[3]``, ``f[2:5]`` and ``f[[0, 4]]`` are stacks again; so is ``Features.concatenate([f, g])``.
+    """
+
+    grid: Floats
+    embedding: Floats
+
+    def __post_init__(self) -> None:
+        for name, rank, shape in (("grid", 4, "(N, D, H, W)"), ("embedding", 2, "(N, E)")):
+            array = np.ascontiguousarray(getattr(self, name), dtype=np.float32)
+            if array.ndim != rank:
+                raise ValueError(f"Features.{name}: expected an array of shape {shape}, got {array.shape}")
+            object.__setattr__(self, name, array)
+        if len(self.grid) != len(self.embedding):
+            raise ValueError(
+                f"Features: grid holds {len(self.grid)} faces, embedding {len(self.embedding)}; "
+                "expected the same number"
+            )
+
+    def __len__(self) -> int:
+        return len(self.grid)
+
+    def __getitem__(self, index: Any) -> Features:
+        if isinstance(index, (int, np.integer)):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"face {index} of a stack of {len(self)}")
+            index = [index]
+        return Features(self.grid[index], self.embedding[index])
+
+    def __iter__(self) -> Iterator[Features]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        grid, embedding = self.grid.shape, self.embedding.shape
+        return f"Features({len(self)} faces, grid {grid}, embedding {embedding})"
+
+    @classmethod
+    def concatenate(cls, stacks: Iterable[Features]) -> Features:
+        """One stack of all the faces of `stacks`, in their order."""
+        stacks = list(stacks)
+        if not stacks:
+            raise ValueError("Features.concatenate: expected at least one stack, got none")
+        return cls(
+            np.concatenate([s.grid for s in stacks]), np.concatenate([s.embedding for s in stacks])
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison(ByValue):
+    """N pairs of faces compared.
+
+    score      (N,) float32 in -1..1: explained x sum over cells of attention x patch cosine (xCos, arXiv 2003.05383)
+               + (1 - explained) x cosine
+    cosine     (N,) float32 in -1..1: plain cosine of the two embeddings
+    threshold  a pair is the same person where score > threshold
+    cosine_map (N, H, W) float32 in -1..1: cosine of the two faces in each cell; None without maps
+    attention  (N, H, W) float32, sums to 1: how much each cell counts; None without maps
+    explained  1 - w, what the cells count in the score; the face as a whole counts w (see ``Model.with_whole``)
+    """
+
+    score: Floats
+    cosine: Floats
+    threshold: float
+    cosine_map: Floats | None = field(default=None, repr=False)
+    attention: Floats | None = field(default=None, repr=False)
+    explained: float = 1.0
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def __bool__(self) -> bool:
+        """Refused, as by a NumPy array: which of the pairs would it be?"""
+        raise ValueError(f"the truth value of {len(self)} compared pairs is ambiguous; use .same.any() or .same.all()")
+
+    @property
+    def same(self) -> NDArray[np.bool_]:
+        """(N,) bool: score > threshold, in float64, as a Verification decides."""
+        decided: NDArray[np.bool_] = self.score.astype(np.float64) > self.threshold
+        return decided
+
+    @property
+    def whole(self) -> Floats:
+        """(N,) float32: what the face as a whole adds to the score, (1 - explained) x cosine."""
+        return (1 - self.explained) * self.cosine
+
+    @property
+    def local(self) -> Floats:
+        """(N,) float32: what the cells add to the score, all together; local + whole is the score."""
+        return self.score - self.whole
+
+    @property
+    def contribution(self) -> Floats | None:
+        """(N, H, W) float32: explained x attention x cosine_map, whose sum over the cells is `local`."""
+        if self.cosine_map is None or self.attention is None:
+            return None
+        return self.explained * self.attention * self.cosine_map
+
+    def __repr__(self) -> str:
+        cells = "" if self.explained == 1 else f", the cells count {self.explained:.0%}"
+        return f"Comparison({len(self)} pairs, {int(self.same.sum())} over the threshold {self.threshold:.4f}{cells})"
+
+
+def plain_cosine(a: Floats, b: Floats) -> Floats:
+    """Cosine of a[i] and b[i] for (N, E) twice -> (N,) float32, summed in float64; 0 for a zero vector.
+
+    Raises ValueError for NaN and infinity, with the place.
+    """
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    if not np.isfinite(norms).all():
+        bad = a if not np.isfinite(a).all() else b
+        i, j = (int(k) for k in np.argwhere(~np.isfinite(bad))[0])
+        raise ValueError(f"embedding[{i}, {j}] is {bad[i, j]}, expected finite features")
+    dots = np.einsum("ij,ij->i", x, y)
+    cosine: Floats = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0).astype(np.float32)
+    return cosine

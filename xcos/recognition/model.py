@@ -1,0 +1,494 @@
+"""A recognition model with its xCos head: from photographs to features, scores and explanations."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core, faces
+from ..errors import ModelFileError
+from ..faces.image import MAX_PIXELS, as_list, title
+from ..faces.quality import Look, look_at
+from ..measured.calibration import Calibration
+from ..measured.truth import CellTruth
+from ..measured.whole import WholeCurve
+from ..plan.file import ModelFile
+from ..plan.network import Network
+from ..storage.progress import Progress, batches
+from .features import Comparison, Features, plain_cosine
+from .results import Explanation, Verification
+from .streaming import Batch, stream
+
+SIDE = 112  # pixels of an aligned crop; the ArcFace template is made for it
+_BATCH = 32  # images in one run of the network, where the caller does not say
+_NO_CROPS = np.empty((0, SIDE, SIDE, 3), np.uint8)
+
+
+class Model:
+    """A network that turns aligned faces into grids and embeddings, and the head that compares them.
+
+    Made by ``xcos.load()`` or :meth:`load`. Immutable, safe from any number of threads at once, picklable.
+
+    Wherever an *image* is taken it may be a path, bytes, a file object, a PIL image, or an (H, W, 3) uint8
+    RGB array; a list of those or an (N, H, W, 3) array stands for N images. The keywords they share:
+
+    - ``face``     which face of the photograph, counted from 0 as ``xcos.detect`` lists them (best first), or
+      a ``Face``; None takes the largest x most central. A list gives one for each image.
+    - ``aligned``  the images are 112 x 112 crops aligned to the ArcFace template already
+    - ``bgr``      arrays are BGR, as OpenCV reads them
+    - ``upright``  the photographs stand upright: do not look at them turned where no sure face is found
+    - ``max_pixels``  larger pictures are refused (default: 200 million)
+    - ``threads``  threads at most; None: XCOS_NUM_THREADS, else what CPU affinity and cgroup quota leave
+
+    They raise OSError for files that can't be read, ``ImageError`` for content that is no picture (or no crop
+    of 112 x 112 with ``aligned``), ``NoFaceError`` where no face is found; all name the image.
+    """
+
+    def __init__(self, file: ModelFile, *, network: Network | None = None) -> None:
+        """network: that of `file`, where there is one already.
+
+        Raises ModelFileError unless `file` is a recognizer with an xCos head and (3, 112, 112) input.
+        """
+        if file.kind != "recognizer" or not file.head:
+            found = f"a {file.kind}" if file.head else f"a {file.kind} without head"
+            raise ModelFileError(
+                f"model {file.name!r}: expected a recognizer with an xCos head, got {found} "
+                "(xcos.Network runs any model file)"
+            )
+        shapes = [tuple(value["shape"]) for value in file.inputs]
+        if shapes != [(3, SIDE, SIDE)]:
+            raise ModelFileError(f"model {file.name!r}: expected one input of shape (3, 112, 112), got {shapes}")
+        if "xcos" not in file.thresholds or file.preprocess is None:
+            absent = "threshold 'xcos'" if file.preprocess else "preprocess"
+            raise ModelFileError(f"model {file.name!r}: its header gives no {absent}")
+        self._file = file
+        self._network = network or Network.load(file)
+        cells = _cells(file, self._network)
+        self._head = core_head(file.tensors, file.head, cells)
+        self._calibration = Calibration.from_dict(file.calibration) if file.calibration else None
+        self._truth = CellTruth.from_dict(file.truth) if file.truth else None
+        if self._truth and self._truth.alone.shape != cells:
+            raise ModelFileError(
+                f"model {file.name!r}: truth has maps of {self._truth.alone.shape}, expected those of the grid, {cells}"
+            )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | bytes) -> Model:
+        """Reads a model file (docs/model-file.md) from a path or from its bytes.
+
+        Raises OSError when it can't be read, ModelFileError when it is damaged or of another kind.
+        """
+        return cls(ModelFile.read(path))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the model file; it appears whole or not at all."""
+        self._file.write(path)
+
+    def __reduce__(self) -> tuple[type[Model], tuple[ModelFile]]:
+        return type(self), (self._file,)
+
+    def __repr__(self) -> str:
+        whole = f", whole {self.whole:g}" if self.whole else ""
+        return f"Model({self.name!r}, threshold {self.threshold:.4f}{whole})"
+
+    @property
+    def name(self) -> str:
+        return self._file.name
+
+    @property
+    def file(self) -> ModelFile:
+        """The model file: header (licence, origin, training, thresholds) and tensors."""
+        return self._file
+
+    @property
+    def threshold(self) -> float:
+        """Two faces are called the same person when their score is over this."""
+        return float(self._file.thresholds["xcos"])
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the scores are worth, measured by ``xcos.calibrate``; None without."""
+        return self._calibration
+
+    @property
+    def whole(self) -> float:
+        """w in 0..1, what the face as a whole counts: score = (1 - w) x sum of the cells + w x plain cosine."""
+        assert self._file.head is not None
+        return float(self._file.head.get("whole", 0.0))
+
+    @property
+    def whole_curve(self) -> WholeCurve | None:
+        """Thresholds and accuracies by w, measured by ``xcos.evaluation.whole_curve``; None without."""
+        curve = self._file.whole_curve
+        return WholeCurve.from_dict(curve) if curve else None
+
+    @property
+    def truth(self) -> CellTruth | None:
+        """What was measured of its cells: does each say something about its own place? None without."""
+        return self._truth
+
+    def with_whole(self, whole: float, *, threshold: float | None = None) -> Model:
+        """This model with another w: what the face as a whole counts in the score.
+
+            score = (1 - w) x sum over cells of attention x cosine + w x plain cosine of the embeddings
+
+        w = 0 is the paper's metric, all of whose score is explained cell by cell; w = 1 is the plain network's.
+        The threshold is the one that the model file has for this w (`whole_curve`, between two that were measured
+        on a straight line; without a curve for the model's own w and for 1 alone), or `threshold`. A calibration
+        of the score is left behind, since it holds for one w; that of the plain cosine serves for w = 1.
+
+        Raises ValueError unless 0 <= w <= 1, ModelFileError where no threshold for this w is known or given.
+        """
+        whole = float(whole)
+        if not 0 <= whole <= 1:
+            raise ValueError(f"whole: expected a number from 0 to 1, got {whole}")
+        if whole == self.whole and threshold is None:
+            return self
+        file, curve = self._file, self.whole_curve
+        source = file.thresholds_from
+        if threshold is not None:
+            value, source = float(threshold), "given by the caller"
+        elif curve is not None:
+            value = curve.threshold_at(whole)
+            source = f"highest accuracy on {curve.pairs:,} pairs of {curve.data}, whole {whole:g}"
+        elif whole == 1 and "cosine" in file.thresholds:
+            value = float(file.thresholds["cosine"])
+        else:
+            raise ModelFileError(
+                f"model {self.name!r}: no threshold is known for whole = {whole:g} (its file has no whole_curve); "
+                "give threshold=, or measure one: xcos.evaluation.whole_curve"
+            )
+        calibration = file.calibration
+        if calibration and whole != self.whole:
+            scores = {key: entry for key, entry in calibration["scores"].items() if key != "xcos"}
+            calibration = {**calibration, "scores": scores | ({"xcos": scores["cosine"]} if whole == 1 else {})}
+        changed = dataclasses.replace(
+            file,
+            head={**(file.head or {}), "whole": whole},
+            thresholds={**file.thresholds, "xcos": value},
+            thresholds_from=source,
+            calibration=calibration,
+        )
+        return type(self)(changed, network=self._network)
+
+    def crops(
+        self,
+        images: Any,
+        *,
+        face: Any = None,
+        aligned: bool = False,
+        bgr: bool = False,
+        upright: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        threads: int | None = None,
+    ) -> NDArray[np.uint8]:
+        """Aligned faces of the images: (N, 112, 112, 3) uint8 RGB. Keywords and errors: see the class."""
+        listed, _ = as_list(images)
+        how = faces.How(aligned, bgr, upright, max_pixels)
+        return _stacked(self._cut(listed, _each(face, len(listed)), how, threads))
+
+    def features(
+        self,
+        images: Any,
+        *,
+        face: Any = None,
+        aligned: bool = False,
+        bgr: bool = False,
+        upright: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        batch: int = _BATCH,
+        threads: int | None = None,
+        progress: Progress = None,
+    ) -> Features:
+        """What the network sees in N images: grids and embeddings. Keywords and errors: see the class.
+
+        `batch` images are held at a time; an iterator is read as it goes (:meth:`stream` gives back what it has
+        batch by batch). `progress`: True draws a tqdm bar, a function is called as progress(done, total).
+        """
+        if isinstance(images, Iterator):
+            if face is not None or progress:
+                raise ValueError("features: an iterator of images goes without face and progress")
+            batches_ = self.stream(
+                images, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels, batch=batch, threads=threads
+            )
+            return Features.concatenate([self._see(_NO_CROPS, threads), *(one.features for one in batches_)])
+        if batch < 1:
+            raise ValueError(f"batch: expected at least 1, got {batch}")
+        listed, _ = as_list(images)
+        how = faces.How(aligned, bgr, upright, max_pixels)
+        seen = self._features(listed, _each(face, len(listed)), how, batch, threads, progress)
+        return Features.concatenate([features for _, features in seen] or [self._see(_NO_CROPS, threads)])
+
+    def stream(
+        self,
+        images: Iterable[Any],
+        *,
+        aligned: bool = False,
+        bgr: bool = False,
+        upright: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        flip: bool = False,
+        batch: int = _BATCH,
+        threads: int | None = None,
+        skip_failed: bool = False,
+    ) -> Iterator[Batch]:
+        """Features of any number of images, batch by batch, in constant memory.
+
+        Images are read from `images` as they are needed and decoded, found and aligned in parallel while the
+        network runs on those before. `flip`: features are the mean of those of the image and of its mirror
+        image, whose grid is mirrored back. `skip_failed`: images that can't be used are told in
+        ``Batch.failed`` instead of raising.
+        """
+
+        def see(crops: NDArray[np.uint8]) -> Features:
+            seen = self._see(crops, threads)
+            if not flip:
+                return seen
+            mirrored = self._see(np.ascontiguousarray(crops[:, :, ::-1]), threads)
+            half = np.float32(0.5)
+            return Features(
+                half * (seen.grid + mirrored.grid[..., ::-1]), half * (seen.embedding + mirrored.embedding)
+            )
+
+        how = faces.How(aligned, bgr, upright, max_pixels)
+        return stream(see, images, how, batch=batch, threads=threads, skip_failed=skip_failed)
+
+    def compare(
+        self, first: Features, second: Features, *, maps: bool = True, threads: int | None = None
+    ) -> Comparison:
+        """Compares first[i] with second[i]: scores, plain cosines, and the maps unless ``maps=False``.
+
+        A stack of one is compared with each of the other. Raises ValueError when the numbers differ
+        otherwise. The order of the two matters slightly: the attention sees them one after the other.
+        """
+        n = max(len(first), len(second)) if len(first) and len(second) else 0
+        if len(first) != len(second) and n != len(first) * len(second):
+            raise ValueError(f"compare: expected two stacks of one length, got {len(first)} and {len(second)}")
+        first, second = (f if len(f) == n else f[[0] * n] for f in (first, second))
+        score, cosine_map, attention = self._head.compare(
+            first.grid, second.grid, maps, threads or 0, first.embedding, second.embedding
+        )
+        cosine = plain_cosine(first.embedding, second.embedding)
+        return Comparison(score, cosine, self.threshold, cosine_map, attention, 1 - self.whole)
+
+    def compare_all(
+        self, first: Features, second: Features, *, maps: bool = False, threads: int | None = None
+    ) -> Any:
+        """Compares every first[i] with every second[j]: scores, (N, M) float32.
+
+        With ``maps=True``: (scores, cosine maps (N, M, H, W), attention (N, M, H, W)).
+        """
+        result = self._head.compare_all(
+            first.grid, second.grid, maps, threads or 0, first.embedding, second.embedding
+        )
+        return result if maps else result[0]
+
+    def verify(
+        self,
+        a: Any,
+        b: Any,
+        *,
+        threshold: float | None = None,
+        face: Any = None,
+        aligned: bool = False,
+        bgr: bool = False,
+        upright: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        threads: int | None = None,
+        progress: Progress = None,
+    ) -> Any:
+        """Decides whether image `a` and image `b` show one person: a Verification.
+
+        Lists give a list: a[i] with b[i], or one image with each of a list. `face` is None, one choice for
+        both, or a tuple of two (for `a`, for `b`); other keywords and errors: see the class. `threshold`
+        replaces the model's.
+        """
+        (first, second), single = self._two(a, b)
+        n, m = len(first), len(second)
+        how = faces.How(aligned, bgr, upright, max_pixels)
+        looks, _, seen = self._looked([*first, *second], _two_faces(face, n, m), how, threads, progress)
+        compared = self.compare(seen[:n], seen[n:], maps=False, threads=threads)
+        results = []
+        for i in range(len(compared)):
+            both = looks[min(i, n - 1)], looks[n + min(i, m - 1)]  # a stack of one stands for all
+            results.append(Verification(**self._decision(compared, i, threshold), looks=both))
+        return results[0] if single else results
+
+    def explain(
+        self,
+        a: Any,
+        b: Any,
+        *,
+        threshold: float | None = None,
+        face: Any = None,
+        aligned: bool = False,
+        bgr: bool = False,
+        upright: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        threads: int | None = None,
+    ) -> Any:
+        """Like :meth:`verify`, with the reason: an Explanation (for lists, a list of them).
+
+        Each holds its two crops (75 kB) and maps of its own, and nothing of the photographs or of the other pairs.
+        """
+        (first, second), single = self._two(a, b)
+        n, m = len(first), len(second)
+        how = faces.How(aligned, bgr, upright, max_pixels)
+        chosen = _two_faces(face, n, m)
+        looks, crops, seen = self._looked([*first, *second], chosen, how, threads, None, keep_crops=True)
+        compared = self.compare(seen[:n], seen[n:], threads=threads)
+        assert compared.cosine_map is not None and compared.attention is not None
+        cells = self._calibration.cells if self._calibration else None
+        evidence = cells.evidence(compared.cosine_map) if cells else None
+        results = []
+        for i in range(len(compared)):
+            left, right = min(i, n - 1), min(i, m - 1)  # a stack of one stands for all
+            results.append(
+                Explanation(
+                    **self._decision(compared, i, threshold),
+                    cosine_map=compared.cosine_map[i].copy(),  # a view would keep those of all pairs
+                    attention=compared.attention[i].copy(),
+                    evidence=None if evidence is None else evidence[i].copy(),
+                    truth=self._truth,
+                    crops=np.stack([crops[left], crops[n + right]]),
+                    looks=(looks[left], looks[n + right]),
+                    names=(title(first[left], "first"), title(second[right], "second")),
+                )
+            )
+        return results[0] if single else results
+
+    def _two(self, a: Any, b: Any) -> tuple[tuple[list[Any], list[Any]], bool]:
+        (first, one), (second, other) = as_list(a), as_list(b)
+        if not (one or other) and len(first) != len(second):
+            raise ValueError(f"expected two lists of one length, got {len(first)} and {len(second)} images")
+        return (first, second), one and other
+
+    def _looked(
+        self,
+        images: Sequence[Any],
+        chosen: Sequence[Any],
+        how: faces.How,
+        threads: int | None,
+        progress: Progress,
+        keep_crops: bool = False,
+    ) -> tuple[list[Look], list[NDArray[np.uint8]], Features]:
+        """Looks and features of the images, seen in batches, and their crops where they are wanted."""
+        looks: list[Look] = []
+        crops: list[NDArray[np.uint8]] = []
+        stacks: list[Features] = []
+        for cuts, features in self._features(images, chosen, how, _BATCH, threads, progress):
+            looks += map(look_at, cuts)
+            crops += [cut.crop for cut in cuts] if keep_crops else []
+            stacks.append(features)
+        return looks, crops, Features.concatenate(stacks or [self._see(_NO_CROPS, threads)])
+
+    def _features(
+        self,
+        images: Sequence[Any],
+        chosen: Sequence[Any],
+        how: faces.How,
+        batch: int,
+        threads: int | None,
+        progress: Progress,
+    ) -> Iterator[tuple[list[faces.Cut], Features]]:
+        """Faces of the images and what the network sees in them, `batch` at a time."""
+        pairs = list(zip(images, chosen, strict=True))
+        for part in batches(pairs, batch, progress, "features"):
+            cuts = self._cut([x for x, _ in part], [f for _, f in part], how, threads)
+            yield cuts, self._see(_stacked(cuts), threads)
+
+    def _cut(
+        self, images: Sequence[Any], chosen: Sequence[Any], how: faces.How, threads: int | None
+    ) -> list[faces.Cut]:
+        workers = min(threads or _core.default_threads(), len(images))
+        inside = 1 if workers > 1 else threads
+
+        def one(image: Any, face: Any) -> faces.Cut:
+            return faces.cut(image, how, face=face, threads=inside)
+
+        if workers > 1:  # decoding and the networks run without the GIL
+            from concurrent.futures import ThreadPoolExecutor
+
+            with ThreadPoolExecutor(workers) as pool:
+                return list(pool.map(one, images, chosen))
+        return [one(image, face) for image, face in zip(images, chosen, strict=True)]
+
+    def _see(self, crops: NDArray[np.uint8], threads: int | None) -> Features:
+        pre, head = self._file.preprocess, self._file.head
+        assert pre is not None and head is not None  # checked by __init__
+        x = _core.normalize(crops, pre["mean"], pre["scale"], pre["color"] == "BGR")
+        outputs = self._network.run(x, threads=threads)
+        grid = outputs[head["grid"]]
+        # Without a whole-face embedding the flattened grid stands for it: the margin loss was trained on that.
+        whole = head.get("embedding")
+        return Features(grid, outputs[whole] if whole else grid.reshape(len(grid), -1))
+
+    def _decision(self, compared: Comparison, i: int, threshold: float | None) -> dict[str, Any]:
+        calibrated = self._calibration.scores.get("xcos") if self._calibration else None
+        return {
+            "score": float(compared.score[i]),
+            "threshold": self.threshold if threshold is None else _finite(threshold),
+            "cosine": float(compared.cosine[i]),
+            "threshold_from": self._file.thresholds_from if threshold is None else "given by the caller",
+            "model": self.name,
+            "llr": float(calibrated(compared.score[i])) if calibrated else None,
+            "explained": compared.explained,
+        }
+
+
+def _each(face: Any, n: int) -> list[Any]:
+    if not isinstance(face, (list, tuple)):
+        return [face] * n
+    if len(face) != n:
+        raise ValueError(f"face: expected one choice or one for each of {n} images, got {len(face)}")
+    return list(face)
+
+
+def _stacked(cuts: Sequence[faces.Cut]) -> NDArray[np.uint8]:
+    return np.stack([cut.crop for cut in cuts]) if cuts else _NO_CROPS
+
+
+def _two_faces(face: Any, n: int, m: int) -> list[Any]:
+    first, second = face if isinstance(face, tuple) and len(face) == 2 else (face, face)
+    return [*_each(first, n), *_each(second, m)]
+
+
+def _finite(threshold: Any) -> float:
+    number = float(threshold)
+    if not math.isfinite(number):
+        raise ValueError(f"threshold: expected a finite number, got {number}")
+    return number
+
+
+def _cells(file: ModelFile, network: Network) -> tuple[int, int]:
+    """Rows and columns of the grid."""
+    assert file.head is not None
+    shape = network.outputs[file.head["grid"]]
+    if shape is None or len(shape) != 4:
+        raise ModelFileError(f"model {file.name!r}: expected a grid of shape (N, D, H, W), got {shape}")
+    assert shape[2] is not None and shape[3] is not None
+    return shape[2], shape[3]
+
+
+def core_head(
+    tensors: Mapping[str, NDArray[np.float32]], head: Mapping[str, Any], cells: tuple[int, int]
+) -> _core.Head:
+    """The core's head from the tensors ``head.*`` and the header's `head` of a model file; cells (rows, columns)."""
+    keywords: dict[str, Any] = {
+        "height": cells[0],
+        "width": cells[1],
+        "temperature": float(head.get("temperature", 1.0)),
+        "minmax": head.get("normalization") == "minmax",
+        "whole": float(head.get("whole", 0.0)),
+    }
+    for layer in ("embed", "attend1", "attend2"):
+        for part in ("weight", "bias"):
+            keywords[f"{layer}_{part}"] = tensors[f"head.{layer}.{part}"]
+        keywords[f"{layer}_slope"] = float(tensors[f"head.{layer}.prelu"][0])
+    return _core.Head(**keywords)

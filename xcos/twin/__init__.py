@@ -1,0 +1,1 @@
+"""Plans and the xCos head as PyTorch modules, with gradients: what training and explainers by gradient share."""
