@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import xcos
-from xcos import _core, faces
+from xcos import _core
+from xcos.faces import detection as faces
 
 Image = NDArray[np.uint8]
 

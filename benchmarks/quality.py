@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 import xcos
-from xcos import faces
+from xcos.faces import detection as faces
 from xcos.faces import quality
 from xcos.faces.folders import collection
 

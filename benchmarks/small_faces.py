@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import xcos
-from xcos import _core, faces
+from xcos import _core
+from xcos.faces import detection as faces
 
 HEIGHTS = (8, 12, 16, 20, 24, 32, 48, 96, 200, 400, 600, 800, 1200)
 Image = NDArray[np.uint8]

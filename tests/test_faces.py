@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 import xcos
-from xcos import _core, faces
+from xcos import _core
 from xcos.errors import ImageError, NoFaceError
 from xcos.faces import TEMPLATE, Face, align, choose, crop, detect
+from xcos.faces import detection as faces
 from xcos.faces.folders import collection
 
 RNG = np.random.default_rng(11)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 import xcos
-from xcos import faces
+from xcos.faces import detection as faces
 from xcos.faces import quality
 from xcos.faces.folders import collection
 

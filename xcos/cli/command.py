@@ -155,7 +155,7 @@ def _picture(plot: Any, image: Any, found: Any, kind: str) -> Any:
 def _info(options: argparse.Namespace) -> int:
     import xcos
     from xcos import _core
-    from xcos.api import model_path
+    from xcos.recognition.shipped import model_path
 
     file = xcos.ModelFile.read(model_path(options.model))
     facts = {
