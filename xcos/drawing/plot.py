@@ -31,13 +31,13 @@ except ImportError:
 
 from ..measured.truth import LITTLE
 from .figure import encode, new_figure, ours
+from .shown import Decision, Reason
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
     from ..faces.detection import Face
-    from ..recognition.results import Explanation, Verification
 
 # Fixed scales, so that figures compare: an even share of attention is 1/49 = 0.02; cells over four times that
 # have a colour of their own. No contribution of a trained head reaches three even shares by much.
@@ -57,7 +57,7 @@ _in_place_of: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # axes and the 
 
 
 @ours
-def explanation(e: Explanation, ax: Axes | None = None) -> tuple[Figure, dict[str, Axes]]:
+def explanation(e: Reason, ax: Axes | None = None) -> tuple[Figure, dict[str, Axes]]:
     """Draws an Explanation in a new pyplot figure, or in the place of `ax`. Returns figure and axes by name."""
     if ax is None:
         figure = new_figure(_size(e))
@@ -79,7 +79,7 @@ def explanation(e: Explanation, ax: Axes | None = None) -> tuple[Figure, dict[st
 
 
 @ours
-def evidence(e: Explanation, ax: Axes | None = None) -> tuple[Figure, Axes]:
+def evidence(e: Reason, ax: Axes | None = None) -> tuple[Figure, Axes]:
     """Draws the evidence of a calibrated model cell by cell, in `ax` or a new pyplot figure; ValueError without it."""
     if e.evidence is None:
         raise ValueError(f"model {e.model!r} is not calibrated, so there is no evidence: see xcos.calibrate")
@@ -91,7 +91,7 @@ def evidence(e: Explanation, ax: Axes | None = None) -> tuple[Figure, Axes]:
 
 
 @ours
-def verification(v: Verification, ax: Axes | None = None) -> tuple[Figure, Axes]:
+def verification(v: Decision, ax: Axes | None = None) -> tuple[Figure, Axes]:
     """Draws score and threshold of a Verification on the scale -1..1, in `ax` or a new pyplot figure."""
     if ax is None:
         ax = new_figure((5, 1.6), layout="constrained").add_subplot()
@@ -110,11 +110,9 @@ def detections(image: NDArray[np.uint8], faces: Sequence[Face], ax: Axes | None 
 
 
 @ours
-def render(result: Verification, kind: str) -> bytes:
+def render(result: Decision, kind: str) -> bytes:
     """The plot of a result as a file of `kind` (png, pdf, svg); touches no pyplot state, safe in threads."""
-    from ..recognition.results import Explanation
-
-    if isinstance(result, Explanation):
+    if isinstance(result, Reason):
         figure = Figure(figsize=_size(result))
         _explanation(result, figure)
     else:
@@ -138,7 +136,7 @@ def _root(ax: Axes) -> Figure:
     return figure
 
 
-def _explanation(e: Explanation, figure: Figure | SubFigure) -> dict[str, Axes]:
+def _explanation(e: Reason, figure: Figure | SubFigure) -> dict[str, Axes]:
     mixed, pale = e.explained < 1, _pale(e)
     grid = figure.add_gridspec(
         2, 3, left=0.03, right=0.845 if mixed else 0.97, bottom=0.085 if pale is None else 0.105, top=0.89,
@@ -196,16 +194,16 @@ def _shrink(part: SubFigure, scale: float) -> None:
             tick.set_pad(tick.get_pad() * scale)
 
 
-def _size(e: Explanation) -> tuple[float, float]:
+def _size(e: Reason) -> tuple[float, float]:
     return _SIZE_WITH_WHOLE if e.explained < 1 else _SIZE
 
 
-def _pale(e: Explanation) -> NDArray[np.bool_] | None:
+def _pale(e: Reason) -> NDArray[np.bool_] | None:
     """(H, W): cells that know little; None where there are none, or none are known."""
     return e.truth.little if e.truth is not None and e.truth.little.any() else None
 
 
-def _whole(ax: Axes, e: Explanation) -> None:
+def _whole(ax: Axes, e: Reason) -> None:
     """What the face as a whole adds, as a bar beside the one of all cells together; their sum is the score."""
     parts = (e.local, e.whole)
     ax.bar((0, 1), parts, width=0.7, color=["#9aa5b1", _SAME if e.whole >= 0 else _DIFFERENT])
@@ -226,7 +224,7 @@ def _whole(ax: Axes, e: Explanation) -> None:
             transform=ax.transAxes, ha="center", va="center", fontsize=8.5, color=_INK)
 
 
-def _colour(v: Verification) -> str:
+def _colour(v: Decision) -> str:
     return _QUIET if not v.reliable else _SAME if v.same else _DIFFERENT
 
 
@@ -300,7 +298,7 @@ def _number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
 
 
-def _summary(ax: Axes, e: Explanation) -> None:
+def _summary(ax: Axes, e: Reason) -> None:
     ax.axis("off")
     _scale(ax.inset_axes((0.0, 0.72, 1.0, 0.27)), e)
     total = "The score is the sum over the cells of the two maps below, multiplied: cosine × attention."
@@ -320,7 +318,7 @@ def _summary(ax: Axes, e: Explanation) -> None:
     ax.text(0, 0.5, text, transform=ax.transAxes, va="top", fontsize=8.5, color=_INK, linespacing=1.35)
 
 
-def _scale(ax: Axes, v: Verification) -> None:
+def _scale(ax: Axes, v: Decision) -> None:
     """The line -1..1 with threshold and score: right of the threshold means the same person."""
     colour = _colour(v)
     ax.grid(False)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _core
 from ..recognition.results import save
 from ..view import element_script, explanation_html
-from .report import Mistake, columns, text
+from .figures import Mistake, columns, text
 
 if TYPE_CHECKING:
     from .report import Report

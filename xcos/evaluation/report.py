@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import html
 import io
 import json
-import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -19,34 +17,13 @@ from ..datasets import Pairs
 from ..recognition.model import Model
 from ..recognition.results import PICTURES, Explanation, save
 from . import protocol
+from .figures import Mistake, rate_name, rows_as_html
 from .groups import GroupRate, group_rates
 from .protocol import Folds, Roc
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """A pair that the threshold decides wrongly.
-
-    index   which pair of the data set, counted from 0
-    same    whether both show one person: then it is a false non-match, else a false match
-    score   of the pair
-    margin  how far the score lies on the wrong side of the threshold, > 0 (0 on it)
-    names   what the two images are called
-    """
-
-    index: int
-    same: bool
-    score: float
-    margin: float
-    names: tuple[str, str]
-
-    @property
-    def kind(self) -> str:
-        return "false non-match" if self.same else "false match"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -267,35 +244,3 @@ class Report(ByValue):
 
     def _repr_html_(self) -> str:
         return rows_as_html([self.summary()])
-
-
-def rate_name(rate: float) -> str:
-    """1e-3 for 0.001."""
-    return f"1e{round(math.log10(rate))}"
-
-
-def text(column: str, value: Any) -> str:
-    """A figure of ``Report.summary`` as tables show it."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int):
-        return f"{value:,}"
-    if column in ("accuracy", "±", "exact accuracy", "exact ±", "EER") or column.startswith("TAR"):
-        return f"{value:.2%}"
-    return f"{value:.2f}" if column == "ms/pair" else f"{value:.4f}"
-
-
-def columns(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """All columns of the rows, in the order of the row that has most."""
-    longest = max(rows, key=len, default={})
-    return [*longest, *dict.fromkeys(key for row in rows for key in row if key not in longest)]
-
-
-def rows_as_html(rows: Sequence[dict[str, Any]]) -> str:
-    """A plain HTML table, for notebooks."""
-    names = columns(rows)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
-    body = ("".join(f"<td>{html.escape(text(n, row.get(n)))}</td>" for n in names) for row in rows)
-    return f"<table><tr>{head}</tr>{''.join(f'<tr>{cells}</tr>' for cells in body)}</table>"

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..recognition.results import save
-from .report import Report, columns, rows_as_html, text
+from .figures import columns, rows_as_html, text
+from .report import Report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

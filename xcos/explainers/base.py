@@ -88,9 +88,9 @@ class SaliencyPair(ByValue):
 
         Both maps share one scale, symmetric about zero. `ax`: two axes to draw in. Needs matplotlib.
         """
-        from . import plots
+        from ..drawing import saliency
 
-        return plots.saliency(self[index], ax)
+        return saliency.saliency(self[index], ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes .png, .pdf, .svg (all pairs drawn), .json (``to_dict()``) or .npz (all arrays), by suffix.
@@ -100,9 +100,9 @@ class SaliencyPair(ByValue):
         """
 
         def picture(suffix: str) -> Callable[[IO[bytes]], object]:
-            from . import plots
+            from ..drawing import saliency
 
-            return lambda file: file.write(plots.render([self], suffix[1:]))
+            return lambda file: file.write(saliency.render([self], suffix[1:]))
 
         def arrays(file: IO[bytes]) -> None:
             names = ("first", "second", "score", "crops")

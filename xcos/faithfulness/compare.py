@@ -139,10 +139,10 @@ class Comparison(ByValue):
         return lines
 
     def _page(self) -> str:
-        from ..explainers import plots
+        from ..drawing import saliency
 
         n = min(len(row.examples) for row in self.rows)
-        picture = base64.b64encode(plots.render([row.examples[:n] for row in self.rows], "png")).decode()
+        picture = base64.b64encode(saliency.render([row.examples[:n] for row in self.rows], "png")).decode()
         style = "body{font:14px sans-serif;margin:2em}td,th{padding:.2em .6em;text-align:left}img{max-width:100%}"
         return (
             f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Explanations compared</title><style>{style}"

@@ -99,9 +99,9 @@ class Truth(ByValue):
         Colours have fixed scales, so that figures compare. ax: three Axes for each row to draw in; None: a new
         pyplot figure. Returns (figure, axes (rows, 3)). Needs matplotlib (``pip install xcos[plot]``).
         """
-        from . import truth_plots
+        from ..drawing import truth
 
-        return truth_plots.truths([self] if beside is None else [self, beside], ax)
+        return truth.truths([self] if beside is None else [self, beside], ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes .png, .pdf, .svg (the plot), .json or .md, by suffix; the file appears whole or not at all.
@@ -111,9 +111,9 @@ class Truth(ByValue):
         """
 
         def picture(kind: str) -> bytes:
-            from . import truth_plots
+            from ..drawing import truth
 
-            return truth_plots.render([self], kind)
+            return truth.render([self], kind)
 
         def writer(make: Callable[[], bytes]) -> Callable[[IO[bytes]], object]:
             return lambda file: file.write(make())

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import ModelFileError
 from ..plan.file import ModelFile
-from .pixels import preprocess
+from ..plan.pixels import preprocess
 
 __all__ = ["import_network", "preprocess"]
 

@@ -175,7 +175,10 @@ class Verification(ByValue):
     def _write_json(self, file: IO[bytes]) -> None:
         file.write((json.dumps(self.to_dict(), indent=1) + "\n").encode())
 
-    def _repr_html_(self) -> str | None:
+    def _repr_html_(self) -> str:
+        return self._table()
+
+    def _table(self) -> str:
         from html import escape  # its tables cost 10 ms, which only notebooks should pay
 
         rows = {
@@ -281,7 +284,7 @@ class Explanation(Verification):
     def _repr_png_(self) -> bytes | None:
         return self._render("png") if find_spec("matplotlib") else None
 
-    def _repr_html_(self) -> str | None:
+    def _repr_html_(self) -> str:
         """The interactive view; inside it, for where scripts don't run, the picture."""
         from ..view import explanation_html
 

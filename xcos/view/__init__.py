@@ -13,15 +13,13 @@ from base64 import b64encode
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..drawing.shown import Reason
 from ..measured.truth import LITTLE
-
-if TYPE_CHECKING:
-    from ..recognition.results import Explanation
 
 # The fixed scales, those of the pictures: two views can be compared, and a view with a picture.
 SCALES = {
@@ -34,7 +32,13 @@ SCALES = {
 _DIGITS = 7  # of a float32, all that it has
 
 
-def explanation_html(e: Explanation, *, fallback: bool = True, script: bool = True) -> str:
+class Viewed(Reason, Protocol):
+    """An explanation that has a table of its decision, for where neither scripts run nor pictures can be drawn."""
+
+    def _table(self) -> str: ...
+
+
+def explanation_html(e: Viewed, *, fallback: bool = True, script: bool = True) -> str:
     """An explanation as a fragment of HTML, to be put anywhere in a page.
 
     e         the explanation
@@ -52,7 +56,7 @@ def explanation_html(e: Explanation, *, fallback: bool = True, script: bool = Tr
     return f'<xcos-explanation value="{value}">{inside}</xcos-explanation>{code}'
 
 
-def explanation_page(e: Explanation) -> str:
+def explanation_page(e: Viewed) -> str:
     """An explanation as a page of its own, in one file that fetches nothing."""
     from html import escape
 
@@ -67,7 +71,7 @@ def explanation_page(e: Explanation) -> str:
     )
 
 
-def explanation_value(e: Explanation) -> dict[str, Any]:
+def explanation_value(e: Viewed) -> dict[str, Any]:
     """What the element reads: ``e.to_dict()`` with numbers of 7 digits, the crops as PNG data URLs, the scales, and
     with `truth` the window's side as a share of the crop's, which cells know little, and below which accuracy."""
     value = e.to_dict()
@@ -105,13 +109,13 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     )
 
 
-def _fallback(e: Explanation) -> str:
+def _fallback(e: Viewed) -> str:
     from html import escape
 
-    from ..recognition.results import Verification
-
     if not find_spec("matplotlib"):
-        return Verification._repr_html_(e) or ""
-    picture = b64encode(e._render("webp")).decode()  # a quarter of its PNG
+        return e._table()
+    from ..drawing import plot
+
+    picture = b64encode(plot.render(e, "webp")).decode()  # a quarter of its PNG
     alt = escape(f"{e.names[0]} and {e.names[1]}: {e.sentence()}", quote=True)
     return f'<img alt="{alt}" src="data:image/webp;base64,{picture}" style="max-width: 100%">'

@@ -13,7 +13,7 @@ from ...errors import ModelFileError
 from ...plan.build import PlanBuilder
 from ...plan.file import ModelFile
 from ...plan.network import Network
-from ..pixels import preprocess as default_preprocess
+from ...plan.pixels import preprocess as default_preprocess
 from .iresnet import build_iresnet, is_iresnet
 from .reference import REFERENCE_THRESHOLD, build_reference, has_head, is_reference
 from .state import read_state

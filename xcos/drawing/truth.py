@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +13,8 @@ try:
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
-from ..drawing.figure import encode, new_figure, ours
-
-if TYPE_CHECKING:
-    from .measure import Estimate
-    from .truth_result import Truth
+from .figure import encode, new_figure, ours
+from .shown import Measured
 
 # Dark blue is good in all three: much of its own, little leaked, much known.
 _MAPS = (
@@ -30,7 +27,7 @@ _SIZE = 3.1  # inches of one map
 
 
 @ours
-def truths(models: Sequence[Truth], ax: Any = None) -> tuple[Figure, Any]:
+def truths(models: Sequence[Measured], ax: Any = None) -> tuple[Figure, Any]:
     """Draws a row of three maps for each model, in the axes `ax` or in a new pyplot figure."""
     if ax is None:
         ax = _axes(new_figure(_size(models), layout="constrained"), models)
@@ -48,22 +45,22 @@ def truths(models: Sequence[Truth], ax: Any = None) -> tuple[Figure, Any]:
 
 
 @ours
-def render(models: Sequence[Truth], kind: str) -> bytes:
+def render(models: Sequence[Measured], kind: str) -> bytes:
     """The picture of :func:`truths` as a file of `kind` (png, pdf, svg); touches no pyplot state."""
     figure = Figure(figsize=_size(models), layout="constrained")
     truths(models, _axes(figure, models))
     return encode(figure, kind, 110)
 
 
-def _size(models: Sequence[Truth]) -> tuple[float, float]:
+def _size(models: Sequence[Measured]) -> tuple[float, float]:
     return _SIZE * len(_MAPS), 1.15 * _SIZE * len(models)
 
 
-def _axes(figure: Figure, models: Sequence[Truth]) -> Any:
+def _axes(figure: Figure, models: Sequence[Measured]) -> Any:
     return figure.subplots(len(models), len(_MAPS), squeeze=False)
 
 
-def _map(ax: Any, measured: Estimate | None, colours: Any, limits: tuple[float, float]) -> None:
+def _map(ax: Any, measured: Any, colours: Any, limits: tuple[float, float]) -> None:
     """A colour and a number for each cell; grey where nothing was measured. Cells are named as in explanations."""
     if measured is None:
         ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", color=_QUIET)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,17 +13,15 @@ try:
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
-from ..drawing.figure import encode, new_figure, ours
-
-if TYPE_CHECKING:
-    from .base import SaliencyPair
+from .figure import encode, new_figure, ours
+from .shown import Maps
 
 _COLOURS = colormaps["RdBu"]  # red against, blue for, as in the figures of explanations
 _SIZE = 1.5  # inches of one face
 
 
 @ours
-def saliency(pair: SaliencyPair, ax: Any = None) -> tuple[Figure, Any]:
+def saliency(pair: Maps, ax: Any = None) -> tuple[Figure, Any]:
     """Draws the first pair of `pair` in two axes (new ones without `ax`). Returns (figure, axes)."""
     if ax is None:
         ax = new_figure((4 * _SIZE, 2.2 * _SIZE), layout="constrained").subplots(1, 2)
@@ -37,7 +35,7 @@ def saliency(pair: SaliencyPair, ax: Any = None) -> tuple[Figure, Any]:
 
 
 @ours
-def gallery(pairs: Sequence[SaliencyPair], titles: Sequence[str] = ()) -> Figure:
+def gallery(pairs: Sequence[Maps], titles: Sequence[str] = ()) -> Figure:
     """All pairs with the maps of all methods: a row per face, a column per method, the crops first.
 
     `pairs` hold the same faces, one SaliencyPair for each method; `titles`: one for each pair of faces. Touches
@@ -62,12 +60,12 @@ def gallery(pairs: Sequence[SaliencyPair], titles: Sequence[str] = ()) -> Figure
     return figure
 
 
-def render(pairs: Sequence[SaliencyPair], kind: str, titles: Sequence[str] = ()) -> bytes:
+def render(pairs: Sequence[Maps], kind: str, titles: Sequence[str] = ()) -> bytes:
     """The picture of :func:`gallery` as a file of `kind` (png, pdf, svg)."""
     return encode(gallery(pairs, titles), kind, 90)
 
 
-def _face(axis: Any, pair: SaliencyPair, i: int, side: int) -> None:
+def _face(axis: Any, pair: Maps, i: int, side: int) -> None:
     """One face in grey under its map. Both maps of a pair share a scale: 99 % of their values lie within it."""
     limit = float(np.quantile(np.abs([pair.first[i], pair.second[i]]), 0.99)) or 1.0
     values = (pair.first, pair.second)[side][i]

@@ -1,0 +1,86 @@
+"""The house of the Python package: rooms know only rooms below them, and nothing goes in circles."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import house  # noqa: E402
+
+PACKAGE = ROOT / "xcos"
+
+# From the ground up. Files at the top are rooms of their own.
+ORDER = (
+    "models", "errors", "base", "storage", "measured", "plan", "importers.onnx", "importers.torch", "importers",
+    "faces", "drawing", "view", "recognition", "datasets", "twin", "evaluation", "explainers", "faithfulness",
+    "train", "plugging", "serve", "api", "ray", "__init__", "cli", "__main__",
+)  # fmt: skip
+TOP = {"__init__.py", "__main__.py", "api.py", "errors.py", "ray.py"}
+
+# Network.from_onnx, a public constructor, asks the importer that makes plans.
+DOORS = {("plan.network", "importers.onnx.importer")}
+
+
+@pytest.fixture(scope="module")
+def modules():
+    return house.modules_of(PACKAGE)
+
+
+@pytest.fixture(scope="module")
+def arrows():
+    return [arrow for arrow in house.arrows_of(PACKAGE) if (arrow.source, arrow.target) not in DOORS]
+
+
+def test_only_the_front_doors_are_at_the_top():
+    assert {path.name for path in PACKAGE.glob("*.py")} == TOP
+
+
+def test_no_arrow_runs_back_up(modules, arrows):
+    """Imports in functions and those for type checkers count as well."""
+    floor = {room: i for i, room in enumerate(ORDER)}
+    assert {house.room_of(module, modules) for module in modules} == set(ORDER)
+    up = []
+    for arrow in arrows:
+        here, there = house.room_of(arrow.source, modules), house.room_of(arrow.target, modules)
+        if floor[there] > floor[here]:
+            up.append(f"{arrow.source}:{arrow.line} imports {arrow.target}")
+    assert up == []
+
+
+def test_no_circle_of_rooms(modules, arrows):
+    assert house.circles(house.rooms_of(house.graph_of(arrows), modules)) == []
+
+
+def test_no_circle_of_modules(arrows):
+    """Among imports that run, at the top or in functions."""
+    assert house.circles(house.graph_of(arrows, ("top", "function"))) == []
+
+
+def test_doors_are_in_use():
+    assert DOORS <= {(arrow.source, arrow.target) for arrow in house.arrows_of(PACKAGE)}
+
+
+def test_the_drawing_is_right(tmp_path):
+    """A house of four rooms drawn by hand: a -> b -> c in functions, c -> a for type checkers, d a file at the top."""
+    files = {
+        "__init__.py": "", "d.py": "from .a import x\nfrom . import b\nimport os",
+        "a/__init__.py": "", "a/x.py": "def f():\n    from ..b.y import z\n",
+        "b/__init__.py": "", "b/y.py": "class K:\n    def f(self):\n        import toy.c.w\nimport numpy\n",
+        "c/__init__.py": "", "c/w.py": "if TYPE_CHECKING:\n    from ..a import x\n",
+    }  # fmt: skip
+    for name, text in files.items():
+        path = tmp_path / "toy" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    toy = tmp_path / "toy"
+    found = house.arrows_of(toy)
+    assert sorted((a.source, a.target, a.line, a.kind) for a in found) == [
+        ("a.x", "b.y", 2, "function"), ("b.y", "c.w", 3, "function"), ("c.w", "a.x", 2, "typing"),
+        ("d", "a.x", 1, "top"), ("d", "b", 2, "top"),
+    ]  # fmt: skip
+    rooms = house.rooms_of(house.graph_of(found, ("top", "function")), house.modules_of(toy))
+    assert house.circles(rooms) == [] and house.floors(rooms) == {"__init__": 1, "a": 3, "b": 2, "c": 1, "d": 4}
+    assert house.circles(house.graph_of(found)) == [["a.x", "b.y", "c.w"]]
+    assert len(house.backward(house.rooms_of(house.graph_of(found), house.modules_of(toy)))) == 1

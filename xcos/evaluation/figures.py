@@ -1,0 +1,63 @@
+"""The figures of a report as tables show them, and the pairs that went wrong."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A pair that the threshold decides wrongly.
+
+    index   which pair of the data set, counted from 0
+    same    whether both show one person: then it is a false non-match, else a false match
+    score   of the pair
+    margin  how far the score lies on the wrong side of the threshold, > 0 (0 on it)
+    names   what the two images are called
+    """
+
+    index: int
+    same: bool
+    score: float
+    margin: float
+    names: tuple[str, str]
+
+    @property
+    def kind(self) -> str:
+        return "false non-match" if self.same else "false match"
+
+
+def rate_name(rate: float) -> str:
+    """1e-3 for 0.001."""
+    return f"1e{round(math.log10(rate))}"
+
+
+def text(column: str, value: Any) -> str:
+    """A figure of ``Report.summary`` as tables show it."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return f"{value:,}"
+    if column in ("accuracy", "±", "exact accuracy", "exact ±", "EER") or column.startswith("TAR"):
+        return f"{value:.2%}"
+    return f"{value:.2f}" if column == "ms/pair" else f"{value:.4f}"
+
+
+def columns(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """All columns of the rows, in the order of the row that has most."""
+    longest = max(rows, key=len, default={})
+    return [*longest, *dict.fromkeys(key for row in rows for key in row if key not in longest)]
+
+
+def rows_as_html(rows: Sequence[dict[str, Any]]) -> str:
+    """A plain HTML table, for notebooks."""
+    names = columns(rows)
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    body = ("".join(f"<td>{html.escape(text(n, row.get(n)))}</td>" for n in names) for row in rows)
+    return f"<table><tr>{head}</tr>{''.join(f'<tr>{cells}</tr>' for cells in body)}</table>"
