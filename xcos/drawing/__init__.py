@@ -1,1 +1,1 @@
-"""Pictures, by matplotlib, which is imported here and nowhere else but beside the results it draws."""
+"""Pictures, by matplotlib, of what results hold; they do not know the results."""

@@ -5,7 +5,7 @@
     xcos.train.XCosHead(D=32)           the head with gradients
     xcos.train.measure_locality(...)    does the map point at what has changed?
 
-torch is imported here and nowhere else in the package.
+torch is imported here and in `xcos.twin`, and nowhere else in the package.
 """
 
 try:
