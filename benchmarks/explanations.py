@@ -37,7 +37,7 @@ CHEAP = ["XCos", "XCos:map=cosine", "HeadDecomposition", "CellCosine", "GradCAM"
 RISE = "CorrRISE:fill=blur,shape=grid"
 # Pairs, and pairs for the measures that explain each several times: a thousand runs a pair, two thousand, a thousand
 # slow ones.
-DEAR = {"CorrRISE": (120, 20), "MinPlus": (20, 6), "FGGB": (10, 4), "OcclusionMap": (10, 6)}
+DEAR = {"CorrRISE": (60, 12), "MinPlus": (10, 4), "FGGB": (10, 4), "OcclusionMap": (10, 4)}
 REPEATED = 120  # of the same for the others
 METHODS = [*CHEAP, *DEAR, RISE]
 FILLED = ["XCos", "XCos:map=cosine", "CellCosine", "GradCAM", "CentreMap", "RandomMap", "CorrRISE", RISE]
