@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import tarfile
+import unicodedata
 
 import numpy as np
 import pytest
@@ -164,7 +165,9 @@ def test_lfw(tmp_path, form):
         datasets.read_lfw(listed, photos)
 
 
-@pytest.mark.parametrize(("text", "line"), [("x", 1), ("", 1), ("2 1\nA\t1\n", 2), ("2 1\nA\t1\t2\nA\t1\tB\tx\n", 3)])
+@pytest.mark.parametrize(("text", "line"), [("x", 1), ("", 1), ("2 1\nA\t1\n", 2), ("2 1\nA\t1\t2\nA\t1\tB\tx\n", 3),
+                                            ("2 1\nA\t1\t²\n", 2), ("²\nA\t1\t2\n", 1), ("1 1\nA\t1\t2\n", 1),
+                                            (f"2 1\nA\t{'9' * 5000}\t2\n", 2)])  # fmt: skip
 def test_lfw_lists_that_make_no_sense(tmp_path, text, line):
     (tmp_path / "pairs.txt").write_text(text)
     with pytest.raises(ValueError, match=f"line {line}"):
@@ -259,12 +262,26 @@ def test_labels(protocol, tmp_path):
         datasets.read_bin(path)
 
 
+@pytest.mark.parametrize("content", [
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n", b"<!DOCTYPE html>\n<html></html>", b"",
+    b"\x1f\x8b\x08abc", b"PK\x03\x04abc", b"no benchmark at all",
+])  # fmt: skip
+def test_a_bin_that_is_something_else_is_told_by_what_it_is(content, tmp_path):
+    """Messages speak of the file, not of the parser."""
+    path = tmp_path / "lfw.bin"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"lfw\.bin: .*(Git LFS|HTML page|empty|gzip|zip archive|text)") as caught:
+        datasets.read_bin(path)
+    assert "Error" not in str(caught.value)
+
+
 def test_images_of_a_bin(tmp_path):
     path = tmp_path / "pairs.bin"
     images = [picture(1), picture(2)]
     arrays = [np.frombuffer(data, np.uint8) for data in images]
     columns, rows = [a[:, None] for a in arrays], [a[None] for a in arrays]
-    for form in ([bytearray(data) for data in images], np.array(images, object), columns, rows):
+    single = [np.bytes_(data) for data in images], [np.void(data) for data in images]
+    for form in ([bytearray(data) for data in images], np.array(images, object), columns, rows, *single):
         for protocol in PROTOCOLS:
             path.write_bytes(pickle.dumps((form, [True]), protocol))
             pairs = datasets.read_bin(path)
@@ -315,12 +332,35 @@ def test_tables_of_pandas(index, separator, tmp_path):
         pandas.read_csv(path, sep=separator).to_csv(path, index=index, sep=separator)  # with an index of an index
 
 
+@pytest.mark.parametrize("text", [
+    "# by hand\nfirst,second,same\na,b,1\nc,d,0\ne,f,1\n", "sep=;\nfirst;second;same\na;b;1\nc;d;0\ne;f;1\n",
+    "first|second|same\na|b|1\nc|d|0\ne|f|1\n", "row,first,second,same\n0,a,b,1\n1,c,d,0\n2,e,f,1\n",
+    "id,first,second,same\n1,a,b,1\n2,c,d,0\n3,e,f,1\n",
+])  # fmt: skip
+def test_tables_of_other_programs(text, tmp_path):
+    """Comments, Excel's line about the separator, bars; a named column that numbers the rows is no group."""
+    (tmp_path / "pairs.csv").write_text(text)
+    pairs = datasets.read_csv(tmp_path / "pairs.csv")
+    assert pairs.names == list("acebdf") and pairs.same.tolist() == [True, False, True] and not pairs.groups
+
+
+def test_names_with_accents_taken_apart(tmp_path):
+    """As macOS writes file names, and lists do not."""
+    for k in (1, 2):
+        path = tmp_path / unicodedata.normalize("NFD", f"Zoë/Zoë_000{k}.jpg")
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    (tmp_path / "pairs.txt").write_text(unicodedata.normalize("NFC", "1\nZoë\t1\t2\n"))
+    assert len(datasets.read_lfw(tmp_path / "pairs.txt", tmp_path)) == 1
+
+
 @pytest.mark.parametrize(("text", "said"), [
     ("first,second,same,same\na,b,1,0\n", "column 'same' twice"), ('first,second,same\na,b,"1\nc,d,0\n', "line"),
     ('first,second,same\n"' + "x" * 140_000 + '",b,1\n', "line 2: .*quote"), ("first,second,same\n", "no pairs"),
     ("first,second,same\na,b,1\nc,d,0\ne,f,-1\n", "labels of -1, 0 and 1"), ("", "columns"),
     ("first,second,same\na,b,0.5\n", "line 2: same is '0.5'"),
-    ("first,second,same\na,b,nan\n", "line 2: same is 'nan'"), ("f\0irst", "null bytes"),
+    ("first,second,same\na,b,nan\n", "line 2: same is 'nan'"),
+    ("first,second,same\na,,1\n", "line 2: a path is missing"), ("f\0irst", "null bytes"),
 ])  # fmt: skip
 def test_tables_that_make_no_sense(text, said, tmp_path):
     (tmp_path / "pairs.csv").write_text(text)

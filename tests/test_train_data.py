@@ -403,3 +403,47 @@ def test_damaged_archives(tmp_path):
                 faces.crops(range(len(faces)))
             except ValueError as error:
                 assert "people" in str(error) or source.name in str(error)
+
+
+def test_copies_of_systems_are_nobody(folder, caplog):
+    """Folders that file servers, editors and systems keep are no people, in a folder, a zip and a tar alike."""
+    (folder / "anna/~$0.png").write_bytes(b"")
+    for name in ("@Recycle", "@tmp", "FOUND.000", "RECYCLER", "~snapshot", "__pycache__", "anna/_vti_cnf", ".git"):
+        (folder / name).mkdir()
+        (folder / name / "x.png").write_bytes(png(1)[1])
+    with zipfile.ZipFile(folder.parent / "people.zip", "w") as archive:
+        for path in folder.rglob("*"):
+            archive.write(path, path.relative_to(folder))
+    with tarfile.open(folder.parent / "people.tar.gz", "w:gz") as archive:
+        archive.add(folder, ".")
+    for source in (folder, folder.parent / "people.zip", folder.parent / "people.tar.gz"):
+        caplog.clear()
+        faces = read_faces(source)
+        assert len(faces) == sum(PEOPLE.values()) and faces.people == len(PEOPLE)
+        assert "left out: 9 hidden or of the system" in caplog.text
+
+
+def test_what_an_archive_cannot_give_is_counted(tmp_path, caplog):
+    """Links of a tar that lead nowhere, files of a zip that are compressed otherwise."""
+    picture = tmp_path / "0.png"
+    picture.write_bytes(png(1)[1])
+    (tmp_path / "1.png").symlink_to("gone.png")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name in ("0.png", "1.png"):
+            archive.add(tmp_path / name, f"anna/{name}")
+    assert len(read_faces(tmp_path / "a.tar")) == 1 and "left out: 1 links that lead nowhere" in caplog.text
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(picture, "anna/0.png")
+        archive.write(picture, "anna/1.png", zipfile.ZIP_LZMA)
+    assert len(read_faces(tmp_path / "a.zip")) == 1 and "left out: 1 encrypted, or compressed by other" in caplog.text
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    (b"", "empty"), (b"PK\x03\x04abc", "cut short"), (b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "rar"),
+    (b"<html></html>", "HTML page"),
+])  # fmt: skip
+def test_what_is_no_archive_is_told_in_one_line(content, said, tmp_path):
+    (tmp_path / "people.zip").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"people\.zip: expected a folder, a tar or a zip \(.*{said}") as caught:
+        read_faces(tmp_path / "people.zip")
+    assert "\n" not in str(caught.value)

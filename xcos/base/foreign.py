@@ -1,4 +1,5 @@
-"""What a file is that was meant to be a network and is none: half a download, a page, another program's format."""
+"""What a file is that was meant to be a network, a benchmark or an archive and is none: half a download, a page, the
+format of another program."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ _BEGINNINGS = (
 _FIELDS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)  # of an ONNX message after the first, ir_version
 
 
-def what_it_is(path: str | os.PathLike[str]) -> str:
-    """What a file that cannot be read as a network looks like, as a phrase; empty where its beginning tells nothing.
+def what_it_is(path: str | os.PathLike[str], wanted: str = "a network") -> str:
+    """What a file that cannot be read as `wanted` looks like, as a phrase; empty where its beginning tells nothing.
 
     Raises OSError where it cannot be opened.
     """
@@ -34,7 +35,7 @@ def what_it_is(path: str | os.PathLike[str]) -> str:
         return "a Git LFS pointer, not the file itself: `git lfs pull` fetches it"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if text[:9].lower().startswith(_PAGES):
-        return "an HTML page, not a network: the download gave a page of the site"
+        return f"an HTML page, not {wanted}: the download gave a page of the site"
     if head.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(path):
         return f"the beginning of a zip archive, as torch.save writes: cut short after {size:,} bytes"
     for beginning, what in _BEGINNINGS:
@@ -48,7 +49,7 @@ def what_it_is(path: str | os.PathLike[str]) -> str:
         return "an ONNX graph"
     if all(c >= 32 or c in b"\t\r\n" for c in head):
         line = text.splitlines()[0][:60].decode("utf-8", "replace") if text.splitlines() else ""
-        return f"text, not a network: {line!r}"
+        return f"text, not {wanted}: {line!r}"
     return ""
 
 

@@ -121,7 +121,7 @@ def _explain(options: argparse.Namespace) -> int:
     result = xcos.explain(*_two(options), **_keywords(options))
     if options.output:
         result.save(options.output)
-    written = f"\nwritten: {options.output}" if options.output else ""
+    written = f"\nwritten: {shown(options.output)}" if options.output else ""
     _print(options, result.to_dict(), f"{_summary(result)}\n\n{_table(result)}{written}")
     return _answer(result)
 
@@ -194,7 +194,8 @@ def _convert(options: argparse.Namespace) -> int:
         "parameters": _parameters(file),
         "written": options.target,
     }
-    _print(options, facts, "{name}: {layers} layers, {parameters:,} parameters, {written}".format(**facts))
+    size = f"{file.name}: {len(file.layers)} layers, {_parameters(file):,} parameters"
+    _print(options, facts, f"{size}, {shown(options.target)}")
     return SAME
 
 

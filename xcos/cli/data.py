@@ -10,6 +10,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ..base.names import shown
+
 Print = Callable[[argparse.Namespace, Any, str], None]
 
 
@@ -114,7 +116,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
         for r in rates:
             interval = f"{r.low:.2%} to {r.high:.2%}"
             lines.append(f"  {r.column} {r.group}: {r.kind} {r.rate:.2%} ({interval}) of {r.pairs} pairs")
-    return table.to_dict(), "\n".join([*lines, *([f"written: {options.html}"] if options.html else [])])
+    return table.to_dict(), "\n".join([*lines, *([f"written: {shown(options.html)}"] if options.html else [])])
 
 
 def _calibrate(options: argparse.Namespace) -> tuple[Any, str]:
@@ -133,7 +135,7 @@ def _calibrate(options: argparse.Namespace) -> tuple[Any, str]:
     ]
     data = {"written": options.target, "method": options.method}
     scores = {metric: score.to_dict() for metric, score in model.calibration.scores.items()}
-    return {**data, "scores": scores}, "\n".join([*lines, f"written: {options.target}"])
+    return {**data, "scores": scores}, "\n".join([*lines, f"written: {shown(options.target)}"])
 
 
 def _features(options: argparse.Namespace) -> tuple[Any, str]:
@@ -161,7 +163,7 @@ def _features(options: argparse.Namespace) -> tuple[Any, str]:
             done(writer.count + len(failed))
         if not writer.count:
             raise ValueError(f"{folder}: no face in any of {len(paths)} pictures; the first: {failed[0][1]}")
-    lines = [f"{writer.count} faces of {len(paths)} pictures, written: {options.target}"]
+    lines = [f"{writer.count} faces of {len(paths)} pictures, written: {shown(options.target)}"]
     lines += chain([f"{len(failed)} could not be used:"] if failed else [], (message for _, message in failed))
     data = {"written": options.target, "faces": writer.count, "failed": [list(pair) for pair in failed],
             "skipped": dict(skipped)}

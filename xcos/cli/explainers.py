@@ -10,6 +10,8 @@ from dataclasses import fields
 from importlib.util import find_spec
 from typing import Any
 
+from ..base.names import shown
+
 Print = Callable[[argparse.Namespace, Any, str], None]
 
 # Without the expensive ones (OcclusionMap, FGGB) and those that need PyTorch; --methods all takes everything.
@@ -61,7 +63,7 @@ def _compare(options: argparse.Namespace) -> tuple[Any, str]:
     written = ""
     if options.html:
         table.html(options.html)
-        written = f"\nwritten: {options.html}"
+        written = f"\nwritten: {shown(options.html)}"
     return table.to_dict(), table.to_markdown() + written
 
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from ..base.names import shown
 from .data import Print, progress_wanted
 
 # Settings of xcos.train.Config that have an option here; all others: `python -m xcos.train`.
@@ -61,7 +62,7 @@ def _plug(options: argparse.Namespace, print_: Print) -> int:
         f"\nthe grid is made from {made.layer!r}; the network goes on from there by {made.way}",
         f"copied and trained: {f'the layers from {made.since!r} on' if made.since else 'none'} (branch {made.branch})",
         f"threshold {made.model.threshold:.4f} ({made.model.file.thresholds_from})",
-        f"written: {options.output}",
+        f"written: {shown(options.output)}",
     ]
     if made.truth is not None:
         text[1:1] = ["", made.truth.to_markdown()]

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from ..base.names import shown
 from .data import Print, progress_wanted
 
 
@@ -56,4 +57,4 @@ def _truth(options: argparse.Namespace) -> tuple[Any, str]:
     )  # fmt: skip
     if options.output:
         found.save(options.output)
-    return found.to_dict(), found.to_markdown() + (f"\nwritten: {options.output}" if options.output else "")
+    return found.to_dict(), found.to_markdown() + (f"\nwritten: {shown(options.output)}" if options.output else "")

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,19 @@ def photographs(source: str | os.PathLike[str], names: Mapping[str, str]) -> Seq
 def _by_name(found: Mapping[str, Any], names: Mapping[str, str], source: Path) -> list[Any]:
     """What is found under each name; names may lack the folders in front."""
     tails = {_tail(name): value for name, value in found.items()}
-    stems = {posixpath.splitext(tail)[0].casefold(): value for tail, value in tails.items()}
+    stems = {_stem(tail): value for tail, value in tails.items()}
     chosen = []
     for name, place in names.items():
-        value = found.get(name, tails.get(name, stems.get(posixpath.splitext(name)[0].casefold())))
+        value = found.get(name, tails.get(name, stems.get(_stem(name))))
         if value is None:
             raise FileNotFoundError(f"{place}: {name} is missing in {source} ({len(found)} pictures there)")
         chosen.append(value)
     return chosen
+
+
+def _stem(name: str) -> str:
+    """A name without its suffix, whatever its case and however its accents are written (macOS takes them apart)."""
+    return unicodedata.normalize("NFC", posixpath.splitext(name)[0]).casefold()
 
 
 def _tail(name: str) -> str:

@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-_NUMBERS = re.compile(r"[<>=|]?[biuf?][0-9]*|[|]?O[0-9]*")  # of objects: their items are plain, too
+# Of objects: their items are plain, too. Bytes (S, V): as single ones alone, as NumPy keeps them in a list.
+_NUMBERS = re.compile(r"[<>=|]?[biuf?][0-9]*|[|]?O[0-9]*|[|]?[SV][0-9]+")
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
 _NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")
 
@@ -51,6 +52,8 @@ class _Array:
 
     def _fill(self, shape: Any, kind: Any, data: Any, order: Any) -> None:
         objects = isinstance(kind, _Type) and kind.dtype.hasobject  # whose items are plain values, in a list
+        if isinstance(kind, _Type) and kind.dtype.kind in "SV":
+            raise pickle.UnpicklingError(f"an array of {kind.dtype.str[1:]!r}; expected bools or numbers")
         if not isinstance(kind, _Type) or not isinstance(data, list if objects else (bytes, bytearray)):
             raise pickle.UnpicklingError("an array that is not made of numbers")
         sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
@@ -79,6 +82,8 @@ def _frombuffer(data: Any, kind: Any, shape: Any, order: Any = "C", *_: Any) -> 
 
 
 def _scalar(kind: Any, data: Any) -> Any:
+    if isinstance(kind, _Type) and kind.dtype.kind in "SV" and isinstance(data, bytes):
+        return data
     return _Array((), kind, data).array[()]
 
 

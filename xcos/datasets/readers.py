@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import os
 import pickle
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ..base.foreign import what_it_is
 from ..base.names import shown
 from ..faces.image import as_encoded, local_path
 from . import plain_pickle
@@ -50,7 +52,10 @@ def read_bin(path: PathLike, *, folds: int = FOLDS) -> Pairs:
         try:
             content = plain_pickle.load(file)
         except pickle.UnpicklingError as error:
-            raise ValueError(f"{os.fspath(path)}: no plain .bin of pairs: {error}") from None
+            what = what_it_is(path, "a .bin of pairs")
+            if "pickle" in what or (what.startswith("text") and not str(error).startswith("damaged")):
+                what = ""  # its own error says more; old pickles are text
+            raise ValueError(f"{os.fspath(path)}: no plain .bin of pairs: {what or error}") from None
     try:
         images, labels = content
         encoded = [as_encoded(image) for image in images]
@@ -102,15 +107,18 @@ def read_lfw(pairs: PathLike, photos: PathLike, *, aligned: bool = False) -> Pai
     lines = [(i, line.strip()) for i, line in enumerate(read_text(path).splitlines(), 1)]
     (start, head), *rest = [(i, line) for i, line in lines if line and not line.startswith("#")] or [(1, "")]
     counts = head.split()
-    if len(counts) not in (1, 2) or not all(count.isdigit() for count in counts):
+    if len(counts) not in (1, 2) or not all(map(_is_number, counts)):
         raise ValueError(f"{path}, line {start}: expected the numbers of folds and of pairs, got {head[:80]!r}")
+    folds = int(counts[0]) if len(counts) == 2 else FOLDS  # pairsDevTrain.txt and its like have no folds
+    if folds < 2:
+        raise ValueError(f"{path}, line {start}: {folds} folds; expected at least 2")
     seen: dict[str, int] = {}
     places: dict[str, str] = {}
     rows: list[tuple[int, int, bool]] = []
     for number, line in rest:
         parts = [part.strip() for part in line.split("\t")] if "\t" in line else line.split()
         same = len(parts) == 3
-        if len(parts) not in (3, 4) or not all(part.isdigit() for part in (parts[1], parts[-1])):
+        if len(parts) not in (3, 4) or not all(map(_is_number, (parts[1], parts[-1]))):
             raise ValueError(f"{path}, line {number}: expected NAME N M or NAME N NAME M, got {line[:80]!r}")
         two = ((parts[0], parts[1]), (parts[0] if same else parts[2], parts[-1]))
         names = [f"{name}/{name}_{int(k):04d}.jpg" for name, k in two]
@@ -120,16 +128,21 @@ def read_lfw(pairs: PathLike, photos: PathLike, *, aligned: bool = False) -> Pai
     if not rows:
         raise ValueError(f"{path}: holds no pairs")
     table = np.array(rows, np.intp).reshape(-1, 3)
-    folds = int(counts[0]) if len(counts) == 2 else FOLDS  # pairsDevTrain.txt and its like have no folds
     images = photographs(photos, places)
     return Pairs(shown(path.stem), images, list(seen), table[:, 0], table[:, 1], table[:, 2] > 0, folds, aligned)
+
+
+def _is_number(text: str) -> bool:
+    """Digits, and not so many that they are something else."""
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def read_csv(path: PathLike, *, folds: int = FOLDS, aligned: bool = False) -> Pairs:
     """A table of pairs with the columns ``first``, ``second``, ``same``; every other column is one of groups.
 
-    Fields are separated by commas, semicolons or tabs; names of columns may be in capitals, and one without a name
-    (the index that pandas writes) is left out. Paths count from the table's folder; ``~`` and backslashes are
+    Fields are separated by commas, semicolons, tabs or bars; names of columns may be in capitals, and one without a
+    name or that numbers the rows (the index that pandas writes) is left out. Lines that begin with # before the
+    names of columns are left out, too. Paths count from the table's folder; ``~`` and backslashes are
     understood. ``same`` is 1, true, same or yes, or 0, -1, false, different or no; 1.0 will do.
     Raises ValueError naming the line that can't be understood, OSError where the table can't be read.
     """
@@ -138,16 +151,25 @@ def read_csv(path: PathLike, *, folds: int = FOLDS, aligned: bool = False) -> Pa
     if not {"first", "second", "same"} <= set(columns):
         raise ValueError(f"{path}: has the columns {columns}; expected first, second, same and those of groups")
     seen: dict[str, int] = {}
+    for line, row in rows:
+        if not (row["first"].strip() and row["second"].strip()):
+            raise ValueError(f"{path}, line {line}: a path is missing; expected two photographs")
     first, second = ([seen.setdefault(row[key], len(seen)) for _, row in rows] for key in ("first", "second"))
     same = [_label(path, line, row["same"]) for line, row in rows]
     if not rows:
         raise ValueError(f"{path}: holds no pairs")
-    others = [key for key in columns if key not in ("first", "second", "same")]
+    others = [key for key in columns if key not in ("first", "second", "same") and not _is_index(rows, key)]
     groups = {key: np.array([row[key] for _, row in rows], str) for key in others}
     images = [local_path(name, path.parent) for name in seen]
     index = np.array([first, second], np.intp)
     answers = as_labels(same, str(path))
     return Pairs(shown(path.stem), images, list(seen), index[0], index[1], answers, folds, aligned, groups)
+
+
+def _is_index(rows: Sequence[tuple[int, Mapping[str, str]]], key: str) -> bool:
+    """Does the column number the rows, as the index that pandas writes under a name?"""
+    numbers = [row[key].strip() for _, row in rows]
+    return len(rows) > 2 and numbers in ([str(i + first) for i in range(len(rows))] for first in (0, 1))
 
 
 def _label(path: Path, line: int, text: str) -> int:

@@ -9,7 +9,7 @@ _MARKS = (  # of byte order; those of UTF-32 begin like those of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
-_SEPARATORS = (",", ";", "\t")
+_SEPARATORS = (",", ";", "\t", "|")
 
 
 def read_text(path: Path) -> str:
@@ -35,13 +35,16 @@ def read_text(path: Path) -> str:
 def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """Names of the columns, in small letters without blanks around, and the rows with the lines they stand in.
 
-    The separator is the one of comma, semicolon and tab that the first line has most of. A column without a name is
-    left out. Raises ValueError, naming the line, for rows of another length, a column that is there twice, or a field
+    The separator is the one of comma, semicolon, tab and bar that the first line has most of. Comments before it (#)
+    and Excel's ``sep=;`` are no rows. A column without a name is left out.
+    Raises ValueError, naming the line, for rows of another length, a column that is there twice, or a field
     without end; what `read_text` raises.
     """
     lines = list(io.StringIO(read_text(path), newline=""))
-    head = next((line for line in lines if line.strip()), "")
-    reader = csv.reader(lines, delimiter=max(_SEPARATORS, key=head.count), skipinitialspace=True)
+    start = next((i for i, line in enumerate(lines) if line.strip() and not _is_preface(line)), len(lines))
+    head = lines[start] if start < len(lines) else ""
+    separator = max(_SEPARATORS, key=head.count)
+    reader = csv.reader(["\n"] * start + lines[start:], delimiter=separator, skipinitialspace=True)
     columns: list[str] = []
     rows = []
     try:
@@ -57,6 +60,10 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]
     except csv.Error as error:  # a quote that does not end takes the rest of the file for one field
         raise ValueError(f"{path}, line {reader.line_num}: {error}; is a quote not closed?") from None
     return [name for name in columns if name], rows
+
+
+def _is_preface(line: str) -> bool:
+    return line.startswith("#") or (line.lower().startswith("sep=") and len(line.strip()) <= 5)
 
 
 def _names(path: Path, row: list[str]) -> list[str]:

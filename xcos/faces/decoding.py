@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,7 @@ from .. import _core
 from ..errors import ImageError
 
 _log = logging.getLogger("xcos")
+_opening = Lock()  # of two threads that put Pillow's limit back one would put back the other's
 
 # The largest cameras of phones have 200 megapixels: 600 MB of RGB, and as much again while a JPEG is decoded.
 MAX_PIXELS = 200_000_000
@@ -23,7 +28,7 @@ _FORMATS = (
 )  # fmt: skip
 _BEGINNINGS = (
     b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\1\0", b"\0\0\0\x0cjP  ",
-    b"\xff\x4f\xff\x51", b"\xff\x0a", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6",
+    b"\xff\x4f\xff\x51", b"\xff\x0a", b"icns", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6",
 )  # fmt: skip
 
 
@@ -61,17 +66,33 @@ def _by_pillow(data: bytes, name: str, refusal: str, max_pixels: int) -> NDArray
     Image.init()
     heif = data[4:8] == b"ftyp" and _register_heif()
     try:
-        image = Image.open(io.BytesIO(data), formats=[kind for kind in _FORMATS if kind in Image.OPEN])
+        with _unlimited():
+            image = Image.open(io.BytesIO(data), formats=[kind for kind in _FORMATS if kind in Image.OPEN])
         check_size(image, name, max_pixels)
-        image.load()
+        with _unlimited() if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf) else nullcontext():
+            image.load()
     except ImageError:
         raise
     except Exception as error:  # whatever a plugin makes of damaged bytes
-        why = "PIL does not read it" if isinstance(error, UnidentifiedImageError) else f"PIL: {str(error)[:160]}"
+        said = " ".join(str(error).split())[:160]
+        why = "PIL does not read it" if isinstance(error, UnidentifiedImageError) else f"PIL: {said}"
         if data[4:8] == b"ftyp" and not heif:
             why = "HEIC needs pillow-heif: pip install xcos[images]"
         raise ImageError(f"{name}: {refusal}; {why}") from None
     return from_pil(image, name, max_pixels)
+
+
+@contextmanager
+def _unlimited() -> Iterator[None]:
+    """Without Pillow's own limit of pixels, which is less than ours and belongs to the whole process."""
+    from PIL import Image
+
+    with _opening:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _register_heif() -> bool:

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..base.foreign import what_it_is
+
 _log = logging.getLogger("xcos")
 
 # What read_image reads, some with Pillow's help (xcos/faces/image.py): the content decides there, the name here.
@@ -26,11 +28,13 @@ SUFFIXES = (
     ".ppm", ".pnm", ".webp", ".avif", ".heic", ".heif", ".hif", ".tif", ".tiff", ".jp2", ".j2k", ".jpx", ".ico",
 )  # fmt: skip
 _NOT_READ = (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2", ".psd", ".svg", ".jxl", ".eps")
-_SYSTEM = {"@eadir", "@__thumb", "#recycle", "#snapshot", "$recycle.bin", "__macosx", "lost+found",
-           "system volume information"}  # fmt: skip
+_SYSTEM = {"@eadir", "@__thumb", "@recycle", "@recently-snapshot", "@syno", "@synoresource", "@tmp", "#recycle",
+           "#snapshot", "~snapshot", "$recycle.bin", "recycler", "found.000", "__macosx", "__pycache__", "_vti_cnf",
+           "lost+found", "lost.dir", "system volume information"}  # fmt: skip
 _LINKS = 40  # followed one after the other, as Linux does
 
 CLUTTER = "hidden or of the system"
+_NOWHERE = "links that lead nowhere"
 
 
 def is_picture(name: str) -> bool:
@@ -40,7 +44,8 @@ def is_picture(name: str) -> bool:
 
 def is_clutter(name: str) -> bool:
     """Is any part of this relative path hidden, or a folder in which systems keep copies of their own?"""
-    return any((part.startswith(".") and part != ".") or part.lower() in _SYSTEM for part in name.split("/"))
+    parts = name.split("/")  # ~$: what Office leaves beside an open file
+    return any((part.startswith((".", "~$")) and part != ".") or part.lower() in _SYSTEM for part in parts)
 
 
 def pictures(folder: str | os.PathLike[str]) -> tuple[list[Path], Counter[str]]:
@@ -83,7 +88,7 @@ def _why_not(name: str, is_file: bool) -> str:
         return "of a format that is not read"
     if not is_picture(name):
         return ""
-    return CLUTTER if is_clutter(name) else "" if is_file else "links that lead nowhere"
+    return CLUTTER if is_clutter(name) else "" if is_file else _NOWHERE
 
 
 def tell_skipped(source: str | os.PathLike[str], skipped: Mapping[str, int]) -> None:
@@ -129,6 +134,7 @@ class Archive:
         """Raises ValueError for what is no such archive or is damaged, OSError where it cannot be opened."""
         self.path = Path(path)
         self._places: dict[str, tuple[int, int, bool]] = {}
+        self.unread: list[tuple[str, str]] = []  # names of files that cannot be read, and why
         with open(path, "rb"):  # a missing file is told as such
             pass
         try:
@@ -138,7 +144,8 @@ class Archive:
             else:
                 self._read_tar()
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
-            raise ValueError(f"{self.path}: expected a folder, a tar or a zip ({error})") from None
+            why = what_it_is(self.path, "an archive") or next(iter(str(error).splitlines()), type(error).__name__)
+            raise ValueError(f"{self.path}: expected a folder, a tar or a zip ({why})") from None
 
     @property
     def names(self) -> list[str]:
@@ -168,12 +175,17 @@ class Archive:
             target = _target(member, members)
             if target is not None:
                 self._places[name] = target.offset_data, target.size, False
+            elif member.islnk() or member.issym():
+                self.unread.append((name, _NOWHERE))
 
     def _read_zip(self) -> None:
         with zipfile.ZipFile(self.path) as archive, open(self.path, "rb") as file:
             for info in archive.infolist():
-                if info.is_dir() or info.flag_bits & 1 or info.compress_type not in (0, 8):
-                    continue  # encrypted, or not deflated
+                if info.is_dir():
+                    continue
+                if info.flag_bits & 1 or info.compress_type not in (0, 8):
+                    self.unread.append((_plain(info.filename), "encrypted, or compressed by other than deflate"))
+                    continue
                 file.seek(info.header_offset + 26)  # the lengths of name and extra field, which the contents follow
                 lengths = file.read(4)
                 start = info.header_offset + 30 + int.from_bytes(lengths[:2], "little")
@@ -211,7 +223,7 @@ def _target(member: tarfile.TarInfo, members: Mapping[str, tarfile.TarInfo]) -> 
 
 def pictures_of_archive(archive: Archive) -> tuple[list[str], Counter[str]]:
     """Names of the pictures, sorted, and what was left out, counted, as `pictures` does it for folders."""
-    found, skipped = [], Counter[str]()
+    found, skipped = [], Counter(why for name, why in archive.unread if is_picture(name) and not is_clutter(name))
     for name in archive.names:
         if is_clutter(name) and is_picture(name):
             skipped[CLUTTER] += 1

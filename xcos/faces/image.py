@@ -6,6 +6,7 @@ import base64
 import binascii
 import errno
 import io
+import mmap
 import os
 import re
 import sys
@@ -26,6 +27,7 @@ __all__ = ["MAX_PIXELS", "as_encoded", "as_list", "describe", "encoded_text", "l
 _EXPECTED = "a path, bytes, a binary file, a PIL image or an array of shape (H, W, 3), uint8 RGB"
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{64}")  # the beginning; no picture is shorter
+_QUOTED = re.compile(rb"""b?(['"])(.*)\1""", re.DOTALL)
 _reading = Lock()  # file objects have one position, whoever reads
 
 
@@ -133,11 +135,14 @@ def encoded_text(text: str) -> bytes | None:
         return None
 
 
-def local_path(name: str, folder: Path) -> Path:
-    """The path that a list in `folder` means by a name: relative to it, with ``~``, with backslashes, with blanks."""
+def local_path(name: str, folder: Path) -> Path | str:
+    """The path that a list in `folder` means by a name: relative to it, with ``~``, with backslashes, with blanks.
+    A URL stays what it is, for `read_image` to read or refuse."""
     literal = folder / name
     if literal.exists():
         return literal
+    if _URL.match(name) or name[:5].lower() == "file:":
+        return name
     for other in (name.strip(), name.strip().replace("\\", "/")):
         path = folder / Path(other).expanduser() if other.startswith("~") else folder / other
         if path.exists():
@@ -184,6 +189,8 @@ def _read_path(path: str | os.PathLike[Any]) -> bytes:
             return data
         if path.startswith("~") and os.path.expanduser(path) != path:
             return _read_path(os.path.expanduser(path))
+        if len(path) > LONGEST and error.errno == errno.ENAMETOOLONG:
+            raise ImageError(f"<text of {len(path)} characters>: is no path, nor a picture as base64") from None
         raise type(error)(error.errno, error.strerror, describe(path)) from None
 
 
@@ -213,7 +220,10 @@ def _from_text(text: bytes) -> bytes | None:
             return _from_base64(body) if head.rstrip().lower().endswith(b";base64") else body
         except ValueError as error:
             raise ImageError(f"<data: URL>: damaged ({error}); expected data:image/jpeg;base64,…") from None
-    if not _BASE64.match(text.lstrip()[:64]):
+    text = text.strip()
+    if quoted := _QUOTED.fullmatch(text):  # as print() and JSON write it
+        text = quoted[2]
+    if not _BASE64.match(text[:64]):
         return None
     try:
         data = _from_base64(text)
@@ -240,7 +250,9 @@ def _read_file(file: Any) -> bytes:
         data, start = file.read_bytes(), None
     else:
         with _reading:
-            start = file.tell() if hasattr(file, "seekable") and file.seekable() else None
+            # An mmap can always be sought in, but says so from Python 3.13 on only.
+            seekable = file.seekable() if hasattr(file, "seekable") else isinstance(file, mmap.mmap)
+            start = file.tell() if seekable else None
             data = file.read()
             if start is not None:
                 file.seek(start)
@@ -269,8 +281,9 @@ def _from_array_like(x: Any) -> Any:
     if a.ndim == 0 and a.dtype.kind in "OUSV":
         item = a.item()
         return _content(item if isinstance(item, (str, bytes)) or a.dtype.kind == "O" else a.tobytes())
-    if a.dtype.kind == "O":
-        raise ImageError(f"{describe(x)}: an array of objects; give its items one by one, or as a list")
+    if a.dtype.kind in "OUST":
+        kind = "objects" if a.dtype.kind == "O" else "texts"
+        raise ImageError(f"{describe(x)}: an array of {kind}; give its items one by one, or as a list")
     flat = a.dtype in (np.uint8, np.int8) and (a.ndim == 1 or (a.ndim == 2 and 1 in a.shape))
     if flat and decoding.is_encoded(data := a.tobytes()):
         return data
