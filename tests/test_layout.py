@@ -107,6 +107,22 @@ def test_one_file_picks_the_algorithm():
             assert not re.search(r"strcmp\([^)]*(->|\.)isa\b|->cost\(", code_of(path)), name
 
 
+BORROWING = re.compile(
+    r"\b(PyDict_(?:GetItem\w*|Next|SetDefault)|PyList_(?:GetItem|GET_ITEM)|PySequence_Fast\w*|PyWeakref_G\w+)\(([^,)]*)"
+)
+
+
+def test_nothing_is_borrowed_from_the_caller():
+    """A reference borrowed from a container that others see may be freed by another thread, without the interpreter's
+    lock, before it is used. Lists are read as tuples, dicts as copies; `ids` is the builder's own."""
+    for path in (ROOT / "csrc" / "py").glob("*.c"):
+        borrowed = {(name, source) for name, source in BORROWING.findall(code_of(path))}
+        own = {("PyDict_GetItemWithError", source) for source in ("dict", "b->ids")}
+        assert borrowed <= (own if path.name == "layers.c" else set()), path.name
+    code = code_of(ROOT / "csrc" / "py" / "layers.c")
+    assert set(re.findall(r"\*dict = ([\w(]+)", code)) == {"copy_of(given"}
+
+
 # Functions of xcos.h that compute nothing: they build, look at sizes, free, or are about the machine.
 IDLE = re.compile(
     r"xcos_(fail|start|isa_\w+|conv_select|default_threads|poll_with|operators|\w+_free"
