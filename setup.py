@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy
 import scipy_openblas32
@@ -66,11 +67,18 @@ class BuildExt(build_ext):
         super().copy_extensions_to_source()
         self.copy_openblas(ROOT / "xcos")
 
+    def copy_file(self, infile: str, outfile: str, *args: Any, **kwargs: Any) -> tuple[str, bool]:
+        """Writes beside the file and renames: a process that has loaded the old one keeps it, and does not crash."""
+        beside = f"{outfile}.{os.getpid()}"
+        shutil.copy2(infile, beside)
+        os.replace(beside, outfile)
+        return outfile, True
+
     def copy_openblas(self, package: Path) -> None:
         target = package / "_libs"
         target.mkdir(exist_ok=True)
         for library in Path(scipy_openblas32.get_lib_dir()).glob("libscipy_openblas*"):
-            shutil.copy2(library, target / library.name)
+            self.copy_file(str(library), str(target / library.name))
 
 
 class BuildPy(build_py):

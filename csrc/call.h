@@ -1,9 +1,9 @@
 /* call.h: the context of a call of the API.
  *
- * Every function that computes for a network, a head or masks opens one and closes it again. In
- * between, on each thread that works for the call, subnormal numbers are off (they cost hundreds
- * of cycles each and change no result that matters): results do not depend on which thread
- * computes what. Pictures are bytes, and are computed on the caller's thread as it is. */
+ * Every function of xcos.h that computes, for a network, a head, a detector or a picture, opens
+ * one and closes it again (tests/test_layout.py). In between, on each thread that works for the
+ * call, subnormal numbers are off (they cost hundreds of cycles each and change no result that
+ * matters): results do not depend on which thread computes what. */
 #ifndef XCOS_CALL_H
 #define XCOS_CALL_H
 

@@ -82,8 +82,8 @@ xcos_status xcos_conv_select(const char *name, xcos_error *err);
  * and, where it had been shared among threads, ends with XCOS_E_OS in the child. */
 int xcos_default_threads(void);
 
-/* Calls that may last (xcos_net_run, xcos_head_compare, xcos_head_compare_all) ask `poll` about
- * every 50 milliseconds, on the thread that made the call, and end soon with XCOS_E_INTERRUPTED
+/* Calls that may last (xcos_net_run, xcos_head_compare, xcos_head_compare_all, xcos_nms,
+ * xcos_mask_blend and those on decoded pictures) ask `poll` about every 50 milliseconds, on the thread that made the call, and end soon with XCOS_E_INTERRUPTED
  * when it returns other than 0; what they have written until then is unspecified.  NULL, the
  * default: they run to their end.  For the whole process. */
 typedef int xcos_poll(void);
@@ -118,6 +118,13 @@ xcos_status xcos_image_warp(const uint8_t *src, int src_h, int src_w, const doub
  * `dst` holds dst_h*dst_w*3 bytes; XCOS_E_LIMIT as for a warp.  Thread-safe. */
 xcos_status xcos_image_resize(const uint8_t *src, int src_h, int src_w, uint8_t *dst, int dst_h,
                               int dst_w, xcos_error *err);
+
+/* What a network reads of n pictures (area, channels), bytes as above:
+ * out[k][c][p] = (images[k][p][c] - mean[c]) * scale[c], with the channels of the picture in
+ * reverse order where `reverse` is not 0.  mean, scale (channels).  Thread-safe. */
+xcos_status xcos_image_normalize(const uint8_t *images, int64_t n, int64_t area, int channels,
+                                 const float *mean, const float *scale, int reverse, float *out,
+                                 xcos_error *err);
 
 /* Pictures seen through masks, for explanations by perturbation: blends them with fillings, for
  * k in 0..count-1, i = which[k], every channel c and place p,

@@ -424,6 +424,33 @@ def test_hostile_attributes(op):
             assert str(error) or isinstance(error, MemoryError)
 
 
+@pytest.mark.parametrize("key", ["stride", "weight"])
+def test_layers_that_change_while_they_are_read(key):
+    """A number's __index__ or a tensor's __array__ empties the layer's dict: the plan is that of the dict as given."""
+    layer, tensors = dict(LAYERS[0]), dict(TENSORS)
+
+    class Emptying:
+        def __index__(self):
+            layer.clear()
+            gc.collect()
+            return 1
+
+        def __array__(self, dtype=None, copy=None):
+            layer.clear()
+            tensors.clear()
+            gc.collect()
+            return TENSORS["w"].copy()
+
+    if key == "stride":
+        layer["stride"] = [Emptying(), 1]
+    else:
+        tensors["w"] = Emptying()
+    x, inputs = np.ones((1, 3, 9, 9), np.float32), [{"name": "x", "shape": [3, 9, 9]}]
+    got = _core.Network(inputs, [layer], ["y"], tensors).run([x])[0]
+    assert not layer
+    np.testing.assert_array_equal(got, _core.Network(inputs, LAYERS, ["y"], TENSORS).run([x])[0])
+
+
 def test_keys_and_values_of_other_types():
     half = {"name": "\ud800", "shape": [1]}
     for bad in (None, 3, "x", [], {}, {3: 4}, {"name": "x"}, {"name": 3, "shape": [1]}, half):

@@ -107,6 +107,49 @@ def test_one_file_picks_the_algorithm():
             assert not re.search(r"strcmp\([^)]*(->|\.)isa\b|->cost\(", code_of(path)), name
 
 
+BORROWING = re.compile(
+    r"\b(PyDict_(?:GetItem\w*|Next|SetDefault)|PyList_(?:GetItem|GET_ITEM)|PySequence_Fast\w*|PyWeakref_G\w+)\(([^,)]*)"
+)
+
+
+def test_nothing_is_borrowed_from_the_caller():
+    """A reference borrowed from a container that others see may be freed by another thread, without the interpreter's
+    lock, before it is used. Lists are read as tuples, dicts as copies; `ids` is the builder's own."""
+    for path in (ROOT / "csrc" / "py").glob("*.c"):
+        borrowed = {(name, source) for name, source in BORROWING.findall(code_of(path))}
+        own = {("PyDict_GetItemWithError", source) for source in ("dict", "b->ids")}
+        assert borrowed <= (own if path.name == "layers.c" else set()), path.name
+    code = code_of(ROOT / "csrc" / "py" / "layers.c")
+    assert set(re.findall(r"\*dict = ([\w(]+)", code)) == {"copy_of(given"}
+
+
+# Functions of xcos.h that compute nothing: they build, look at sizes, free, or are about the machine.
+IDLE = re.compile(
+    r"xcos_(fail|start|isa_\w+|conv_select|default_threads|poll_with|operators|\w+_free"
+    r"|net_(new|input|constant|layer|output|shapes))"
+)
+DEFINITION = re.compile(r"^[a-z][^;{}=]*?\b(\w+)\(([^;{}]*)\)\n\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+
+
+def test_every_entry_opens_and_closes_a_call():
+    """Each function of xcos.h that computes does so within a context (csrc/call.h)."""
+    declared = re.findall(r"^(?!typedef).*\b(xcos_\w+)\(", code_of(ROOT / "csrc" / "xcos.h"), re.MULTILINE)
+    entries, found = set(declared), set()
+    for path in SOURCES:
+        bodies = {name: body for name, _, body in DEFINITION.findall(code_of(path))}
+        for name in entries & bodies.keys():
+            found.add(name)
+            reached, ahead = set(), {name}
+            while ahead:
+                reached |= ahead
+                called = {word for body in ahead for word in re.findall(r"\b(\w+)\(", bodies[body])}
+                ahead = (called & bodies.keys()) - reached
+            words = " ".join(bodies[name] for name in reached)
+            if not IDLE.fullmatch(name):
+                assert "xc_open(" in words and "xc_close(" in words, name
+    assert found == entries
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_the_core_never_prints_or_exits(path):
     assert re.findall(r"\b(printf|puts|putchar|perror|exit|_exit|abort)\s*\(", code_of(path)) == []

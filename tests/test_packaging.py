@@ -1,5 +1,7 @@
 """sdist and wheel: built from the tree, complete, and working in another environment."""
 
+import mmap
+import runpy
 import subprocess
 import sys
 import tarfile
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+from setuptools import Distribution
 
 ROOT = Path(__file__).parents[1]
 
@@ -94,3 +97,18 @@ print(v.same, "scipy_openblas32" in maps)
 
 def test_command_is_installed(other, tmp_path):
     assert run(other.parent / "xcos", "--version", cwd=tmp_path).startswith("xcos ")
+
+
+def test_a_build_leaves_the_loaded_extension_alone(tmp_path, monkeypatch):
+    """`make` while a process runs: what that has mapped into memory stays as it was."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["setup.py", "--version"])
+    command = runpy.run_path("setup.py")["BuildExt"](Distribution())
+    (tmp_path / "new").write_bytes(b"new" * 4096)
+    target = tmp_path / "loaded.so"
+    target.write_bytes(b"old" * 4096)
+    with target.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as loaded:
+        command.copy_file(str(tmp_path / "new"), str(target))
+        assert loaded[:] == b"old" * 4096
+    assert target.read_bytes() == b"new" * 4096
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "loaded.so"}

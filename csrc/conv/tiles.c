@@ -12,7 +12,7 @@ enum {
     BLOCK_BYTES = 128 << 10,   /* of input that a work item goes over again for each panel:
                                   a quarter of a small second-level cache */
     MAX_BLOCK_TILES = 16,
-    MAX_MERGED_CHANNELS = 16,  /* of which a kernel row becomes one tap */
+    MAX_MERGED_CHANNELS = 8,   /* of which a kernel row becomes one tap */
 };
 
 typedef struct {
@@ -165,13 +165,13 @@ static void block_of_tiles(void *context, int64_t index, int worker)
         const int n = outputs - p * k->gemm.nr < k->gemm.nr ? outputs - p * k->gemm.nr : k->gemm.nr;
         const int64_t channel = group * outputs + (int64_t)p * k->gemm.nr;
         const float *w = (const float *)run->weights + (group * job->panels + p) * steps * k->gemm.nr;
+        const float *next = p + 1 < p1 ? w + steps * k->gemm.nr : NULL; /* behind the last: not ours */
         for (int64_t t = 0; t < t1 - t0; t++) {
             const int64_t at = first[t] * g->o + channel;
             const xk_epilogue e =
                 xv_epilogue(run, channel, run->residual ? run->residual + at : NULL, 0, g->o);
             k->gemm.tile((int)(first[t + 1] - first[t]), n, depth, taps, a + t * k->gemm.mr * taps, w,
-                    xk_next_panel(k, t, t1 - t0, steps, w + steps * k->gemm.nr), run->out + at, g->o,
-                    &e);
+                    next ? xk_next_panel(k, t, t1 - t0, steps, next) : NULL, run->out + at, g->o, &e);
         }
     }
 }

@@ -19,7 +19,7 @@
 enum {
     CHUNK_FLOATS = 1 << 22, /* of records on one side: 16 MiB, 1,747 faces of 7x7x32 */
     RUN = 64,               /* first faces that one call of the loop compares with a block */
-    MAX_WORKERS = 256,      /* each has some 130 KiB of scratch */
+    MAX_WORKERS = 256,      /* each has some 300 KiB of scratch */
     MAX_EMBEDDING = 1 << 20,
 };
 
@@ -36,7 +36,7 @@ typedef struct {
     int64_t a0, a_count, b0, b_count; /* the chunk at hand */
     float *a_records, *b_blocks;
     float *a_unit, *b_unit; /* the chunk's embeddings, of length 1 */
-    float *scratch; /* per worker: prepare's, one record, products of embeddings, the kernel's results */
+    float *scratch; /* per worker: prepare's, records of a block, products of embeddings, the kernel's results */
     size_t scratch_size, record, products, results;
     /* The first face with a value that is not finite, the first pair whose score is not. */
     _Atomic int64_t bad_a, bad_b, bad_pair;
@@ -60,27 +60,33 @@ static size_t face_size(const xcos_head *h)
     return (size_t)h->cells * (size_t)h->depth;
 }
 
-/* Faces from..from+count-1 of one side as a block of lanes, the last filling what is left. */
+static void prepare_face(job *j, bool second, int64_t face, float *scratch, float *record)
+{
+    const float *faces = second ? j->b : j->a;
+    if (!xh_prepare(&j->call, j->head, faces + (size_t)face * face_size(j->head), second, scratch,
+                    record))
+        lower(second ? &j->bad_b : &j->bad_a, face);
+}
+
+/* Faces from..from+count-1 of one side as a block of lanes, the last filling what is left. All
+ * are prepared first, so that each line of the block, which no first-level cache holds, is
+ * written once. */
 static void prepare_block(job *j, bool second, int64_t from, int count, float *scratch,
-                          float *block)
+                          float *restrict block)
 {
     const int lanes = j->head->kernels->pairs.lanes;
     const size_t values = j->head->values;
-    const float *faces = second ? j->b : j->a;
-    float *record = scratch + j->record;
-    for (int l = 0; l < count; l++) {
-        if (!xh_prepare(&j->call, j->head, faces + (size_t)(from + l) * face_size(j->head), second, scratch,
-                        record))
-            lower(second ? &j->bad_b : &j->bad_a, from + l);
-        const int copies = l + 1 < count ? 1 : lanes - l;
-        float *lane = block + l;
-        if (copies == 1)
-            for (size_t v = 0; v < values; v++, lane += lanes)
-                *lane = record[v];
-        else
-            for (size_t v = 0; v < values; v++, lane += lanes)
-                for (int i = 0; i < copies; i++)
-                    lane[i] = record[v];
+    float *const records = scratch + j->record;
+    for (int l = 0; l < count; l++)
+        prepare_face(j, second, from + l, scratch, records + (size_t)l * values);
+    const int left = lanes - count + 1; /* lanes of the last */
+    const float *last = records + (size_t)(count - 1) * values;
+    for (size_t v = 0; v < values; v++, block += lanes) {
+        for (int l = 0; l < count - 1; l++)
+            block[l] = records[(size_t)l * values + v];
+        float *lane = block + count - 1;
+        for (int i = 0; i < left; i++)
+            lane[i] = last[v];
     }
 }
 
@@ -146,9 +152,7 @@ static void prepare_first(void *context, int64_t index, int worker)
     if (xc_stop(&j->call, worker))
         return;
     float *record = j->a_records + (size_t)index * j->head->values;
-    if (!xh_prepare(&j->call, j->head, j->a + (size_t)(j->a0 + index) * face_size(j->head), false,
-                    j->scratch + (size_t)worker * j->scratch_size, record))
-        lower(&j->bad_a, j->a0 + index);
+    prepare_face(j, false, j->a0 + index, j->scratch + (size_t)worker * j->scratch_size, record);
     if (j->size && !make_unit(j->a_whole + (j->a0 + index) * j->size, j->size,
                               j->a_unit + index * j->size))
         lower(&j->bad_a, j->a0 + index);
@@ -206,7 +210,10 @@ static void compare_block(void *context, int64_t index, int worker)
     const int count = (int)smaller(lanes, j->m - from);
     float *scratch = j->scratch + (size_t)worker * j->scratch_size;
     float *a = j->a_records + (size_t)worker * block, *b = j->b_blocks + (size_t)worker * block;
-    prepare_block(j, false, from, count, scratch, a);
+    if (count > 1)
+        prepare_block(j, false, from, count, scratch, a);
+    else /* one record does for all lanes, and costs no copies */
+        prepare_face(j, false, from, scratch, a);
     prepare_block(j, true, from, count, scratch, b);
     float *cosines = scratch + j->products;
     for (int l = 0; j->size && l < count; l++) {
@@ -219,7 +226,7 @@ static void compare_block(void *context, int64_t index, int worker)
         const double norms = sqrt(xx) * sqrt(yy);
         cosines[l] = norms > 0 ? (float)(dot(x, y, j->size) / norms) : 0;
     }
-    compare_tile(j, (const float *const[]){a}, 1, lanes, b, 0, from, count, cosines,
+    compare_tile(j, (const float *const[]){a}, 1, count > 1 ? lanes : 1, b, 0, from, count, cosines,
                  scratch + j->results);
 }
 
@@ -231,7 +238,7 @@ static bool job_alloc(job *j, int workers, size_t a_faces, size_t b_faces, size_
     const size_t lanes = (size_t)j->head->kernels->pairs.lanes, cells = (size_t)j->head->cells;
     const size_t maps = j->cosine ? 2 : 1;
     j->record = xh_scratch_size(j->head);
-    j->products = j->record + j->head->values;
+    j->products = j->record + (size_t)smaller((int64_t)lanes, j->m) * j->head->values;
     j->results = (j->products + (j->size ? RUN * lanes : 0) + 15) / 16 * 16;
     j->scratch_size = j->results + XK_PAIR_ROWS * lanes * (1 + maps * cells);
     j->scratch = xh_alloc((size_t)workers * j->scratch_size);

@@ -1,7 +1,7 @@
 /* detect.c: what a face detector's outputs become. */
 #include <math.h>
 #include <stdlib.h>
-#include "xcos.h"
+#include "call.h"
 
 /* -------------------------------------------- greedy non-maximum suppression */
 
@@ -32,10 +32,9 @@ static int overlaps(const float *a, const float *b, float limit)
     return shared > limit * (area(a) + area(b) - shared);
 }
 
-xcos_status xcos_nms(const float *boxes, const float *scores, size_t count, float max_iou,
-                     size_t *keep, size_t *kept, xcos_error *err)
+static xcos_status suppress(xc_call *call, const float *boxes, const float *scores, size_t count,
+                            float max_iou, size_t *keep, size_t *kept, xcos_error *err)
 {
-    *kept = 0;
     if (!(max_iou >= 0 && max_iou <= 1))
         return xcos_fail(err, XCOS_E_ARG, "max_iou is %g, expected 0 to 1", (double)max_iou);
     ranked *order = malloc((count ? count : 1) * sizeof *order);
@@ -49,7 +48,7 @@ xcos_status xcos_nms(const float *boxes, const float *scores, size_t count, floa
         order[i] = (ranked){scores[i], i};
     }
     qsort(order, count, sizeof *order, by_score);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && !xc_stop(call, 0); i++) {
         const float *box = boxes + 4 * order[i].index;
         size_t k = 0;
         while (k < *kept && !overlaps(box, boxes + 4 * keep[k], max_iou))
@@ -61,6 +60,15 @@ xcos_status xcos_nms(const float *boxes, const float *scores, size_t count, floa
     return XCOS_OK;
 }
 
+xcos_status xcos_nms(const float *boxes, const float *scores, size_t count, float max_iou,
+                     size_t *keep, size_t *kept, xcos_error *err)
+{
+    xc_call call;
+    *kept = 0;
+    xc_open(&call, 1);
+    return xc_close(&call, suppress(&call, boxes, scores, count, max_iou, keep, kept, err), err);
+}
+
 /* ------------------------------------------------------------------- YuNet */
 
 static float unit(float x)
@@ -68,9 +76,9 @@ static float unit(float x)
     return fminf(fmaxf(x, 0), 1);
 }
 
-xcos_status xcos_yunet_decode(const float *cls, const float *obj, const float *bbox,
-                              const float *kps, int rows, int cols, int stride, float min_score,
-                              xcos_face *faces, size_t capacity, size_t *count, xcos_error *err)
+static xcos_status decode(const float *cls, const float *obj, const float *bbox, const float *kps,
+                          int rows, int cols, int stride, float min_score, xcos_face *faces,
+                          size_t capacity, size_t *count, xcos_error *err)
 {
     for (int y = 0; y < rows; y++)
         for (int x = 0; x < cols; x++, cls++, obj++, bbox += 4, kps += 10) {
@@ -93,4 +101,16 @@ xcos_status xcos_yunet_decode(const float *cls, const float *obj, const float *b
                 faces[(*count)++] = face;
         }
     return XCOS_OK;
+}
+
+xcos_status xcos_yunet_decode(const float *cls, const float *obj, const float *bbox,
+                              const float *kps, int rows, int cols, int stride, float min_score,
+                              xcos_face *faces, size_t capacity, size_t *count, xcos_error *err)
+{
+    xc_call call;
+    xc_open(&call, 1);
+    return xc_close(&call,
+                    decode(cls, obj, bbox, kps, rows, cols, stride, min_score, faces, capacity,
+                           count, err),
+                    err);
 }

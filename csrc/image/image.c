@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include "call.h"
 #include "image/image.h"
 
 /* What stb_image takes is zeroed, for it reads tables that a file leaves undefined, and each
@@ -158,12 +159,11 @@ static xcos_status stb_decode(const uint8_t *data, size_t size, const char *name
     return XCOS_OK;
 }
 
-xcos_status xcos_image_decode(const uint8_t *data, size_t size, int64_t max_pixels,
-                              xcos_image *out, xcos_error *err)
+static xcos_status decode(const uint8_t *data, size_t size, int64_t max_pixels, xcos_image *out,
+                          xcos_error *err)
 {
     const char *name;
     xi_container container;
-    *out = (xcos_image){0};
     if (size == 0)
         return xcos_fail(err, XCOS_E_FORMAT, "empty: no bytes at all");
     if (max_pixels < 1)
@@ -182,9 +182,19 @@ xcos_status xcos_image_decode(const uint8_t *data, size_t size, int64_t max_pixe
         status = stb_decode(data, size, name, &container, out, err);
     if (!status)
         status = orient(out, orientation(&container), err);
+    return status;
+}
+
+xcos_status xcos_image_decode(const uint8_t *data, size_t size, int64_t max_pixels,
+                              xcos_image *out, xcos_error *err)
+{
+    xc_call call;
+    *out = (xcos_image){0};
+    xc_open(&call, 1);
+    const xcos_status status = decode(data, size, max_pixels, out, err);
     if (status)
         xcos_image_free(out);
-    return status;
+    return xc_close(&call, status, err);
 }
 
 void xcos_image_free(xcos_image *image)

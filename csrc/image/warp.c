@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "call.h"
 #include "image/image.h"
 
 static xcos_status check_sizes(int src_h, int src_w, int dst_h, int dst_w, xcos_error *err)
@@ -67,11 +68,13 @@ xcos_status xcos_image_warp(const uint8_t *src, int src_h, int src_w, const doub
             return xcos_fail(err, XCOS_E_ARG, "the matrix of a warp must be finite, got %g",
                              matrix[i]);
     const source s = {src, border, src_h, src_w};
-    for (int y = 0; y < dst_h; y++)
+    xc_call call;
+    xc_open(&call, 1);
+    for (int y = 0; y < dst_h && !xc_stop(&call, 0); y++)
         for (int x = 0; x < dst_w; x++, dst += 3)
             sample(&s, matrix[0] * x + matrix[1] * y + matrix[2],
                    matrix[3] * x + matrix[4] * y + matrix[5], dst);
-    return XCOS_OK;
+    return xc_close(&call, XCOS_OK, err);
 }
 
 /* ------------------------------------------------------------------ resize */
@@ -140,10 +143,12 @@ xcos_status xcos_image_resize(const uint8_t *src, int src_h, int src_w, uint8_t 
     xcos_status status = check_sizes(src_h, src_w, dst_h, dst_w, err);
     if (status)
         return status;
+    xc_call call;
+    xc_open(&call, 1);
     taps *columns = make_taps(src_w, dst_w), *rows = make_taps(src_h, dst_h);
     float *row = malloc((size_t)src_w * 3 * sizeof *row);
     if (columns && rows && row)
-        for (int y = 0; y < dst_h; y++, dst += (size_t)dst_w * 3) {
+        for (int y = 0; y < dst_h && !xc_stop(&call, 0); y++, dst += (size_t)dst_w * 3) {
             mix_rows(src, (size_t)src_w * 3, &rows[y], row);
             mix_columns(row, columns, dst_w, dst);
         }
@@ -152,5 +157,5 @@ xcos_status xcos_image_resize(const uint8_t *src, int src_h, int src_w, uint8_t 
     free(columns);
     free(rows);
     free(row);
-    return status;
+    return xc_close(&call, status, err);
 }

@@ -128,20 +128,6 @@ static bool per_channel(const xpy_arg *arg, npy_intp channels)
     return false;
 }
 
-/* (pixels, channels) to (channels, pixels); a table per channel holds all 256 results. */
-static void spread(const uint8_t *src, npy_intp count, int channels, const float *mean,
-                   const float *scale, int reverse, float *dst)
-{
-    for (int c = 0; c < channels; c++, dst += count) {
-        float table[256];
-        for (int v = 0; v < 256; v++)
-            table[v] = ((float)v - mean[c]) * scale[c];
-        const uint8_t *from = src + (reverse ? channels - 1 - c : c);
-        for (npy_intp i = 0; i < count; i++, from += channels)
-            dst[i] = table[*from];
-    }
-}
-
 static PyObject *normalize(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"images", "mean", "scale", "reverse", NULL};
@@ -153,8 +139,8 @@ static PyObject *normalize(PyObject *module, PyObject *args, PyObject *kwargs)
                         {.name = "mean", .type = NPY_FLOAT32, .rank = 1},
                         {.name = "scale", .type = NPY_FLOAT32, .rank = 1}};
     PyObject *dst = NULL;
+    xcos_error err;
     int reverse = 0;
-    (void)module;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|p:normalize", names, &a[IMAGES].given,
                                      &a[MEAN].given, &a[SCALE].given, &reverse))
         return NULL;
@@ -165,17 +151,13 @@ static PyObject *normalize(PyObject *module, PyObject *args, PyObject *kwargs)
         goto done;
     if (!per_channel(&a[MEAN], d[3]) || !per_channel(&a[SCALE], d[3]))
         goto done;
-    const npy_intp shape[4] = {d[0], d[3], d[1], d[2]}, area = d[1] * d[2];
-    const int channels = (int)d[3];
-    if (!(dst = PyArray_SimpleNew(4, shape, NPY_FLOAT32)))
-        goto done;
-    const uint8_t *from = xpy_data(&a[IMAGES]);
-    const float *mean = xpy_data(&a[MEAN]), *scale = xpy_data(&a[SCALE]);
-    float *to = PyArray_DATA((PyArrayObject *)dst);
-    Py_BEGIN_ALLOW_THREADS
-    for (npy_intp n = 0; n < shape[0]; n++, from += area * channels, to += area * channels)
-        spread(from, area, channels, mean, scale, reverse, to);
-    Py_END_ALLOW_THREADS
+    const npy_intp shape[4] = {d[0], d[3], d[1], d[2]};
+    dst = PyArray_SimpleNew(4, shape, NPY_FLOAT32);
+    if (dst && !XPY_CALL(module, xcos_image_normalize(
+                                     xpy_data(&a[IMAGES]), d[0], d[1] * d[2], (int)d[3],
+                                     xpy_data(&a[MEAN]), xpy_data(&a[SCALE]), reverse,
+                                     PyArray_DATA((PyArrayObject *)dst), &err)))
+        Py_CLEAR(dst);
 done:
     xpy_release(a, COUNT);
     return dst;
