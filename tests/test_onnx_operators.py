@@ -410,3 +410,23 @@ PICKED = [
 @pytest.mark.parametrize(("body", "constants"), PICKED)
 def test_entries_picked_and_axes_before_the_batch(body, constants):
     check(body, constants=constants)
+
+
+def test_blocks_to_channels_and_back():
+    four = {"x": ("N", 12, 4, 6), "opset": 13}
+    check("y = DepthToSpace <blocksize=2> (x)", **four)
+    check('y = DepthToSpace <blocksize=2, mode="CRD"> (x)', **four)
+    check("y = SpaceToDepth <blocksize=2> (x)", **four)
+    refuse("y = DepthToSpace <blocksize=5> (x)", "blocks of 5 do not divide 12 channels", **four)
+    refuse("y = SpaceToDepth <blocksize=5> (x)", "blocks of 5 do not divide a map of 4 by 6", **four)
+
+
+def test_heads_joined_with_the_batch():
+    """As stacks of matrices are written: (batch * heads, ...), parted again before they are multiplied."""
+    shapes = {"s": ints(-1, 9, 10), "t": ints(-1, 3, 10, 9), "k": ints(0, 10, 9)}
+    body = "r = Reshape(x, s)  t0 = Transpose <perm=[0,2,1]> (r)  u = Reshape(t0, t)  y = MatMul(x, u)"
+    check(body, constants=shapes)
+    body = "r = Reshape(x, s)  t0 = Transpose <perm=[0,2,1]> (r)  v = Reshape(t0, k)  u = Reshape(v, t)  y = Relu(u)"
+    check(body, constants=shapes)
+    refuse("y = Reshape(x, s)", "joins the batch", constants=shapes)
+    refuse("r = Reshape(x, s)  y = Relu(r)", "joins the batch", constants=shapes)

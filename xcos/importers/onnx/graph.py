@@ -36,11 +36,21 @@ class Turned:
     perm: tuple[int, ...]
 
 
-def refusal_of(turned: Turned) -> Refusal:
+@dataclass(frozen=True)
+class Joined:
+    """A value whose batch and next axis count as one axis, as stacks of matrices are written: a reshape parts them."""
+
+    value: Value
+
+
+def refusal_of(operand: "Turned | Joined") -> Refusal:
+    if isinstance(operand, Joined):
+        return Refusal(f"joins the batch with the next axis of {text(operand.value.shape)}")
+    turned = operand
     return Refusal(f"perm {list(turned.perm)} moves the batch, which must stay the first axis")
 
 
-Operand = Value | Padded | Turned | Array
+Operand = Value | Padded | Turned | Joined | Array
 Translator = Callable[["Graph", Node], Operand | list[Operand]]
 
 
@@ -90,7 +100,7 @@ class Graph:
         operand = self.operand(node, index)
         if isinstance(operand, Padded):
             return self.materialise(node, operand)
-        if isinstance(operand, Turned):
+        if isinstance(operand, Turned | Joined):
             raise refusal_of(operand)
         if not isinstance(operand, Value):
             raise Refusal(f"input {index} ({node.inputs[index]!r}) is a constant; expected a computed value")

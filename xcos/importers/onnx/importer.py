@@ -20,7 +20,7 @@ from ...plan.build import PlanBuilder
 from ...plan.file import ModelFile
 from .dims import BATCH, Dim, Size
 from .fold import can_fold, fold
-from .graph import Graph, Operand, Padded, Turned, Value, refusal_of
+from .graph import Graph, Joined, Operand, Padded, Turned, Value, refusal_of
 from .node import Node, Refusal, array_of
 from .norms import NORM_OPS
 from .ops import OPS
@@ -209,7 +209,7 @@ def _visit(graph: Graph, node: Node, needed: set[str], wanted: Sequence[str]) ->
             if 0 < len(results) <= index and output in needed:
                 raise Refusal(f"its output {index} is not supported")
         for output, operand in zip(node.outputs, results, strict=False):
-            if isinstance(operand, Turned) and output in wanted:
+            if isinstance(operand, Turned | Joined) and output in wanted:
                 raise refusal_of(operand)
     except Refusal as refusal:
         problem = str(refusal)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .dims import BATCH, Dim, Size, divide, product
 from .fold import as_ints
-from .graph import Graph, Operand, Translator, Turned, Value, arithmetic, axis_of, broadcast, known, text
+from .graph import Graph, Joined, Operand, Translator, Turned, Value, arithmetic, axis_of, broadcast, known, text
 from .node import Array, Node, Refusal
 
 _MAX_RUNS = 256  # slices that one gather may become
@@ -265,6 +265,10 @@ def _dropped(graph: Graph, node: Node, value: Value, perm: Sequence[int], axes: 
 
 
 def transpose(graph: Graph, node: Node) -> Operand:
+    joined_axes = graph.operand(node, 0)
+    if isinstance(joined_axes, Joined) and node.get("perm", [1])[0] == 0:
+        perm = [0, 1, *(axis + 1 for axis in node.get("perm")[1:])]
+        return Joined(transposed(graph, node, joined_axes.value, perm))
     value, before = graph.turned(node)
     perm = node.get("perm", list(range(len(before)))[::-1])
     if sorted(perm) != list(range(len(before))):
@@ -279,14 +283,16 @@ def transposed(graph: Graph, node: Node, value: Value, perm: Sequence[int]) -> V
 
 
 def reshape(graph: Graph, node: Node) -> Operand:
-    value = graph.value(node)
+    given = graph.operand(node, 0)
+    value = given.value if isinstance(given, Joined) else graph.value(node)
+    shape = (product(value.shape[:2]), *value.shape[2:]) if isinstance(given, Joined) else value.shape
     target: list[Size] = list(node.get("shape")) if "shape" in node else as_ints(_shape_operand(graph, node, 1))
     if not node.get("allowzero", 0):
         for axis, size in enumerate(target):
             if size == 0:
-                if axis >= len(value.shape):
-                    raise Refusal(f"shape {target} copies an axis that {text(value.shape)} lacks")
-                target[axis] = value.shape[axis]
+                if axis >= len(shape):
+                    raise Refusal(f"shape {target} copies an axis that {text(shape)} lacks")
+                target[axis] = shape[axis]
     problem = f"shape {target} of {text(value.shape)}"
     if target and target[0] == graph.batch:
         target[0] = BATCH
@@ -297,6 +303,8 @@ def reshape(graph: Graph, node: Node) -> Operand:
         if rest is None:
             raise Refusal(f"{problem} does not come out even")
         target[target.index(-1)] = rest
+    if product(target) == product(value.shape) and target[1:] == list(value.shape[2:]):
+        return Joined(value)
     if not target or target[0] != BATCH:
         raise Refusal(f"{problem} does not keep the batch as the first dimension")
     if product(target) != product(value.shape):
