@@ -12,6 +12,7 @@ from onnx_graphs import onnxruntime_run
 
 from xcos.importers.onnx import import_onnx
 from xcos.plan.network import Network
+from xcos.twin.network import twin
 
 NETWORKS = {
     "ViT, patch 16": lambda: transformers.vit(16),
@@ -62,3 +63,21 @@ def test_exported_by_dynamo(name):
         verbose=False,
     )
     agrees(network, buffer.getvalue())
+
+
+@pytest.mark.parametrize("name", ["ViT, patch 16", "EdgeFace"])
+def test_results_depend_on_neither_threads_nor_batch(name):
+    core = Network.from_onnx(networks.to_onnx(NETWORKS[name](), opset=17))
+    x = networks.pictures(5, seed=6).numpy()
+    alone = np.concatenate([core.run(picture[None], threads=1)["embedding"] for picture in x])
+    for threads in (1, 2, 3):
+        np.testing.assert_array_equal(core.run(x, threads=threads)["embedding"], alone)
+
+
+@pytest.mark.parametrize("name", ["ViT, patch 16", "EdgeFace"])
+def test_twin(name):
+    file = import_onnx(networks.to_onnx(NETWORKS[name](), opset=17))
+    x = networks.pictures(2, seed=7)
+    with torch.no_grad():
+        result = twin(file)(x)["embedding"].numpy()
+    np.testing.assert_allclose(result, Network.load(file).run(x.numpy())["embedding"], atol=1e-4)
