@@ -7,6 +7,7 @@ it, and the embedding has an rms of about 1.6, as trained networks of this kind 
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,8 +25,12 @@ SHARED_FILES = {
     "landmarks": "face_landmark68.onnx",
     "sface": "sface_2021dec_int8bq.onnx",
 }
+TRANSFORMERS = {
+    "vit": {"patch": 8, "width": 256, "heads": 4, "depth": 6, "embedding": 512},
+    "edgeface": {"widths": (32, 64, 100, 192), "depths": (3, 3, 9, 3), "embedding": 512},  # EdgeFace-XS
+}
 ANY_BATCH = ("mobilefacenet", *(f"iresnet{depth}" for depth in DEPTHS))  # the others: one image
-NAMES = tuple(dict.fromkeys((*ANY_BATCH, *SHARED_FILES)))
+NAMES = tuple(dict.fromkeys((*ANY_BATCH, *TRANSFORMERS, *SHARED_FILES)))
 
 
 def network(name: str, batch: int, shared: Path, cache: Path) -> Path:
@@ -33,6 +38,9 @@ def network(name: str, batch: int, shared: Path, cache: Path) -> Path:
     fixed = cache / f"{name}-b{batch}.onnx"
     if not fixed.exists():
         cache.mkdir(parents=True, exist_ok=True)
+        if name in TRANSFORMERS:
+            export_transformer(name, batch, fixed)
+            return fixed
         if name in SHARED_FILES:
             source = shared / "models" / SHARED_FILES[name]
         else:
@@ -81,6 +89,18 @@ def with_batch(model: onnx.ModelProto, batch: int) -> onnx.ModelProto:
             shape[0] = batch
             tensor.CopyFrom(onnx.numpy_helper.from_array(shape, tensor.name))
     return onnx.shape_inference.infer_shapes(model)
+
+
+def export_transformer(name: str, batch: int, path: Path) -> None:
+    """Writes a transformer of the tests, of the size that people use and with random weights, as ONNX of this batch."""
+    import torch
+
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    import transformers
+
+    net = getattr(transformers, name)(**TRANSFORMERS[name])
+    names = {"input_names": ["input"], "output_names": ["embedding"]}
+    torch.onnx.export(net, (torch.zeros(batch, 3, SIZE, SIZE),), path, opset_version=17, dynamo=False, **names)
 
 
 def export_iresnet(depth: int, path: Path) -> None:
@@ -184,7 +204,7 @@ def images(shape: Sequence[int], seed: int) -> NDArray[np.float32]:
 
 def multiply_adds(path: Path) -> int:
     """Multiply-adds of the convolutions and matrix products of a network, per image."""
-    model = onnx.shape_inference.infer_shapes(onnx.load(path))
+    model = onnx.shape_inference.infer_shapes(onnx.load(path), data_prop=True)
     shapes = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         for value in (*model.graph.value_info, *model.graph.output)
@@ -195,6 +215,8 @@ def multiply_adds(path: Path) -> int:
     for node in model.graph.node:
         if node.op_type == "Conv":  # each output takes the product of one filter
             total += math.prod(shapes[node.output[0]]) * math.prod(shapes[node.input[1]][1:])
-        elif node.op_type in ("Gemm", "MatMul"):
+        elif node.op_type == "Gemm":
             total += batch * math.prod(shapes[node.input[1]])
+        elif node.op_type == "MatMul":  # each output takes a row times a column
+            total += math.prod(shapes[node.output[0]]) * shapes[node.input[1]][-2]
     return total // batch

@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass, field
 
 from machine import Machine
-from networks import ANY_BATCH, NAMES
+from networks import ANY_BATCH, NAMES, TRANSFORMERS
 from peers import OURS, REFERENCE, SETTINGS
 
 LARGE_ERROR = 1e-3  # absolute, of outputs of rms about 1.6: more is marked
@@ -36,7 +36,7 @@ class Row:
             raise argparse.ArgumentTypeError(f"{text!r}: expected NETWORK:BATCH,THREADS") from None
         if name not in NAMES:
             raise argparse.ArgumentTypeError(f"{name!r}: expected one of {', '.join(NAMES)}")
-        if batch != 1 and name not in ANY_BATCH:
+        if batch != 1 and name not in (*ANY_BATCH, *TRANSFORMERS):
             raise argparse.ArgumentTypeError(f"{text!r}: {name} takes one image")
         return cls(name, batch, threads)
 

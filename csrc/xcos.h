@@ -209,7 +209,7 @@ typedef struct {
     int inputs[XCOS_MAX_INPUTS]; /* value ids */
     int kernel[2], stride[2], dilation[2]; /* kernel: may be 0, 0 for conv, whose weight says it */
     int pad[4]; /* top, left, bottom, right */
-    int groups, count_include_pad;
+    int groups, count_include_pad, transposed;
     int axis;
     int64_t start, stop;
     int rank; /* of perm or shape */
@@ -219,7 +219,7 @@ typedef struct {
     float epsilon, lo, hi;
     float alpha, shift; /* elu, hard_sigmoid; pow: alpha is the exponent */
     xcos_tensor weight, bias;            /* conv, linear; prelu: weight = slope */
-    xcos_tensor gamma, beta, mean, var;  /* batch norm */
+    xcos_tensor gamma, beta, mean, var;  /* batch norm; layer norm */
 } xcos_layer;
 
 /* A network: a plan of layers, each with one output value.

@@ -64,7 +64,7 @@ static xcos_tensor tensor(reader *r, int rank, const int64_t *dims)
 static xcos_layer layer(reader *r, int values)
 {
     xcos_layer l = {.op = (xcos_op)(byte(r) % (XCOS_OP_COUNT + 1)), .name = "layer"};
-    l.n_inputs = 1 + (l.op >= XCOS_OP_ADD && l.op <= XCOS_OP_MINIMUM);
+    l.n_inputs = 1 + ((l.op >= XCOS_OP_ADD && l.op <= XCOS_OP_MINIMUM) || l.op == XCOS_OP_MATMUL);
     if (l.op == XCOS_OP_CONCAT)
         l.n_inputs = byte(r) % 4;
     if (byte(r) > 250)
@@ -83,7 +83,7 @@ static xcos_layer layer(reader *r, int values)
         l.pad[i] = byte(r) < 100 ? 0 : window(r);
     const int outputs = small(r), inputs = small(r), groups = byte(r);
     l.groups = groups < 120 ? 1 : groups < 200 ? outputs : window(r);
-    l.count_include_pad = byte(r) & 1;
+    l.count_include_pad = l.transposed = byte(r) & 1;
     l.axis = byte(r) < 220 ? 1 + byte(r) % 3 : window(r) / 2;
     l.start = byte(r) % 8 - 4;
     l.stop = byte(r) < 200 ? 1 + byte(r) % 8 : size(r);

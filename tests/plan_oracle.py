@@ -81,6 +81,17 @@ def _batch_norm(layer, sources, tensors):
     return (sources[0] - mean) / np.sqrt(var + layer.get("epsilon", 1e-5)) * gamma + beta
 
 
+def _matmul(layer, sources, tensors):
+    a, b = sources
+    return a @ (b.swapaxes(-1, -2) if layer.get("transposed", False) else b)
+
+
+def _layer_norm(layer, sources, tensors):
+    x = sources[0] - sources[0].mean(axis=-1, keepdims=True)
+    x = x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + layer.get("epsilon", 1e-5))
+    return x * tensors.get("gamma", 1) + tensors.get("beta", 0)
+
+
 def _prelu(layer, sources, tensors):
     slope = _channels(tensors["slope"], sources[0].ndim)
     return np.where(sources[0] > 0, sources[0], slope * sources[0])
@@ -126,6 +137,8 @@ def _resize(layer, sources, tensors):
 _OPS = {
     "conv": _conv,
     "linear": _linear,
+    "matmul": _matmul,
+    "layer_norm": _layer_norm,
     "batch_norm": _batch_norm,
     "prelu": _prelu,
     "relu": lambda layer, sources, tensors: np.maximum(sources[0], 0),

@@ -401,6 +401,7 @@ ATTRIBUTES = {
     "pow": ("exponent",),
     "hard_sigmoid": ("alpha", "shift"),
     "batch_norm": ("gamma", "beta", "mean", "var", "epsilon"),
+    "layer_norm": ("gamma", "beta", "epsilon"),
     "prelu": ("slope",),
     "nothing": ("op", "inputs", "output", "name"),
 }

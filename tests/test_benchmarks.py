@@ -91,3 +91,12 @@ def test_table():
 def test_bad_row(text):
     with pytest.raises(Exception, match=r"expected|takes one image"):
         Row.parse(text)
+
+
+def test_transformers(tmp_path):
+    path = networks.network("vit", 2, Path("unused"), tmp_path)
+    assert networks.input_shape(path) == [2, 3, 112, 112]
+    tokens, width = 14 * 14 + 1, 256
+    each = 12 * tokens * width**2 + 2 * tokens**2 * width  # four products and the mlp's two; attention's two
+    expected = 6 * each + 14 * 14 * width * 3 * 8 * 8 + width * 512
+    assert networks.multiply_adds(path) == pytest.approx(expected, rel=1e-6)

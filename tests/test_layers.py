@@ -163,6 +163,14 @@ LAYERS = [
     ({"op": "div", "inputs": ["x", "c"]}, {"c": vector(270, 1, 2).reshape(1, 3, 9, 10)}),
     ({"op": "div", "inputs": ["x", "c"]}, {"c": vector(10, 1, 2).reshape(1, 1, 1, 10)}),
     ({"op": "add", "inputs": ["x", "x"]}, {}),
+    ({"op": "layer_norm"}, {}),
+    ({"op": "layer_norm", "gamma": "g", "beta": "b", "epsilon": 0.01}, {"g": vector(10), "b": vector(10)}),
+    ({"op": "layer_norm", "beta": "b"}, {"b": vector(10)}),
+    ({"op": "linear", "weight": "w", "bias": "b"}, {"w": vector(60).reshape(6, 10), "b": vector(6)}),
+    ({"op": "matmul", "inputs": ["x", "x"], "transposed": True}, {}),
+    ({"op": "matmul", "inputs": ["x", "c"]}, {"c": vector(420).reshape(1, 1, 10, 42)}),
+    ({"op": "matmul", "inputs": ["c", "x"]}, {"c": vector(270).reshape(1, 3, 10, 9)}),
+    ({"op": "matmul", "inputs": ["x", "c"], "transposed": True}, {"c": vector(50).reshape(1, 5, 10)}),
 ]
 
 

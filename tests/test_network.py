@@ -212,7 +212,9 @@ def test_any_size():
     [
         ([{"op": "conv", "name": "stem", "weight": "w"}], r"layer 'stem' \(conv\): input channels 3, expected 5"),
         ([{"op": "conv", "name": "stem", "weight": "big"}], r"'stem' \(conv\): the window is larger"),
-        ([{"op": "linear", "name": "fc", "weight": "l"}], r"'fc' \(linear\): .*rank"),
+        ([{"op": "linear", "name": "fc", "weight": "l"}], r"'fc' \(linear\): input features 10, expected 270"),
+        ([{"op": "matmul", "name": "dot", "inputs": ["x", "x"]}], r"'dot' \(matmul\): the second matrix has a depth"),
+        ([{"op": "layer_norm", "name": "norm", "gamma": "s"}], r"'norm' \(layer_norm\): the last axis has 10"),
         ([{"op": "prelu", "name": "act", "slope": "s"}], r"'act' \(prelu\): input channels 3, expected 4"),
         ([{"op": "softmax", "name": "soft", "axis": 4}], r"'soft' \(softmax\): axis 4"),
         ([{"op": "reshape", "name": "view", "shape": [7, -1]}], r"'view' \(reshape\)"),

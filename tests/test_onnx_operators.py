@@ -269,7 +269,7 @@ def test_fully_connected_as_value_and_constant_used_twice():
     )
     refuse("f = Flatten(x)  y = Gemm <transA=1> (f, w)", "transA", constants={"w": rand(3, 5)})
     refuse("f = Flatten(x)  y = Gemm (f, w)", "does not fit", constants={"w": rand(3, 5)})
-    refuse("f = Flatten(x)  y = MatMul (f, f)", "expected a constant")
+    refuse("f = Flatten(x)  y = MatMul (f, f)", "3 dimensions are expected")
 
 
 SHAPES = [
@@ -350,3 +350,83 @@ def test_resizes_that_a_plan_cannot_say():
     )
     refuse("y = Resize (x, , s)", "1 for the batch", constants={"s": np.float32([1, 2, 1, 1])})
     refuse("y = Resize (x, , s)", "other pixels", constants={"s": np.float32([1, 1, 0.3, 0.3])})
+
+
+NORMALISATIONS = [
+    ("y = LayerNormalization <axis=-1> (x, g, b)", 17, {"g": rand(10), "b": rand(10)}),
+    ("y = LayerNormalization <axis=2, epsilon=0.01> (x, g)", 17, {"g": rand(9, 10)}),
+    ("y = LayerNormalization <axis=1> (x, g, b)", 17, {"g": rand(3, 9, 10), "b": rand(10)}),
+    ("y = InstanceNormalization(x, g, b)", 13, {"g": rand(3), "b": rand(3)}),
+    ("z = Concat <axis=1> (x, x)  y = GroupNormalization <num_groups=2> (z, g, b)", 21, {"g": rand(6), "b": rand(6)}),
+    ("z = Concat <axis=1> (x, x)  y = GroupNormalization <num_groups=3> (z, g, b)", 18, {"g": rand(3), "b": rand(3)}),
+    ("u = ReduceMean <axes=[1]> (x)  d = Sub(x, u)  q = Pow(d, two)  v = ReduceMean <axes=[1]> (q)  e = Add(v, t) "
+     "s = Sqrt(e)  n = Div(d, s)  m = Mul(n, g)  y = Add(b, m)", 13,
+     {"two": np.float32(2), "t": np.float32(1e-3), "g": rand(3, 1, 1), "b": rand(3, 1, 1)}),
+    ("u = ReduceMean <axes=[-1]> (x)  d = Sub(x, u)  q = Mul(d, d)  v = ReduceMean <axes=[-1]> (q)  e = Add(t, v) "
+     "s = Sqrt(e)  n = Div(d, s)  y = Mul(n, n)", 13, {"t": np.float32(1e-3)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "opset", "constants"), NORMALISATIONS)
+def test_normalisations(body, opset, constants):
+    file = check(body, opset=opset, constants=constants)
+    assert "layer_norm" in ops(file) and "sqrt" not in ops(file)
+
+
+PRODUCTS = [
+    ("y = MatMul(x, w)", {"w": rand(10, 7)}),
+    ("y = MatMul(x, w)", {"w": rand(1, 1, 10, 7)}),
+    ("y = MatMul(x, w)", {"w": rand(3, 10, 7)}),
+    ("y = MatMul(w, x)", {"w": rand(5, 9)}),
+    ("t = Transpose <perm=[0,1,3,2]> (x)  y = MatMul(x, t)", {}),
+    ("t = Transpose <perm=[0,1,3,2]> (x)  m = MatMul(t, x)  y = Softmax <axis=2> (m)", {}),
+    ("r = Reshape(x, s)  t = Transpose <perm=[0,2,1]> (r)  y = MatMul(r, t)", {"s": ints(0, 27, 10)}),
+    ("m = MatMul(x, w)  y = Add(m, b)", {"w": rand(10, 7), "b": rand(7)}),
+    ("m = MatMul(x, w)  n = Mul(b, m)  y = Add(n, n)", {"w": rand(10, 7), "b": rand(1, 7)}),
+    ("m = MatMul(x, w)  a = Add(m, b)  y = Add(a, x)", {"w": rand(10, 10), "b": rand(10)}),
+]
+
+
+@pytest.mark.parametrize(("body", "constants"), PRODUCTS)
+def test_products_of_stacks(body, constants):
+    check(body, constants=constants)
+
+
+PICKED = [
+    ("y = Gather <axis=1> (x, i)", {"i": ints(2, 1, 0)}),
+    ("y = Gather <axis=-1> (x, i)", {"i": ints(0, 1, 2, -1, 5)}),
+    ("y = Slice(x, s, e, a, t)", {"s": ints(-1), "e": ints(-(2**63) + 1), "a": ints(3), "t": ints(-1)}),
+    ("y = Slice(x, s, e, a, t)", {"s": ints(2), "e": ints(-9), "a": ints(1), "t": ints(-1)}),
+    ("y = Slice(x, s, e, a, t)", {"s": ints(8, 0), "e": ints(1, 9), "a": ints(2, 3), "t": ints(-3, 2)}),
+    ("t = Transpose <perm=[1,0,2,3]> (x)  g = Gather <axis=0> (t, i)  y = Relu(g)", {"i": np.int64(1)}),
+    ("t = Transpose <perm=[2,0,1,3]> (x)  s = Slice(t, b, e, z)  g = Squeeze(s, z)  y = Relu(g)",
+     {"b": ints(4), "e": ints(5), "z": ints(0)}),
+    ("t = Transpose <perm=[1,0,3,2]> (x)  a, b, c = Split <axis=0> (t)  u = Squeeze(b, z)  y = Relu(u)",
+     {"z": ints(0)}),
+    ("t = Transpose <perm=[1,0,2,3]> (x)  u = Transpose <perm=[1,3,0,2]> (t)  y = Relu(u)", {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "constants"), PICKED)
+def test_entries_picked_and_axes_before_the_batch(body, constants):
+    check(body, constants=constants)
+
+
+def test_blocks_to_channels_and_back():
+    four = {"x": ("N", 12, 4, 6), "opset": 13}
+    check("y = DepthToSpace <blocksize=2> (x)", **four)
+    check('y = DepthToSpace <blocksize=2, mode="CRD"> (x)', **four)
+    check("y = SpaceToDepth <blocksize=2> (x)", **four)
+    refuse("y = DepthToSpace <blocksize=5> (x)", "blocks of 5 do not divide 12 channels", **four)
+    refuse("y = SpaceToDepth <blocksize=5> (x)", "blocks of 5 do not divide a map of 4 by 6", **four)
+
+
+def test_heads_joined_with_the_batch():
+    """As stacks of matrices are written: (batch * heads, ...), parted again before they are multiplied."""
+    shapes = {"s": ints(-1, 9, 10), "t": ints(-1, 3, 10, 9), "k": ints(0, 10, 9)}
+    body = "r = Reshape(x, s)  t0 = Transpose <perm=[0,2,1]> (r)  u = Reshape(t0, t)  y = MatMul(x, u)"
+    check(body, constants=shapes)
+    body = "r = Reshape(x, s)  t0 = Transpose <perm=[0,2,1]> (r)  v = Reshape(t0, k)  u = Reshape(v, t)  y = Relu(u)"
+    check(body, constants=shapes)
+    refuse("y = Reshape(x, s)", "joins the batch", constants=shapes)
+    refuse("r = Reshape(x, s)  y = Relu(r)", "joins the batch", constants=shapes)

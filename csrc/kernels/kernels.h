@@ -26,6 +26,9 @@
 
 typedef enum { XK_NONE, XK_PRELU, XK_CLIP } xk_activation;
 
+/* gelu: x * (1 + erf(x / sqrt 2)) / 2. */
+typedef enum { XK_SIGMOID, XK_TANH, XK_ERF, XK_GELU } xk_function;
+
 /* What happens to a result before it is stored: y = act(x + bias + residual).
  * bias, slope and residual are given at the first channel of the block at hand;
  * bias and slope may be read up to the next multiple of 32 floats. */
@@ -101,6 +104,17 @@ typedef struct {
     xk_winograd winograd4, winograd2;
 
     xk_pairs pairs; /* pairs.h */
+
+    /* y[i] = f(x[i]), within a millionth of its value down to 1e-37; NaN stays NaN.  y may be x. */
+    void (*map)(xk_function f, int64_t n, const float *x, float *y);
+
+    /* y[i] = exp(x[i] - max x) / sum of all these.  y may be x. */
+    void (*softmax)(int64_t n, const float *x, float *y);
+
+    /* y[i] = (x[i] - mean) / sqrt(variance + epsilon) * gamma[i] + beta[i]; gamma and beta NULL: 1, 0,
+     * else padded to XK_CHANNEL_PAD.  y may be x. */
+    void (*normalise)(int64_t n, const float *x, const float *gamma, const float *beta, float epsilon,
+                      float *y);
 } xk_table;
 
 /* A weight as it is packed: subnormal ones become zero, since arithmetic with them is slow. */

@@ -2,7 +2,8 @@
  *
  * What can be computed once, is; what can ride along with a convolution, does:
  *
- *   conv or linear, then batch norm          the norm becomes part of weights and bias
+ *   conv or linear, then batch norm,         that becomes part of weights and bias
+ *   or a number per output added or times
  *   ... then addition of an earlier value    added before the result is stored, in schedules
  *                                            where both have one shape
  *   ... then PReLU, ReLU or clip             applied before the result is stored
@@ -65,6 +66,23 @@ static xn_node *only_reader(xcos_net *net, int value)
     return NULL;
 }
 
+/* Whether a node leaves its channels at the axis where batch norm and PReLU have theirs. */
+static bool has_channels(const xcos_net *net, const xn_node *node)
+{
+    return node->layer.op == XCOS_OP_CONV || net->values[node->output].shape.rank == 2;
+}
+
+/* Whether a constant has one number per output of a node, and adds no axis to its values. */
+static bool is_per_output(const xcos_net *net, const xn_node *node, const xn_value *value)
+{
+    const xn_shape *s = &value->shape;
+    const int rank = net->values[node->output].shape.rank;
+    const int behind = node->layer.op == XCOS_OP_CONV ? 2 : 0; /* axes behind the outputs' */
+    const int64_t outputs = node->layer.weight.dims[0];
+    return value->constant && s->rank <= rank && xn_count(s) == outputs &&
+           (outputs == 1 || (s->rank > behind && s->dims[s->rank - 1 - behind] == outputs));
+}
+
 /* Lets the reader of what `last` gives ride along with `node`, at whose chain's end `last` is, if
  * it can. 1 done, 0 not, -1 no memory. */
 static int take_along(xcos_net *net, xn_node *node, xn_node *last)
@@ -77,7 +95,7 @@ static int take_along(xcos_net *net, xn_node *node, xn_node *last)
     const int64_t outputs = node->layer.weight.dims[0];
     switch (l->op) {
     case XCOS_OP_BATCH_NORM:
-        if (node->residual >= 0 || l->gamma.dims[0] != outputs)
+        if (node->residual >= 0 || l->gamma.dims[0] != outputs || !has_channels(net, node))
             return 0;
         for (int64_t i = 0; i < outputs; i++) {
             node->bias[i] = node->bias[i] * next->pre_scale[i] + next->pre_shift[i];
@@ -92,9 +110,30 @@ static int take_along(xcos_net *net, xn_node *node, xn_node *last)
     case XCOS_OP_ADD: {
         const int other = l->inputs[l->inputs[0] == last->output];
         const xn_value *value = &net->values[other];
+        if (node->residual < 0 && is_per_output(net, node, value)) {
+            for (int64_t i = 0; i < outputs; i++)
+                node->bias[i] += value->constant[i];
+            break;
+        }
         if (node->residual >= 0 || value->constant || value->producer >= place)
             return 0;
         node->residual = other;
+        break;
+    }
+    case XCOS_OP_MUL: {
+        const xn_value *value = &net->values[l->inputs[l->inputs[0] == last->output]];
+        if (node->residual >= 0 || !is_per_output(net, node, value))
+            return 0;
+        if (!node->out_scale) {
+            if (!(node->out_scale = padded(NULL, outputs)))
+                return -1;
+            for (int64_t i = 0; i < outputs; i++)
+                node->out_scale[i] = 1;
+        }
+        for (int64_t i = 0; i < outputs; i++) {
+            node->bias[i] *= value->constant[i];
+            node->out_scale[i] *= value->constant[i];
+        }
         break;
     }
     case XCOS_OP_RELU:
@@ -105,7 +144,7 @@ static int take_along(xcos_net *net, xn_node *node, xn_node *last)
         break;
     case XCOS_OP_PRELU: {
         const int64_t slopes = l->weight.dims[0];
-        if (slopes != 1 && slopes != outputs)
+        if (slopes != 1 && (slopes != outputs || !has_channels(net, node)))
             return 0;
         if (!(node->slope = padded(NULL, outputs)))
             return -1;
@@ -154,6 +193,10 @@ static bool own_vectors(xn_node *node)
     const xcos_layer *l = &node->layer;
     if (is_conv(node))
         return (node->bias = padded(l->bias.data, l->weight.dims[0])) != NULL;
+    if (l->op == XCOS_OP_LAYER_NORM)
+        return (!l->gamma.data ||
+                (node->pre_scale = padded(l->gamma.data, l->gamma.dims[0]))) &&
+               (!l->beta.data || (node->pre_shift = padded(l->beta.data, l->beta.dims[0])));
     if (l->op == XCOS_OP_PRELU)
         return (node->slope = padded(l->weight.data, l->weight.dims[0])) != NULL;
     return l->op != XCOS_OP_BATCH_NORM || affine_of(node);

@@ -148,7 +148,7 @@ xcos_status xcos_net_layer(xcos_net *net, const xcos_layer *given, int *id, xcos
         else if (!net->values[layer.inputs[i]].constant)
             computed++;
         else if (!constants)
-            wrong = "a constant may only be an operand of add, sub, mul or div";
+            wrong = "a constant may only be an operand of arithmetic and matmul";
     }
     if (!wrong && !computed)
         wrong = "at least one input must be computed";
@@ -169,8 +169,13 @@ xcos_status xcos_net_layer(xcos_net *net, const xcos_layer *given, int *id, xcos
     xn_node *node = &net->nodes[net->n_nodes++];
     *node = (xn_node){.layer = layer, .output = *id, .next = -1, .residual = -1};
     node->layer.name = copy;
-    for (int i = 0; i < layer.n_inputs; i++)
-        net->values[layer.inputs[i]].uses++;
+    int rank = 0;
+    for (int i = 0; i < layer.n_inputs; i++) {
+        xn_value *value = &net->values[layer.inputs[i]];
+        value->uses++;
+        rank = value->shape.rank > rank ? value->shape.rank : rank;
+    }
+    net->values[*id].shape.rank = layer.op == XCOS_OP_RESHAPE ? layer.rank + 1 : rank;
     return XCOS_OK;
 }
 

@@ -13,7 +13,7 @@
 
 typedef struct {
     char *name;            /* of inputs and constants, else NULL */
-    xn_shape shape;        /* inputs and constants only */
+    xn_shape shape;        /* of inputs and constants; of others the rank */
     const float *constant; /* the caller's until finish, then `owned` */
     float *owned;
     int producer;          /* node that leaves the value behind, or -1 */
@@ -40,7 +40,7 @@ typedef struct {
     int residual; /* value that a riding addition adds, or -1 */
 
     /* conv and linear: y = act(conv(x * pre_scale + pre_shift) * out_scale + bias + residual).
-     * batch norm: y = x * pre_scale + pre_shift.  PReLU: slope.
+     * batch norm: y = x * pre_scale + pre_shift.  PReLU: slope.  layer norm: likewise, NULL: none.
      * All owned; vectors are padded to XK_CHANNEL_PAD with zeros. */
     float *out_scale, *bias, *pre_scale, *pre_shift, *slope;
     xk_activation activation;

@@ -157,8 +157,9 @@ static void add_node(builder *b, xn_node *node, int result, bool alone)
     int in[XCOS_MAX_INPUTS];
     for (int i = 0; i < l->n_inputs; i++)
         in[i] = buffer_of(b, l->inputs[i], nhwc && b->shapes[l->inputs[i]].rank == 4);
-    if (family->alias && family->alias(node, nhwc)) {
-        b->places[result][0] = in[0];
+    const int alias = family->alias ? family->alias(node, nhwc) : -1;
+    if (alias >= 0) {
+        b->places[result][alias] = in[0];
         return;
     }
     const int residual =
@@ -182,8 +183,9 @@ static void add_node(builder *b, xn_node *node, int result, bool alone)
     const xv_algorithm *algorithm = step->conv.algorithm;
     if (algorithm && !xn_pack(b->call, b->net, node, algorithm))
         b->failed = true;
-    if (step->conv.scratch_bytes) {
-        const int scratch = arena_buffer(b, step->conv.scratch_bytes);
+    const size_t scratch_bytes = algorithm ? step->conv.scratch_bytes : step->scratch_bytes;
+    if (scratch_bytes) {
+        const int scratch = arena_buffer(b, scratch_bytes);
         step->scratch = scratch;
     }
 }
@@ -199,7 +201,8 @@ static xcos_status add_chain(builder *b, xn_node *node, xcos_error *err)
     xcos_status status = xn_infer(b->net, node, b->shapes, err);
     for (int i = node->next; i >= 0 && status == XCOS_OK; i = nodes[i].next) {
         status = xn_infer(b->net, &nodes[i], b->shapes, err);
-        if (nodes[i].layer.op == XCOS_OP_ADD) {
+        if (node->residual >= 0 && (nodes[i].layer.inputs[0] == node->residual ||
+                                    nodes[i].layer.inputs[1] == node->residual)) {
             together = xn_same(&b->shapes[node->residual], &b->shapes[node->output]);
             rest = together ? -1 : i;
         }

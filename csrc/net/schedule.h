@@ -44,6 +44,7 @@ struct xn_step {
     int axis;     /* physical */
     int64_t start;
     int64_t stride[2][XCOS_MAX_RANK]; /* transpose, broadcasting: elements */
+    size_t scratch_bytes; /* of what is no convolution */
 };
 
 struct xn_schedule {

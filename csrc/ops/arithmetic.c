@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "ops/ops.h"
+#include "pool.h"
 
 static xcos_status infer(const xcos_net *net, const xn_node *node, const xn_shape *in, xn_shape *out,
                          xcos_error *err)
@@ -58,35 +59,66 @@ static float apply(xcos_op op, float a, float b)
     }
 }
 
-static void run(const xn_task *task)
+enum { PIECE = 1 << 13 }; /* numbers in a work item, about */
+
+static int64_t rows_of_piece(const xn_shape *s)
 {
+    const int64_t width = s->dims[s->rank - 1];
+    return width < PIECE ? PIECE / width : 1;
+}
+
+/* a + b and a * b of rows side by side, which compilers make vectors of; b may be one number. */
+static bool run_row(xcos_op op, const float *a, const float *b, int64_t db, int64_t width, float *y)
+{
+    if (op != XCOS_OP_ADD && op != XCOS_OP_MUL)
+        return false;
+    if (op == XCOS_OP_ADD && db)
+        for (int64_t i = 0; i < width; i++)
+            y[i] = a[i] + b[i];
+    else if (op == XCOS_OP_ADD)
+        for (int64_t i = 0; i < width; i++)
+            y[i] = a[i] + *b;
+    else if (db)
+        for (int64_t i = 0; i < width; i++)
+            y[i] = a[i] * b[i];
+    else
+        for (int64_t i = 0; i < width; i++)
+            y[i] = a[i] * *b;
+    return true;
+}
+
+static void run_piece(void *context, int64_t piece, int worker)
+{
+    const xn_task *task = context;
     const xn_step *step = task->step;
     const xn_shape *s = &step->out_shape;
     const xcos_op op = step->node->layer.op;
     const int last = s->rank - 1;
-    const int64_t width = s->dims[last], rows = xn_count(s) / width;
+    const int64_t width = s->dims[last], rows = xn_count(s) / width, each = rows_of_piece(s);
+    const int64_t end = (piece + 1) * each < rows ? (piece + 1) * each : rows;
     const int64_t da = step->stride[0][last], db = step->stride[1][last];
-    int64_t index[XCOS_MAX_RANK] = {0};
-    float *y = task->out;
-    for (int64_t r = 0; r < rows; r++, y += width) {
+    (void)worker;
+    for (int64_t r = piece * each; r < end; r++) {
         const float *a = task->in[0], *b = task->in[1];
-        for (int i = 0; i < last; i++) {
-            a += index[i] * step->stride[0][i];
-            b += index[i] * step->stride[1][i];
+        float *y = task->out + r * width;
+        int64_t rest = r;
+        for (int i = last - 1; i >= 0; i--) {
+            a += rest % s->dims[i] * step->stride[0][i];
+            b += rest % s->dims[i] * step->stride[1][i];
+            rest /= s->dims[i];
         }
-        if (op == XCOS_OP_ADD && da == 1 && db == 1) {
-            for (int64_t i = 0; i < width; i++)
-                y[i] = a[i] + b[i];
-        } else if (op == XCOS_OP_MUL && da == 1 && db == 1) {
-            for (int64_t i = 0; i < width; i++)
-                y[i] = a[i] * b[i];
-        } else {
-            for (int64_t i = 0; i < width; i++)
-                y[i] = apply(op, a[i * da], b[i * db]);
-        }
-        for (int i = last - 1; i >= 0 && ++index[i] == s->dims[i]; i--)
-            index[i] = 0;
+        if (da == 1 && run_row(op, a, b, db, width, y))
+            continue;
+        for (int64_t i = 0; i < width; i++)
+            y[i] = apply(op, a[i * da], b[i * db]);
     }
+}
+
+static void run(const xn_task *task)
+{
+    const xn_shape *s = &task->step->out_shape;
+    const int64_t rows = xn_count(s) / s->dims[s->rank - 1], each = rows_of_piece(s);
+    xc_spread(task->call, task->step->threads, (rows + each - 1) / each, run_piece, (void *)task);
 }
 
 const xn_family xn_arithmetic = {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ops/ops.h"
+#include "pool.h"
 
 static xcos_status infer(const xcos_net *net, const xn_node *node, const xn_shape *in, xn_shape *out,
                          xcos_error *err)
@@ -79,25 +80,36 @@ static void run_slice(const xn_task *task)
         memcpy(task->out + i * part, task->in[0] + i * row + start, (size_t)part * sizeof(float));
 }
 
-static void run_softmax(const xn_task *task)
+/* Softmax of everything at one index before the axis. */
+static void softmax_part(void *context, int64_t o, int worker)
 {
+    const xn_task *task = context;
     const xn_step *step = task->step;
     const xn_shape *s = &step->out_shape;
-    const int64_t outer = outer_of(s, step->axis), size = s->dims[step->axis];
-    const int64_t inner = xn_count(s) / (outer * size);
-    for (int64_t o = 0; o < outer; o++) {
-        for (int64_t i = 0; i < inner; i++) {
-            const float *x = task->in[0] + o * size * inner + i;
-            float *y = task->out + o * size * inner + i;
-            float top = -INFINITY, sum = 0;
-            for (int64_t j = 0; j < size; j++)
-                top = x[j * inner] > top ? x[j * inner] : top;
-            for (int64_t j = 0; j < size; j++)
-                sum += y[j * inner] = expf(x[j * inner] - top);
-            for (int64_t j = 0; j < size; j++)
-                y[j * inner] /= sum;
-        }
+    const int64_t size = s->dims[step->axis];
+    const int64_t inner = xn_count(s) / (outer_of(s, step->axis) * size);
+    const float *x = task->in[0] + o * size * inner;
+    float *y = task->out + o * size * inner;
+    (void)worker;
+    if (inner == 1) {
+        task->net->kernels->softmax(size, x, y);
+        return;
     }
+    for (int64_t i = 0; i < inner; i++, x++, y++) {
+        float top = -INFINITY, sum = 0;
+        for (int64_t j = 0; j < size; j++)
+            top = x[j * inner] > top ? x[j * inner] : top;
+        for (int64_t j = 0; j < size; j++)
+            sum += y[j * inner] = expf(x[j * inner] - top);
+        for (int64_t j = 0; j < size; j++)
+            y[j * inner] /= sum;
+    }
+}
+
+static void run_softmax(const xn_task *task)
+{
+    const int64_t outer = outer_of(&task->step->out_shape, task->step->axis);
+    xc_spread(task->call, task->step->threads, outer, softmax_part, (void *)task);
 }
 
 static void run(const xn_task *task)

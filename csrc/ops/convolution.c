@@ -49,21 +49,22 @@ static xcos_status infer_conv(const xcos_net *net, const xn_node *node, const xn
 static xcos_status infer_linear(const xcos_net *net, const xn_node *node, const xn_shape *in,
                                 xn_shape *out, xcos_error *err)
 {
-    const xcos_status status = xn_need_rank(node, in, 2, err);
     (void)net;
-    if (status != XCOS_OK)
-        return status;
-    if (in->dims[1] != node->layer.weight.dims[1])
-        return xn_unfit(node, err, "input features", in->dims[1], node->layer.weight.dims[1]);
+    if (in->rank < 2)
+        return xn_unfit(node, err, "the input's rank is", in->rank, 2);
+    const int64_t features = in->dims[in->rank - 1];
+    if (features != node->layer.weight.dims[1])
+        return xn_unfit(node, err, "input features", features, node->layer.weight.dims[1]);
     *out = *in;
-    out->dims[1] = node->layer.weight.dims[0];
+    out->dims[in->rank - 1] = node->layer.weight.dims[0];
     return XCOS_OK;
 }
 
 xv_geometry xn_conv_geometry(const xcos_layer *l, const xn_shape *in, const xn_shape *out)
 {
     if (l->op == XCOS_OP_LINEAR)
-        return (xv_geometry){.n = in->dims[0], .h = 1, .w = 1, .c = (int)l->weight.dims[1],
+        return (xv_geometry){.n = in->rank ? xn_count(in) / l->weight.dims[1] : 1, .h = 1, .w = 1,
+                             .c = (int)l->weight.dims[1],
                              .oh = 1, .ow = 1, .o = (int)l->weight.dims[0], .kh = 1, .kw = 1,
                              .sy = 1, .sx = 1, .dy = 1, .dx = 1, .groups = 1};
     return (xv_geometry){.n = in->dims[0],

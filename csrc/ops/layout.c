@@ -29,10 +29,15 @@ static xcos_status infer_transpose(const xcos_net *net, const xn_node *node, con
     return XCOS_OK;
 }
 
-/* NHWC is what is asked for. */
-static bool alias_transpose(const xn_node *node, bool nhwc)
+/* NHWC is what is asked for, or what is there. */
+static int alias_transpose(const xn_node *node, bool nhwc)
 {
-    return nhwc && node->layer.perm[1] == 2 && node->layer.perm[2] == 3;
+    const int *perm = node->layer.perm;
+    if (node->layer.rank != 4)
+        return -1;
+    if (nhwc)
+        return perm[1] == 2 && perm[2] == 3 ? 0 : -1;
+    return perm[1] == 3 && perm[2] == 1 ? 1 : -1;
 }
 
 static void plan_transpose(const xcos_net *net, xn_step *step, bool nhwc)
@@ -57,8 +62,13 @@ static void run_transpose(const xn_task *task)
         int64_t offset = 0;
         for (int i = 0; i < last; i++)
             offset += index[i] * step->stride[0][i];
-        for (int64_t i = 0; i < s->dims[last]; i++)
-            *y++ = task->in[0][offset + i * step->stride[0][last]];
+        const int64_t stride = step->stride[0][last];
+        const float *x = task->in[0] + offset;
+        if (stride == 1)
+            memcpy(y, x, (size_t)s->dims[last] * sizeof *y);
+        for (int64_t i = 0; stride != 1 && i < s->dims[last]; i++)
+            y[i] = x[i * stride];
+        y += s->dims[last];
         for (int i = last - 1; i >= 0 && ++index[i] == s->dims[i]; i--)
             index[i] = 0;
     }
@@ -111,10 +121,10 @@ static xcos_status infer_reshape(const xcos_net *net, const xn_node *node, const
 }
 
 /* The same bytes under another name. */
-static bool alias_reshape(const xn_node *node, bool nhwc)
+static int alias_reshape(const xn_node *node, bool nhwc)
 {
     (void)node, (void)nhwc;
-    return true;
+    return 0;
 }
 
 /* ----------------------------------------------------------------- layouts */

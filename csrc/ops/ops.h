@@ -20,8 +20,9 @@ typedef struct {
     /* The shape of the output from those of the inputs.  NULL: that of the first. */
     xcos_status (*infer)(const xcos_net *net, const xn_node *node, const xn_shape *in,
                          xn_shape *out, xcos_error *err);
-    /* Whether the output is the input's bytes, where that lies NHWC or plain.  NULL: never. */
-    bool (*alias)(const xn_node *node, bool nhwc);
+    /* The layout (1: NHWC, 0: plain) in which the output is the input's bytes, where that lies NHWC or
+     * plain; -1: none.  NULL: never. */
+    int (*alias)(const xn_node *node, bool nhwc);
     /* Completes a step that has its node and shapes (in memory order, NHWC or plain).
      * NULL: nothing to add. */
     void (*plan)(const xcos_net *net, xn_step *step, bool nhwc);
@@ -30,7 +31,7 @@ typedef struct {
 
 extern const xn_family *const xn_families[XCOS_OP_COUNT]; /* by xcos_op */
 
-extern const xn_family xn_conv, xn_linear, xn_batch_norm, xn_prelu, xn_pointwise, xn_arithmetic,
+extern const xn_family xn_conv, xn_linear, xn_matmul, xn_layer_norm, xn_batch_norm, xn_prelu, xn_pointwise, xn_arithmetic,
     xn_pool, xn_along, xn_transpose, xn_reshape, xn_resize;
 
 /* ops.c: name of an operator, "?" for none; what is wrong with a layer by itself, or NULL. */

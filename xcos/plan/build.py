@@ -46,6 +46,24 @@ class PlanBuilder:
         self.layers.append(entry)
         return str(entry["output"])
 
+    def source_of(self, name: str, op: str, **attributes: Any) -> str | None:
+        """The input of the layer that gives `name`, if it is such a one."""
+        for entry in self.layers:
+            if entry["output"] == name and entry["op"] == op and all(entry[k] == v for k, v in attributes.items()):
+                return str(entry["inputs"][0])
+        return None
+
+    def keep(self, outputs: Iterable[str]) -> None:
+        """Takes away the layers and tensors that the outputs do not depend on."""
+        needed = set(outputs)
+        kept = []
+        for entry in reversed(self.layers):
+            if entry["output"] in needed:
+                kept.append(entry)
+                needed.update(entry["inputs"], (item for item in entry.values() if isinstance(item, str)))
+        self.layers = kept[::-1]
+        self.tensors = {name: array for name, array in self.tensors.items() if name in needed}
+
     def rename(self, old: str, new: str) -> None:
         """Renames the output of a layer; another layer's output of the new name makes way."""
         if new in self._taken:

@@ -113,6 +113,10 @@ def _prelu(layer: Mapping[str, Any], x: list[Tensor], t: Mapping[str, Tensor]) -
     return F.relu(x[0]) - slope * F.relu(-x[0])
 
 
+def _layer_norm(layer: Mapping[str, Any], x: list[Tensor], t: Mapping[str, Tensor]) -> Tensor:
+    return F.layer_norm(x[0], x[0].shape[-1:], t.get("gamma"), t.get("beta"), layer.get("epsilon", 1e-5))
+
+
 def _max_pool(layer: Mapping[str, Any], x: list[Tensor], t: Mapping[str, Tensor]) -> Tensor:
     kernel = layer.get("kernel", x[0].shape[2:])
     padded = _pad(x[0], layer.get("pad", (0, 0, 0, 0)), -torch.inf)
@@ -147,6 +151,8 @@ def _resize(layer: Mapping[str, Any], x: list[Tensor], t: Mapping[str, Tensor]) 
 _OPS: dict[str, Any] = {
     "conv": _conv,
     "linear": lambda layer, x, t: F.linear(x[0], t["weight"], t.get("bias")),
+    "matmul": lambda layer, x, t: x[0] @ (x[1].transpose(-1, -2) if layer.get("transposed", False) else x[1]),
+    "layer_norm": _layer_norm,
     "prelu": _prelu,
     "relu": lambda layer, x, t: F.relu(x[0]),
     "sigmoid": lambda layer, x, t: torch.sigmoid(x[0]),

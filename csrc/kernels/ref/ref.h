@@ -23,6 +23,10 @@ void winograd2_output_f32_ref(const float *m, ptrdiff_t ldp, int channels, float
                               ptrdiff_t col, int rows, int cols, const xk_epilogue *e);
 void pairs_f32_8_ref(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
                      const float *b, float *scores, float *cosine, float *attention);
+void map_f32_ref(xk_function function, int64_t n, const float *x, float *y);
+void softmax_f32_ref(int64_t n, const float *x, float *y);
+void normalise_f32_ref(int64_t n, const float *x, const float *gamma, const float *beta, float epsilon,
+                       float *y);
 
 /* act(x + bias + residual); c counts channels from the block's first. */
 static inline float xk_finish(float x, int c, const float *residual, const xk_epilogue *e)

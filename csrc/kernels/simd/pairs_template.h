@@ -17,26 +17,6 @@ INLINE vf first_face(const float *a, ptrdiff_t v, const int paired)
     return paired ? v_load(a + v * VL) : v_set1(a[v]);
 }
 
-/* exp(x) for x <= 0; results below e^-87 become that.  x = n*ln2 + r, |r| <= ln2/2; the
- * Taylor polynomial of degree 7 errs by r^8/8! < 6e-9 there.  ln2 comes in two parts, the
- * first of 9 bits, so that n times it is exact. */
-INLINE vf v_exp(vf x)
-{
-    x = v_max(v_set1(-87.0f), x); /* in this order NaN stays NaN */
-    vf n = v_round(x * v_set1(1.44269504f));
-    vf r = v_fnma(n, v_set1(0.693359375f), x);
-    r = v_fnma(n, v_set1(-2.12194440e-4f), r);
-    vf sum = v_set1(1.0f / 5040);
-    sum = v_fma(sum, r, v_set1(1.0f / 720));
-    sum = v_fma(sum, r, v_set1(1.0f / 120));
-    sum = v_fma(sum, r, v_set1(1.0f / 24));
-    sum = v_fma(sum, r, v_set1(1.0f / 6));
-    sum = v_fma(sum, r, v_set1(0.5f));
-    sum = v_fma(sum, r, v_set1(1.0f));
-    sum = v_fma(sum, r, v_set1(1.0f));
-    return sum * v_pow2(n);
-}
-
 /* Adds to rows x cols logits what one row of maxima gives them.
  * p, q: the halves at that row and the tile's first column (q and logits in lanes);
  * w: the kernel's row for the first row of logits, the one before it for the next;

@@ -36,6 +36,7 @@ void check_depthwise(void);
 void check_winograd(void);
 void check_pairs(void);
 void check_pack(void);
+void check_functions(void);
 
 /* Prints speeds of every instruction set of the machine. */
 void bench(void);

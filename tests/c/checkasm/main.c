@@ -139,7 +139,8 @@ int main(int argc, char **argv)
                   {"depthwise", check_depthwise},
                   {"winograd", check_winograd},
                   {"pairs", check_pairs},
-                  {"packing", check_pack}};
+                  {"packing", check_pack},
+                  {"functions", check_functions}};
     for (const char *const *name = xcos_isa_available(); *name; name++) {
         xcos_isa_select(*name, NULL);
         table = xk_kernels();

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
-from .dims import Dim
+from .dims import BATCH, Dim
 from .node import Array, Node, Refusal
 
 MAX_ELEMENTS = 2**28  # of a folded array: 1 GiB of float32
@@ -67,6 +67,12 @@ def _normal(array: Array) -> Array:
     return array.astype(np.int64 if whole else np.float64)
 
 
+def _for_each_entry(array: Array) -> list[int]:
+    """A shape whose batch is open as that for one entry: constants are the same for all."""
+    sizes = as_ints(array)
+    return as_known_ints(np.array([1, *sizes[1:]], object)) if sizes[:1] == [BATCH] else as_known_ints(array)
+
+
 def _limit(shape: Sequence[int]) -> None:
     if min(shape, default=0) < 0 or math.prod(shape) > MAX_ELEMENTS:
         raise Refusal(f"a constant of shape {list(shape)} is too large")
@@ -90,14 +96,14 @@ def _constant(node: Node, args: Args) -> Array:
 
 
 def _constant_of_shape(node: Node, args: Args) -> Array:
-    shape = as_known_ints(_get(args, 0))
+    shape = _for_each_entry(_get(args, 0))
     _limit(shape)
     value = node.get("value", np.zeros(1, np.float32))
     return np.full(shape, value.reshape(-1)[0], value.dtype)
 
 
 def _expand(node: Node, args: Args) -> Array:
-    shape = np.broadcast_shapes(_get(args, 0).shape, tuple(as_known_ints(_get(args, 1))))
+    shape = np.broadcast_shapes(_get(args, 0).shape, tuple(_for_each_entry(_get(args, 1))))
     _limit(shape)
     return np.broadcast_to(_get(args, 0), shape)
 

@@ -28,7 +28,29 @@ class Padded:
     pad: tuple[int, int, int, int]  # top, left, bottom, right
 
 
-Operand = Value | Padded | Array
+@dataclass(frozen=True)
+class Turned:
+    """A value whose axes stand in another order, the batch not in front: what takes an axis away may bring it there."""
+
+    value: Value
+    perm: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A value whose batch and next axis count as one axis, as stacks of matrices are written: a reshape parts them."""
+
+    value: Value
+
+
+def refusal_of(operand: "Turned | Joined") -> Refusal:
+    if isinstance(operand, Joined):
+        return Refusal(f"joins the batch with the next axis of {text(operand.value.shape)}")
+    turned = operand
+    return Refusal(f"perm {list(turned.perm)} moves the batch, which must stay the first axis")
+
+
+Operand = Value | Padded | Turned | Joined | Array
 Translator = Callable[["Graph", Node], Operand | list[Operand]]
 
 
@@ -78,9 +100,19 @@ class Graph:
         operand = self.operand(node, index)
         if isinstance(operand, Padded):
             return self.materialise(node, operand)
+        if isinstance(operand, Turned | Joined):
+            raise refusal_of(operand)
         if not isinstance(operand, Value):
             raise Refusal(f"input {index} ({node.inputs[index]!r}) is a constant; expected a computed value")
         return operand
+
+    def turned(self, node: Node, index: int = 0) -> tuple[Value, tuple[int, ...]]:
+        """An input that a run computes, and the order in which its axes stand."""
+        operand = self.operand(node, index)
+        if isinstance(operand, Turned):
+            return operand.value, operand.perm
+        value = self.value(node, index)
+        return value, tuple(range(len(value.shape)))
 
     def is_constant(self, node: Node, index: int) -> bool:
         return isinstance(self.operand(node, index), np.ndarray)

@@ -20,15 +20,17 @@ from ...plan.build import PlanBuilder
 from ...plan.file import ModelFile
 from .dims import BATCH, Dim, Size
 from .fold import can_fold, fold
-from .graph import Graph, Operand, Padded, Value
+from .graph import Graph, Joined, Operand, Padded, Turned, Value, refusal_of
 from .node import Node, Refusal, array_of
+from .norms import NORM_OPS
 from .ops import OPS
+from .patterns import together
 from .pointwise import POINTWISE_OPS
 from .reduce import REDUCE_OPS
 from .windows import WINDOW_OPS
 
 OLDEST_OPSET = 7
-TRANSLATORS = OPS | POINTWISE_OPS | REDUCE_OPS | WINDOW_OPS
+TRANSLATORS = OPS | NORM_OPS | POINTWISE_OPS | REDUCE_OPS | WINDOW_OPS
 
 
 def import_onnx(
@@ -103,7 +105,7 @@ def _translate(
     if opset < OLDEST_OPSET:
         raise ModelFileError(f"opset {opset}; expected {OLDEST_OPSET} or above")
     wanted = list(outputs or [output.name for output in model.graph.output])
-    nodes, needed = _needed([Node(proto, opset) for proto in model.graph.node], wanted)
+    nodes, needed = _needed([Node(proto, opset) for proto in together(model.graph)], wanted)
 
     reserved = {item for node in nodes for item in (*node.inputs, *node.outputs)} | set(wanted)
     plan = PlanBuilder(reserved)
@@ -123,6 +125,7 @@ def _translate(
         count = "1 node" if len(problems) == 1 else f"{len(problems)} nodes"
         raise ModelFileError("\n  ".join([f"{count} cannot be imported:", *problems]))
     _name_outputs(graph, wanted)
+    plan.keep(wanted)
     producer = " ".join(filter(None, [model.producer_name, model.producer_version]))
     return ModelFile(
         kind=kind,
@@ -205,6 +208,9 @@ def _visit(graph: Graph, node: Node, needed: set[str], wanted: Sequence[str]) ->
         for index, output in enumerate(node.outputs):
             if 0 < len(results) <= index and output in needed:
                 raise Refusal(f"its output {index} is not supported")
+        for output, operand in zip(node.outputs, results, strict=False):
+            if isinstance(operand, Turned | Joined) and output in wanted:
+                raise refusal_of(operand)
     except Refusal as refusal:
         problem = str(refusal)
     except (ValueError, TypeError, LookupError, OverflowError) as error:  # attributes of the wrong kind

@@ -12,8 +12,10 @@ import numpy as np
 
 from .dims import BATCH, Dim, Size, divide, product
 from .fold import as_ints
-from .graph import Graph, Operand, Translator, Value, arithmetic, axis_of, broadcast, known, text
+from .graph import Graph, Joined, Operand, Translator, Turned, Value, arithmetic, axis_of, broadcast, known, text
 from .node import Array, Node, Refusal
+
+_MAX_RUNS = 256  # slices that one gather may become
 
 
 def alias(graph: Graph, node: Node) -> Operand:
@@ -68,20 +70,46 @@ def gemm(graph: Graph, node: Node) -> Operand:
 
 
 def matmul(graph: Graph, node: Node) -> Operand:
-    weight = graph.constant(node, 1)
-    if weight.ndim != 2:
-        raise Refusal(f"the weight has the shape {weight.shape}; expected two dimensions")
-    return _linear(graph, node, weight.T, None)
+    constants = [graph.is_constant(node, index) for index in (0, 1)]
+    if constants[1]:
+        weight = graph.constant(node, 1)
+        if weight.ndim >= 2 and weight.size == weight.shape[-1] * weight.shape[-2]:
+            return _linear(graph, node, weight.reshape(weight.shape[-2:]).T, None)
+    rank = max(len(graph.value(node, index).shape) for index in (0, 1) if not constants[index])
+    a, b = (_factor(graph, node, index, rank) for index in (0, 1))
+    if a.shape[-1] != b.shape[-2]:
+        raise Refusal(f"{text(a.shape)} times {text(b.shape)} does not fit")
+    shape = [*(broadcast(x, y) for x, y in zip(a.shape[:-2], b.shape[:-2], strict=True)), a.shape[-2], b.shape[-1]]
+    swapped = [*range(rank - 2), rank - 1, rank - 2]
+    source = graph.plan.source_of(b.name, "transpose", perm=swapped)
+    if source:  # the layer reads the second matrix in either order
+        return graph.emit(node, "matmul", [a, Value(source, b.shape)], shape, transposed=True)
+    return graph.emit(node, "matmul", [a, b], shape)
+
+
+def _factor(graph: Graph, node: Node, index: int, rank: int) -> Value:
+    """A stack of matrices; a constant has ones in front up to the rank of the computed one."""
+    shape: tuple[Size, ...]
+    if not graph.is_constant(node, index):
+        value = graph.value(node, index)
+        if len(value.shape) != rank or rank < 3:
+            raise Refusal(f"multiplies {text(value.shape)} where {max(rank, 3)} dimensions are expected")
+        return value
+    array = graph.constant(node, index)
+    if not 2 <= array.ndim <= rank or (array.ndim == rank and array.shape[0] != 1):
+        raise Refusal(f"the constant {array.shape} is no stack of matrices for {rank} dimensions")
+    shape = (1,) * (rank - array.ndim) + array.shape
+    return Value(graph.tensor(node, index, [*map(int, shape)]), shape)
 
 
 def _linear(graph: Graph, node: Node, weight: Array, bias: Array | None) -> Value:
     value = graph.value(node)
-    if value.shape != (BATCH, weight.shape[1]):
+    if len(value.shape) < 2 or value.shape[-1] != weight.shape[1] or (node.op == "Gemm" and len(value.shape) != 2):
         raise Refusal(f"a weight for {weight.shape[1]} inputs does not fit the shape {text(value.shape)}")
     tensors = {"weight": graph.plan.tensor(node.inputs[1], weight)}
     if bias is not None:
         tensors["bias"] = graph.plan.tensor(node.inputs[2], bias)
-    return graph.emit(node, "linear", [value], (BATCH, len(weight)), **tensors)
+    return graph.emit(node, "linear", [value], (*value.shape[:-1], len(weight)), **tensors)
 
 
 def concat(graph: Graph, node: Node) -> Operand:
@@ -92,8 +120,11 @@ def concat(graph: Graph, node: Node) -> Operand:
         graph.value(node, index) if index in computed else _repeated(graph, node, index, model, axis)
         for index in range(len(node.inputs))
     ]
-    if len(values) == 1:
-        return values[0]
+    return joined(graph, node, values, axis)
+
+
+def joined(graph: Graph, node: Node, values: list[Value], axis: int) -> Value:
+    """Values side by side along an axis."""
     while len(values) > 1:  # a layer takes at most 16 inputs
         first = values[:16]
         shape = list(first[0].shape)
@@ -119,27 +150,28 @@ def _repeated(graph: Graph, node: Node, index: int, model: Value, axis: int) -> 
 
 
 def slice_(graph: Graph, node: Node) -> Operand:
-    value = graph.value(node)
+    value, perm = graph.turned(node)
     starts, ends = graph.ints(node, "starts", 1), graph.ints(node, "ends", 2)
     if starts is None or ends is None:
         raise Refusal("starts or ends are missing")
     axes = graph.ints(node, "axes", 3) or list(range(len(starts)))
     steps = graph.ints(node, "steps", 4) or [1] * len(starts)
-    stride = [1] * len(value.shape)
+    stride = [1] * len(perm)
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        if axis in (0, -len(value.shape)) and (start, step) == (0, 1) and end >= 2**31 - 1:
+        if -len(perm) <= axis < len(perm) and perm[axis] == 0 and (start, step) == (0, 1) and end >= 2**31 - 1:
             continue  # the whole batch
-        axis = axis_of(node, axis, len(value.shape))
-        if step < 1:
-            raise Refusal(f"step {step}; expected 1 or more")
+        axis = turned_axis(node, axis, perm)
+        if step < 1 or (step > 1 and (len(stride) != 4 or axis < 2)):
+            size = known(value.shape[axis : axis + 1])[0]
+            entries = range(size)[slice(start, end if end >= -size else None, step)]
+            value = picked(graph, node, value, axis, entries)
+            continue
         value = cut(graph, node, value, axis, start, end)
         stride[axis] = step
-    if max(stride) == 1:
-        return value
-    if len(stride) != 4 or stride[1] != 1:
-        raise Refusal("steps over other axes than height and width")
-    shape = [(size - 1) // step + 1 if step > 1 else size for size, step in zip(value.shape, stride, strict=True)]
-    return graph.emit(node, "max_pool", [value], shape, kernel=[1, 1], stride=stride[2:])
+    if max(stride) > 1:
+        shape = [(size - 1) // step + 1 if step > 1 else size for size, step in zip(value.shape, stride, strict=True)]
+        value = graph.emit(node, "max_pool", [value], shape, kernel=[1, 1], stride=stride[2:])
+    return _in_order(graph, node, value, perm)
 
 
 def cut(graph: Graph, node: Node, value: Value, axis: int, start: int, stop: int) -> Value:
@@ -165,9 +197,22 @@ def cut(graph: Graph, node: Node, value: Value, axis: int, start: int, stop: int
     return graph.emit(node, "slice", [value], shape, **attributes)
 
 
+def picked(graph: Graph, node: Node, value: Value, axis: int, entries: Sequence[int]) -> Value:
+    """Some entries along an axis, in their order: slices that are put together again."""
+    runs: list[list[int]] = []
+    for entry in entries:
+        if runs and entry == runs[-1][1]:
+            runs[-1][1] = entry + 1
+        else:
+            runs.append([entry, entry + 1])
+    if not 1 <= len(runs) <= _MAX_RUNS:
+        raise Refusal(f"picks {len(runs)} stretches of an axis; expected 1 to {_MAX_RUNS}")
+    return joined(graph, node, [cut(graph, node, value, axis, start, stop) for start, stop in runs], axis)
+
+
 def split(graph: Graph, node: Node) -> list[Operand]:
-    value = graph.value(node)
-    axis = axis_of(node, node.get("axis", 0), len(value.shape))
+    value, perm = graph.turned(node)
+    axis = turned_axis(node, node.get("axis", 0), perm)
     size, parts = known(value.shape[axis : axis + 1])[0], graph.ints(node, "split", 1)
     if parts is None:
         step = -(-size // len(node.outputs))
@@ -175,41 +220,79 @@ def split(graph: Graph, node: Node) -> list[Operand]:
     if len(parts) != len(node.outputs) or sum(parts) != size or min(parts) < 1:
         raise Refusal(f"parts {parts} do not fit {size} entries and {len(node.outputs)} outputs")
     ends = np.cumsum(parts).tolist()
-    return [cut(graph, node, value, axis, end - part, end) for part, end in zip(parts, ends, strict=True)]
+    pieces = [cut(graph, node, value, axis, end - part, end) for part, end in zip(parts, ends, strict=True)]
+    return [_in_order(graph, node, piece, perm) for piece in pieces]
 
 
 def gather(graph: Graph, node: Node) -> Operand:
-    value, index = graph.value(node), graph.constant(node, 1)
+    (value, perm), index = graph.turned(node), graph.constant(node, 1)
+    axis = turned_axis(node, node.get("axis", 0), perm)
     if index.size != 1:
-        raise Refusal("gathers several entries of a computed value")
-    axis = axis_of(node, node.get("axis", 0), len(value.shape))
+        size = known(value.shape[axis : axis + 1])[0]
+        if index.ndim != 1 or not all(-size <= entry < size for entry in index.tolist()):
+            raise Refusal(f"gathers entries {index.shape} of an axis of {size}")
+        return _in_order(graph, node, picked(graph, node, value, axis, (index % size).tolist()), perm)
     at = int(index.reshape(()))
     entry = cut(graph, node, value, axis, at, at + 1 if at != -1 else 2**31)
-    shape = [*entry.shape[:axis], *[1] * index.ndim, *entry.shape[axis + 1 :]]
-    return reshaped(graph, node, entry, shape)
+    if index.ndim == 0:
+        return _dropped(graph, node, entry, perm, {axis})
+    if index.ndim > 1:
+        shape = [*entry.shape[:axis], *[1] * index.ndim, *entry.shape[axis + 1 :]]
+        return reshaped(graph, node, entry, shape)
+    return _in_order(graph, node, entry, perm)
+
+
+def turned_axis(node: Node, axis: int, perm: Sequence[int]) -> int:
+    """The axis of a value that stands at `axis` once it is turned; refuses the batch."""
+    rank = len(perm)
+    if not -rank <= axis < rank:
+        raise Refusal(f"axis {axis} is out of range for {rank} dimensions")
+    if perm[axis] == 0:
+        raise Refusal(f"axis {axis} is the batch, which no layer may touch")
+    return perm[axis]
+
+
+def _in_order(graph: Graph, node: Node, value: Value, perm: Sequence[int]) -> Operand:
+    """A value in the order of axes given: turned now if the batch is in front, later if it is not."""
+    return transposed(graph, node, value, perm) if perm[0] == 0 else Turned(value, tuple(perm))
+
+
+def _dropped(graph: Graph, node: Node, value: Value, perm: Sequence[int], axes: set[int]) -> Operand:
+    """A turned value without some of the axes that it has before it is turned, all of size 1."""
+    kept = [axis for axis in range(len(perm)) if axis not in axes]
+    rest = reshaped(graph, node, value, [value.shape[axis] for axis in kept])
+    return _in_order(graph, node, rest, [kept.index(axis) for axis in perm if axis not in axes])
 
 
 def transpose(graph: Graph, node: Node) -> Operand:
-    value = graph.value(node)
-    perm = node.get("perm", list(range(len(value.shape)))[::-1])
-    if sorted(perm) != list(range(len(value.shape))):
-        raise Refusal(f"perm {perm} is no order of {len(value.shape)} axes")
-    if perm[0] != 0:
-        raise Refusal(f"perm {perm} moves the batch, which must stay the first axis")
-    if perm == sorted(perm):
+    joined_axes = graph.operand(node, 0)
+    if isinstance(joined_axes, Joined) and node.get("perm", [1])[0] == 0:
+        perm = [0, 1, *(axis + 1 for axis in node.get("perm")[1:])]
+        return Joined(transposed(graph, node, joined_axes.value, perm))
+    value, before = graph.turned(node)
+    perm = node.get("perm", list(range(len(before)))[::-1])
+    if sorted(perm) != list(range(len(before))):
+        raise Refusal(f"perm {perm} is no order of {len(before)} axes")
+    return _in_order(graph, node, value, [before[axis] for axis in perm])
+
+
+def transposed(graph: Graph, node: Node, value: Value, perm: Sequence[int]) -> Value:
+    if list(perm) == sorted(perm):
         return value
-    return graph.emit(node, "transpose", [value], [value.shape[axis] for axis in perm], perm=perm)
+    return graph.emit(node, "transpose", [value], [value.shape[axis] for axis in perm], perm=list(perm))
 
 
 def reshape(graph: Graph, node: Node) -> Operand:
-    value = graph.value(node)
+    given = graph.operand(node, 0)
+    value = given.value if isinstance(given, Joined) else graph.value(node)
+    shape = (product(value.shape[:2]), *value.shape[2:]) if isinstance(given, Joined) else value.shape
     target: list[Size] = list(node.get("shape")) if "shape" in node else as_ints(_shape_operand(graph, node, 1))
     if not node.get("allowzero", 0):
         for axis, size in enumerate(target):
             if size == 0:
-                if axis >= len(value.shape):
-                    raise Refusal(f"shape {target} copies an axis that {text(value.shape)} lacks")
-                target[axis] = value.shape[axis]
+                if axis >= len(shape):
+                    raise Refusal(f"shape {target} copies an axis that {text(shape)} lacks")
+                target[axis] = shape[axis]
     problem = f"shape {target} of {text(value.shape)}"
     if target and target[0] == graph.batch:
         target[0] = BATCH
@@ -220,6 +303,8 @@ def reshape(graph: Graph, node: Node) -> Operand:
         if rest is None:
             raise Refusal(f"{problem} does not come out even")
         target[target.index(-1)] = rest
+    if product(target) == product(value.shape) and target[1:] == list(value.shape[2:]):
+        return Joined(value)
     if not target or target[0] != BATCH:
         raise Refusal(f"{problem} does not keep the batch as the first dimension")
     if product(target) != product(value.shape):
@@ -236,7 +321,8 @@ def _shape_operand(graph: Graph, node: Node, index: int) -> Array:
 
 def shape_of(graph: Graph, node: Node) -> Operand:
     """The sizes of a value, the batch left open."""
-    shape = graph.value(node).shape
+    value, perm = graph.turned(node)
+    shape = [value.shape[axis] for axis in perm]
     return np.array(shape, object)[node.get("start", 0) : node.get("end", len(shape))]
 
 
@@ -279,16 +365,16 @@ def expand(graph: Graph, node: Node) -> Operand:
 
 
 def squeeze(graph: Graph, node: Node) -> Operand:
-    value = graph.value(node)
+    value, perm = graph.turned(node)
     axes = graph.ints(node, "axes", 1)
     if axes is None:
         if graph.batch == 1:
             raise Refusal("would drop the batch: it names no axes, and the graph is of batch 1")
-        axes = [axis for axis, size in enumerate(value.shape) if size == 1]
-    drop = {axis_of(node, axis, len(value.shape)) for axis in axes}
+        axes = [axis for axis in range(len(perm)) if value.shape[perm[axis]] == 1]
+    drop = {turned_axis(node, axis, perm) for axis in axes}
     if any(value.shape[axis] != 1 for axis in drop):
         raise Refusal(f"axes {axes} of {text(value.shape)} are not all of size 1")
-    return reshaped(graph, node, value, [s for axis, s in enumerate(value.shape) if axis not in drop])
+    return _dropped(graph, node, value, perm, drop)
 
 
 def unsqueeze(graph: Graph, node: Node) -> Operand:

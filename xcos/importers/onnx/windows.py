@@ -8,6 +8,7 @@ import numpy as np
 from .dims import BATCH, Dim, Size
 from .graph import Graph, Operand, Padded, Translator, Value, image, known, text
 from .node import Array, Node, Refusal
+from .ops import reshaped, transposed
 
 Pad = tuple[int, int, int, int]  # top, left, bottom, right: the order of ONNX's pads for two axes
 
@@ -38,6 +39,30 @@ def conv(graph: Graph, node: Node) -> Operand:
     ]
     attributes = {"stride": stride, "pad": list(pad), "dilation": dilation, "groups": groups}
     return graph.emit(node, "conv", [source], shape, **tensors, **attributes)
+
+
+def depth_to_space(graph: Graph, node: Node) -> Operand:
+    value, block = graph.value(node), node.get("blocksize")
+    batch, channels, height, width = image(value)
+    if not block or block < 1 or channels % block**2:
+        raise Refusal(f"blocks of {block} do not divide {channels} channels")
+    depth = channels // block**2
+    by_column = node.get("mode", "DCR") == "CRD"
+    split = [depth, block, block] if by_column else [block, block, depth]
+    parts = reshaped(graph, node, value, [batch, *split, *known([height, width])])
+    order = [0, 1, 4, 2, 5, 3] if by_column else [0, 3, 4, 1, 5, 2]
+    return reshaped(graph, node, transposed(graph, node, parts, order), [batch, depth, height * block, width * block])
+
+
+def space_to_depth(graph: Graph, node: Node) -> Operand:
+    value, block = graph.value(node), node.get("blocksize")
+    batch, channels = value.shape[0], image(value)[1]
+    height, width = known(value.shape[2:])
+    if not block or block < 1 or height % block or width % block:
+        raise Refusal(f"blocks of {block} do not divide a map of {height} by {width}")
+    split = [batch, channels, height // block, block, width // block, block]
+    parts = transposed(graph, node, reshaped(graph, node, value, split), [0, 3, 5, 1, 2, 4])
+    return reshaped(graph, node, parts, [batch, channels * block**2, height // block, width // block])
 
 
 def max_pool(graph: Graph, node: Node) -> Operand:
@@ -289,8 +314,10 @@ def _ceil_mode(node: Node, source: Value, kernel: list[int], stride: list[int], 
 WINDOW_OPS: dict[str, Translator] = {
     "AveragePool": average_pool,
     "Conv": conv,
+    "DepthToSpace": depth_to_space,
     "MaxPool": max_pool,
     "Pad": pad,
     "Resize": resize,
+    "SpaceToDepth": space_to_depth,
     "Upsample": resize,
 }
