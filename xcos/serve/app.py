@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 try:
     import python_multipart  # noqa: F401 (forms.py uses it)
@@ -56,7 +55,7 @@ def make_app(
     limits = limits or Limits()
     engine = Engine(model or load(), limits)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         engine.close()
@@ -133,11 +132,11 @@ async def _drain(request: Request) -> None:
     """Reads on for a moment, keeping nothing: a browser that is still sending would not read the answer."""
     async def rest() -> None:
         size, limit = 0, 4 * request.app.state.engine.limits.body_bytes
-        while size < limit:
-            message: dict[str, Any] = dict(await request.receive())
-            size += len(message.get("body", b""))
-            if message["type"] != "http.request" or not message.get("more_body"):
-                return
+        with contextlib.suppress(RuntimeError, ClientDisconnect):  # all of it was read already; nobody is there
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size >= limit:
+                    return
 
     try:
         await asyncio.wait_for(rest(), 2)
