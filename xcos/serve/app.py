@@ -20,8 +20,7 @@ except ImportError:
     raise ImportError("the local page needs Starlette, uvicorn and python-multipart: pip install xcos[serve]") from None
 
 from .. import _core
-from ..recognition.model import Model
-from ..recognition.shipped import load
+from ..recognition.shipped import ModelLike, as_model
 from ..view import element_script
 from .engine import Engine
 from .forms import read_form
@@ -37,7 +36,7 @@ EXAMPLES = tuple(
 
 
 def make_app(
-    model: Model | None = None,
+    model: ModelLike = None,
     *,
     limits: Limits | None = None,
     hosts: tuple[str, ...] | None = ("127.0.0.1", "localhost", "[::1]"),
@@ -45,7 +44,7 @@ def make_app(
 ) -> Starlette:
     """The application.
 
-    model   the default one unless another is given
+    model   a Model, a name or a path; None: the default
     limits  see :class:`Limits`
     hosts   names under which the server may be asked, against pages of other sites that rebind a name of
             theirs to this machine; None: any
@@ -53,7 +52,7 @@ def make_app(
             leaves a cookie
     """
     limits = limits or Limits()
-    engine = Engine(model or load(), limits)
+    engine = Engine(as_model(model), limits)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
