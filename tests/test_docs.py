@@ -44,6 +44,7 @@ def test_all_brings_every_extra_of_a_user():
     assert extras - brought - {"all"} <= {"bench", "docs", "ray"}  # other engines, tools, and what needs a cluster
 
 
+@pytest.mark.slow
 def test_documentation_builds(tmp_path):
     for needed in ("sphinx", "myst_nb", "furo", "matplotlib"):
         if importlib.util.find_spec(needed) is None:

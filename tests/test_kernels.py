@@ -29,6 +29,7 @@ def test_every_kernel_agrees_with_its_oracle(checkasm: Path) -> None:
     assert "generic gemm: ok" in done.stdout and "generic pairs: ok" in done.stdout
 
 
+@pytest.mark.slow
 def test_kernels_have_no_undefined_behaviour(tmp_path: Path) -> None:
     program = build(tmp_path, "-O1", "-fsanitize=undefined", "-fno-sanitize-recover")
     done = subprocess.run([program], capture_output=True, text=True, timeout=300)

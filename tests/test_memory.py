@@ -141,6 +141,7 @@ def test_each_allocation_of_the_core_may_fail(tmp_path):
     assert int(done.stdout.split()[0]) > 200
 
 
+@pytest.mark.slow
 @linux
 @sanitized
 def test_each_allocation_of_the_binding_may_fail():

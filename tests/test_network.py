@@ -111,6 +111,7 @@ FULL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FULL)
 def test_full_size_families_agree_with_pytorch(family):
     outputs = ("embedding", "grid") if family == "ir-se-50" else ("embedding",)

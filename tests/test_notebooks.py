@@ -20,6 +20,7 @@ def test_committed_outputs(path):
     assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs(path, request, monkeypatch):
     nbformat = pytest.importorskip("nbformat", reason="the PyPI package nbformat is not installed")

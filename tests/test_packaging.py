@@ -13,6 +13,7 @@ import pytest
 from setuptools import Distribution
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow  # builds sdist and wheel
 
 pytest.importorskip("build", reason="the PyPI package build is not installed")
 pytest.importorskip("scipy_openblas32", reason="the PyPI package scipy-openblas32 is not installed")

@@ -1,5 +1,6 @@
 """The local page and its endpoints, over real sockets and in a real browser."""
 
+import asyncio
 import base64
 import dataclasses
 import io
@@ -419,6 +420,23 @@ def test_json_with_pictures_in_base64(client, pair):
     header = {"content-type": "application/json"}
     for content, said in (("[1]", "JSON object"), ("{", "damaged"), ("[" * 100_000, "damaged")):
         assert said in refusal(client.post("/explain", content=content, headers=header), 400)
+
+
+def test_a_refusal_waits_for_nothing_that_will_not_come(pair):
+    """Where the whole request was read, nothing more is asked of the client before the answer."""
+    messages = [{"type": "http.request", "body": b"[1]", "more_body": False}]
+    sent = []
+
+    async def receive():
+        return messages.pop()  # a second call fails
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/explain", "query_string": b"", "headers": headers}
+    asyncio.run(serve.make_app()(scope, receive, send))
+    assert [message.get("status") for message in sent] == [400, None] and not messages
 
 
 def test_errors_name_no_parameters_of_python(client, pair):

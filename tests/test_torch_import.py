@@ -158,6 +158,7 @@ def test_xcos_checkpoint(color, se, tmp_path, capsys):
     same_results(network, model, color)
 
 
+@pytest.mark.slow
 def test_xcos_checkpoint_of_full_size(tmp_path):
     network = networks.with_random_state(XCos(networks.IR_DEPTHS[50]))
     file = import_torch(checkpoint(network, tmp_path / "20200217_accu_9931_Arcface.pth"))

@@ -47,6 +47,7 @@ def test_patches_come_from_the_right_face():
     assert 100 < len(np.unique(noise)) and abs(noise[noise > 0].mean() - 128) < 3
 
 
+@pytest.mark.slow
 def test_measure_locality_of_the_first_model(shared, first_model):
     """The figures that its authors measured for head v0 with their own code: change 0.890, find 0.746, 30 cells."""
     found = measure_locality(first_model, shared / "data" / "lfw_dev.bin", threads=1)

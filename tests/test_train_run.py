@@ -338,6 +338,7 @@ def torchrun(folder, processes, *command):
         assert process.returncode == 0, errors
 
 
+@pytest.mark.slow
 def test_classes_shared_out_over_two_processes(tmp_path):
     """Loss and gradients with the classes on two processes are those of one process with all."""
     script = tmp_path / "script.py"
@@ -352,6 +353,7 @@ def test_classes_shared_out_over_two_processes(tmp_path):
         np.testing.assert_allclose(found["head"], one["head"][rank::2], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_processes_train(place, tmp_path):
     settings = config(place, tmp_path, steps=2)
     command = ["-m", "xcos.train", "--no-tensorboard"]

@@ -435,6 +435,7 @@ def test_command(people, pairs, tmp_path, capsys):
 # ----------------------------------------------------------------------------------------- real pictures
 
 
+@pytest.mark.slow
 def test_figures_of_others_again(shared):
     """What was measured of O1 on other people of LFW (shared/design/TRUTH.md), within what 70 people can tell."""
     found = truth(

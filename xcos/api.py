@@ -3,33 +3,112 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, overload
 
+from .faces.detection import FaceLike
+from .faces.image import MAX_PIXELS, ImageLike, Many, OneImage
 from .plan.file import ModelFile
-from .recognition.model import Model
-from .recognition.shipped import load
+from .recognition.results import Explanation, Verification
+from .recognition.shipped import ModelLike, as_model
+from .storage.progress import Progress
 
 
-def _model(model: Model | str | os.PathLike[str] | None) -> Model:
-    return model if isinstance(model, Model) else load(model)
-
-
-def verify(a: Any, b: Any, *, model: Model | str | os.PathLike[str] | None = None, **keywords: Any) -> Any:
+@overload
+def verify(
+    a: OneImage, b: OneImage, *,
+    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+) -> Verification: ...
+@overload
+def verify(
+    a: Many, b: ImageLike | Many, *,
+    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+) -> list[Verification]: ...
+@overload
+def verify(
+    a: ImageLike, b: Many, *,
+    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+) -> list[Verification]: ...
+@overload
+def verify(
+    a: ImageLike | Many, b: ImageLike | Many, *,
+    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+) -> Any: ...
+def verify(
+    a: ImageLike | Many,
+    b: ImageLike | Many,
+    *,
+    model: ModelLike = None,
+    threshold: float | None = None,
+    face: FaceLike = None,
+    aligned: bool = False,
+    bgr: bool = False,
+    upright: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    threads: int | None = None,
+    progress: Progress = None,
+) -> Verification | list[Verification]:
     """Do photographs `a` and `b` show one person? -> Verification, or a list of them for lists.
 
     A photograph is a path, bytes, a file object, a PIL image, or an (H, W, 3) uint8 RGB array. `model`: a
-    Model, a name or a path; None: the default. Keywords (threshold, face, aligned, bgr, threads, progress)
-    and errors are those of ``Model.verify``.
+    Model, a name or a path; None: the default. Other keywords and errors are those of ``Model.verify``.
     """
-    return _model(model).verify(a, b, **keywords)
+    result: Verification | list[Verification] = as_model(model).verify(
+        a, b, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels,
+        threads=threads, progress=progress,
+    )  # fmt: skip
+    return result
 
 
-def explain(a: Any, b: Any, *, model: Model | str | os.PathLike[str] | None = None, **keywords: Any) -> Any:
+@overload
+def explain(
+    a: OneImage, b: OneImage, *,
+    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
+) -> Explanation: ...
+@overload
+def explain(
+    a: Many, b: ImageLike | Many, *,
+    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
+) -> list[Explanation]: ...
+@overload
+def explain(
+    a: ImageLike, b: Many, *,
+    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
+) -> list[Explanation]: ...
+@overload
+def explain(
+    a: ImageLike | Many, b: ImageLike | Many, *,
+    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
+) -> Any: ...
+def explain(
+    a: ImageLike | Many,
+    b: ImageLike | Many,
+    *,
+    model: ModelLike = None,
+    threshold: float | None = None,
+    face: FaceLike = None,
+    aligned: bool = False,
+    bgr: bool = False,
+    upright: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    threads: int | None = None,
+) -> Explanation | list[Explanation]:
     """Like ``verify``, with the reason cell by cell -> Explanation, or a list of them for lists.
 
-    Keywords (threshold, face, aligned, bgr, threads) and errors are those of ``Model.explain``.
+    Keywords and errors are those of ``verify`` and ``Model.explain``.
     """
-    return _model(model).explain(a, b, **keywords)
+    result: Explanation | list[Explanation] = as_model(model).explain(
+        a, b, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels,
+        threads=threads,
+    )  # fmt: skip
+    return result
 
 
 def convert(

@@ -13,15 +13,13 @@ the workers: with none left it waits for ever.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .recognition.features import Features as Stack
-from .recognition.model import Model
-from .recognition.shipped import load
+from .recognition.shipped import ModelLike, as_model
 
 
 class Features:
@@ -38,11 +36,11 @@ class Features:
     """
 
     def __init__(
-        self, model: Model | str | os.PathLike[str] | None = None, *, column: str = "bytes", aligned: bool = False,
+        self, model: ModelLike = None, *, column: str = "bytes", aligned: bool = False,
         bgr: bool = False, threads: int | None = None,
     ) -> None:
         """`model`: a Model, a name or a path; None: the default. Others as in ``Model.features``."""
-        self._model = model if isinstance(model, Model) else load(model)
+        self._model = as_model(model)
         self._column = column
         self._keywords: dict[str, Any] = {"aligned": aligned, "bgr": bgr, "threads": threads}
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from ..measured.calibration import Calibration, CellStatistics, ScoreCalibration
 from ..recognition.features import Features
 from ..recognition.model import Model
+from ..recognition.shipped import ModelLike, as_model
 from ..storage.progress import Progress
 from . import cache as feature_cache
 from . import protocol
-from .run import CHUNK, METRICS, DataLike, ModelLike, as_model, as_pairs, compare
+from .run import CHUNK, METRICS, DataLike, as_pairs, compare
 
 METHODS = ("logistic", "isotonic")
 # A cell that hardly varies over the pairs would count any other cosine as proof.

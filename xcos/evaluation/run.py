@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..datasets import Pairs, read
 from ..recognition.features import Features
 from ..recognition.model import Model
-from ..recognition.shipped import load
+from ..recognition.shipped import ModelLike, as_model
 from ..storage.progress import Progress
 from . import cache as feature_cache
 from . import protocol
@@ -26,7 +26,6 @@ from .table import Table
 
 Metric = str | Callable[[Features, Features], ArrayLike]
 Threshold = float | str | None
-ModelLike = Model | str | os.PathLike[str] | None
 DataLike = Pairs | str | os.PathLike[str]
 METRICS = ("xcos", "cosine")
 CHUNK = 4096  # pairs compared at a time; 50 MB of grids
@@ -176,10 +175,6 @@ def compare(
             part = compared.score if metric == "xcos" else compared.cosine
         scores.append(part)
     return np.concatenate(scores) if scores else np.empty(0, np.float32)
-
-
-def as_model(model: ModelLike) -> Model:
-    return model if isinstance(model, Model) else load(model)
 
 
 def as_pairs(dataset: DataLike, folds: int | None = None) -> Pairs:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from ..datasets import Pairs
 from ..measured.whole import WholeCurve
 from ..recognition.model import Model
+from ..recognition.shipped import ModelLike, as_model
 from ..storage.progress import Progress
 from . import cache as feature_cache
 from . import protocol
 from .cache import Seen
-from .run import DataLike, ModelLike, as_model, as_pairs, compare
+from .run import DataLike, as_pairs, compare
 
 GRID = np.arange(21) / 20  # 0, 0.05 ... 1
 

@@ -20,12 +20,14 @@ one person, 41,784 of two, all pairs compared; benchmarks/points.py), embeddings
     68 points, two looks       0.620                  4.67    0.614   4.55
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +35,7 @@ from numpy.typing import NDArray
 from .. import _core
 from ..base.values import ByValue
 from ..errors import ImageError, NoFaceError
-from .image import MAX_PIXELS, as_list, describe, read_image
+from .image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, describe, read_image
 
 if TYPE_CHECKING:
     from ..plan.network import Network
@@ -94,7 +96,7 @@ class Face(ByValue):
 
 @overload
 def detect(
-    image: list[Any] | tuple[Any, ...],
+    image: Many,
     *,
     min_score: float = ...,
     max_iou: float = ...,
@@ -106,7 +108,7 @@ def detect(
 ) -> list[list[Face]]: ...
 @overload
 def detect(
-    image: Any,
+    image: OneImage,
     *,
     min_score: float = ...,
     max_iou: float = ...,
@@ -116,8 +118,20 @@ def detect(
     max_pixels: int = ...,
     threads: int | None = ...,
 ) -> list[Face]: ...
+@overload
 def detect(
-    image: Any,
+    image: ImageLike | Many,
+    *,
+    min_score: float = ...,
+    max_iou: float = ...,
+    max_side: int = ...,
+    bgr: bool = ...,
+    upright: bool = ...,
+    max_pixels: int = ...,
+    threads: int | None = ...,
+) -> Any: ...
+def detect(
+    image: ImageLike | Many,
     *,
     min_score: float = MIN_SCORE,
     max_iou: float = MAX_IOU,
@@ -162,7 +176,7 @@ def _as_faces(pixels: NDArray[np.uint8], found: NDArray[np.float32], threads: in
 
 
 def align(
-    image: Any, points: Any, size: int = SIDE, *, bgr: bool = False, max_pixels: int = MAX_PIXELS
+    image: ImageLike, points: Any, size: int = SIDE, *, bgr: bool = False, max_pixels: int = MAX_PIXELS
 ) -> NDArray[np.uint8]:
     """Cuts faces out upright, as face networks expect them: (size, size, 3) uint8 RGB.
 
@@ -216,6 +230,10 @@ class Cut(ByValue):
     face: Face | None
 
 
+_Choice: TypeAlias = int | Face | None
+FaceLike: TypeAlias = _Choice | Sequence[_Choice | Sequence[_Choice]]  # for one image, for each, for those of two
+
+
 @dataclass(frozen=True, slots=True)
 class How:
     """How pictures are looked at, as `crop` explains it."""
@@ -226,7 +244,7 @@ class How:
     max_pixels: int = MAX_PIXELS
 
 
-def cut(image: Any, how: How = How(), *, face: int | Face | None = None, threads: int | None = None) -> Cut:
+def cut(image: ImageLike, how: How = How(), *, face: int | Face | None = None, threads: int | None = None) -> Cut:
     """The face of a picture as verification uses it, and where it was found. Parameters and errors as of `crop`."""
     name, pixels = describe(image), read_image(image, bgr=how.bgr, max_pixels=how.max_pixels)
     height, width = pixels.shape[:2]
@@ -245,7 +263,7 @@ def cut(image: Any, how: How = How(), *, face: int | Face | None = None, threads
 
 
 def crop(
-    image: Any,
+    image: ImageLike,
     *,
     face: int | Face | None = None,
     aligned: bool | None = False,
@@ -271,7 +289,7 @@ def crop(
 
 
 @functools.cache
-def _network(name: str) -> "Network":
+def _network(name: str) -> Network:
     from ..plan.network import Network
 
     return Network.load(Path(__file__).parents[1] / "models" / f"{name}.safetensors")

@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,26 @@ from ..errors import ImageError
 from . import decoding
 from .decoding import MAX_PIXELS, decode
 
-__all__ = ["MAX_PIXELS", "as_encoded", "as_list", "describe", "encoded_text", "local_path", "read_image", "title"]
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = [
+    "MAX_PIXELS", "ImageLike", "Many", "OneImage", "as_encoded", "as_list", "describe", "encoded_text", "local_path",
+    "read_image", "title",
+]  # fmt: skip
+
+
+
+class HasArray(Protocol):
+    """What becomes a NumPy array: arrays and tensors of any library, columns of tables."""
+
+    def __array__(self) -> NDArray[Any]: ...
+
+
+# Photographs as type checkers see them. An array may be one or a stack of them; all others tell by their type.
+OneImage: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image"
+ImageLike: TypeAlias = "OneImage | NDArray[Any] | HasArray"
+Many: TypeAlias = "list[Any] | tuple[Any, ...]"  # Any, since lists are invariant: a list of paths is none of ImageLike
 
 _EXPECTED = "a path, bytes, a binary file, a PIL image or an array of shape (H, W, 3), uint8 RGB"
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -31,7 +50,7 @@ _QUOTED = re.compile(rb"""b?(['"])(.*)\1""", re.DOTALL)
 _reading = Lock()  # file objects have one position, whoever reads
 
 
-def read_image(x: Any, *, bgr: bool = False, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_image(x: ImageLike, *, bgr: bool = False, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Reads a picture and returns it as (H, W, 3) uint8 RGB, C-contiguous, upright.
 
     `x` is one of

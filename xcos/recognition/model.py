@@ -6,14 +6,15 @@ import dataclasses
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core, faces
 from ..errors import ModelFileError
-from ..faces.image import MAX_PIXELS, as_list, title
+from ..faces.detection import FaceLike
+from ..faces.image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, title
 from ..faces.quality import Look, look_at
 from ..measured.calibration import Calibration
 from ..measured.truth import CellTruth
@@ -21,7 +22,7 @@ from ..measured.whole import WholeCurve
 from ..plan.file import ModelFile
 from ..plan.network import Network
 from ..storage.progress import Progress, batches
-from .features import Comparison, Features, plain_cosine
+from .features import Comparison, Features, Floats, plain_cosine
 from .results import Explanation, Verification
 from .streaming import Batch, stream
 
@@ -179,9 +180,9 @@ class Model:
 
     def crops(
         self,
-        images: Any,
+        images: ImageLike | Many,
         *,
-        face: Any = None,
+        face: FaceLike = None,
         aligned: bool = False,
         bgr: bool = False,
         upright: bool = False,
@@ -195,9 +196,9 @@ class Model:
 
     def features(
         self,
-        images: Any,
+        images: ImageLike | Many | Iterator[Any],
         *,
-        face: Any = None,
+        face: FaceLike = None,
         aligned: bool = False,
         bgr: bool = False,
         upright: bool = False,
@@ -277,9 +278,21 @@ class Model:
         cosine = plain_cosine(first.embedding, second.embedding)
         return Comparison(score, cosine, self.threshold, cosine_map, attention, 1 - self.whole)
 
+    @overload
+    def compare_all(
+        self, first: Features, second: Features, *, maps: Literal[False] = ..., threads: int | None = ...
+    ) -> Floats: ...
+    @overload
+    def compare_all(
+        self, first: Features, second: Features, *, maps: Literal[True], threads: int | None = ...
+    ) -> tuple[Floats, Floats, Floats]: ...
+    @overload
+    def compare_all(
+        self, first: Features, second: Features, *, maps: bool, threads: int | None = ...
+    ) -> Floats | tuple[Floats, Floats, Floats]: ...
     def compare_all(
         self, first: Features, second: Features, *, maps: bool = False, threads: int | None = None
-    ) -> Any:
+    ) -> Floats | tuple[Floats, Floats, Floats]:
         """Compares every first[i] with every second[j]: scores, (N, M) float32.
 
         With ``maps=True``: (scores, cosine maps (N, M, H, W), attention (N, M, H, W)).
@@ -287,22 +300,51 @@ class Model:
         result = self._head.compare_all(
             first.grid, second.grid, maps, threads or 0, first.embedding, second.embedding
         )
-        return result if maps else result[0]
+        scores, cosine, attention = result
+        return scores if cosine is None or attention is None else (scores, cosine, attention)
 
+    @overload
+    def verify(
+        self, a: OneImage, b: OneImage, *,
+        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+        threads: int | None = ..., progress: Progress = ...,
+    ) -> Verification: ...
+    @overload
+    def verify(
+        self, a: Many, b: ImageLike | Many, *,
+        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+        threads: int | None = ..., progress: Progress = ...,
+    ) -> list[Verification]: ...
+    @overload
+    def verify(
+        self, a: ImageLike, b: Many, *,
+        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+        threads: int | None = ..., progress: Progress = ...,
+    ) -> list[Verification]: ...
+    @overload
+    def verify(
+        self, a: ImageLike | Many, b: ImageLike | Many, *,
+        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+        threads: int | None = ..., progress: Progress = ...,
+    ) -> Any: ...
     def verify(
         self,
-        a: Any,
-        b: Any,
+        a: ImageLike | Many,
+        b: ImageLike | Many,
         *,
         threshold: float | None = None,
-        face: Any = None,
+        face: FaceLike = None,
         aligned: bool = False,
         bgr: bool = False,
         upright: bool = False,
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
         progress: Progress = None,
-    ) -> Any:
+    ) -> Verification | list[Verification]:
         """Decides whether image `a` and image `b` show one person: a Verification.
 
         Lists give a list: a[i] with b[i], or one image with each of a list. `face` is None, one choice for
@@ -320,19 +362,43 @@ class Model:
             results.append(Verification(**self._decision(compared, i, threshold), looks=both))
         return results[0] if single else results
 
+    @overload
+    def explain(
+        self, a: OneImage, b: OneImage, *,
+        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
+    ) -> Explanation: ...
+    @overload
+    def explain(
+        self, a: Many, b: ImageLike | Many, *,
+        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
+    ) -> list[Explanation]: ...
+    @overload
+    def explain(
+        self, a: ImageLike, b: Many, *,
+        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
+    ) -> list[Explanation]: ...
+    @overload
+    def explain(
+        self, a: ImageLike | Many, b: ImageLike | Many, *,
+        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
+    ) -> Any: ...
     def explain(
         self,
-        a: Any,
-        b: Any,
+        a: ImageLike | Many,
+        b: ImageLike | Many,
         *,
         threshold: float | None = None,
-        face: Any = None,
+        face: FaceLike = None,
         aligned: bool = False,
         bgr: bool = False,
         upright: bool = False,
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
-    ) -> Any:
+    ) -> Explanation | list[Explanation]:
         """Like :meth:`verify`, with the reason: an Explanation (for lists, a list of them).
 
         Each holds its two crops (75 kB) and maps of its own, and nothing of the photographs or of the other pairs.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from threading import Lock
+from typing import TypeAlias
 
 from ..errors import ModelFileError
 from .model import Model
 
 DEFAULT = "mobilefacenet_xcos_v2"
+ModelLike: TypeAlias = Model | str | os.PathLike[str] | None  # None: the default; a name; a path
 _MODELS = Path(__file__).parents[1] / "models"
 _cache: dict[str, Model] = {}
 _lock = Lock()
@@ -50,3 +52,8 @@ def load(name_or_path: str | os.PathLike[str] | None = None, *, whole: float | N
         if path.name not in _cache:
             _cache[path.name] = Model.load(path)
         return _cache[path.name]
+
+
+def as_model(model: ModelLike) -> Model:
+    """The model that is meant: a Model as it is, else as `load` takes it. Raises as `load`."""
+    return model if isinstance(model, Model) else load(model)

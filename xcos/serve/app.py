@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 try:
     import python_multipart  # noqa: F401 (forms.py uses it)
@@ -21,8 +20,7 @@ except ImportError:
     raise ImportError("the local page needs Starlette, uvicorn and python-multipart: pip install xcos[serve]") from None
 
 from .. import _core
-from ..recognition.model import Model
-from ..recognition.shipped import load
+from ..recognition.shipped import ModelLike, as_model
 from ..view import element_script
 from .engine import Engine
 from .forms import read_form
@@ -38,7 +36,7 @@ EXAMPLES = tuple(
 
 
 def make_app(
-    model: Model | None = None,
+    model: ModelLike = None,
     *,
     limits: Limits | None = None,
     hosts: tuple[str, ...] | None = ("127.0.0.1", "localhost", "[::1]"),
@@ -46,7 +44,7 @@ def make_app(
 ) -> Starlette:
     """The application.
 
-    model   the default one unless another is given
+    model   a Model, a name or a path; None: the default
     limits  see :class:`Limits`
     hosts   names under which the server may be asked, against pages of other sites that rebind a name of
             theirs to this machine; None: any
@@ -54,9 +52,9 @@ def make_app(
             leaves a cookie
     """
     limits = limits or Limits()
-    engine = Engine(model or load(), limits)
+    engine = Engine(as_model(model), limits)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         engine.close()
@@ -133,11 +131,11 @@ async def _drain(request: Request) -> None:
     """Reads on for a moment, keeping nothing: a browser that is still sending would not read the answer."""
     async def rest() -> None:
         size, limit = 0, 4 * request.app.state.engine.limits.body_bytes
-        while size < limit:
-            message: dict[str, Any] = dict(await request.receive())
-            size += len(message.get("body", b""))
-            if message["type"] != "http.request" or not message.get("more_body"):
-                return
+        with contextlib.suppress(RuntimeError, ClientDisconnect):  # all of it was read already; nobody is there
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size >= limit:
+                    return
 
     try:
         await asyncio.wait_for(rest(), 2)
