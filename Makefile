@@ -7,6 +7,7 @@
 # make sanitize  the tests with AddressSanitizer and UndefinedBehaviorSanitizer (tools/sanitize.sh)
 # make tsan      the pool of threads with ThreadSanitizer
 # make test-all  the tests on every CPython, NumPy and compiler that can be had here (tools/test_all.sh)
+# make lowest    the tests of what uses other packages, with the lowest versions declared (tools/lowest.sh)
 # make clean  remove what was built; make distclean: the virtual environment too
 #
 # What is needed is installed on the way: Debian packages by apt, where they are missing, and PyPI
@@ -21,7 +22,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 BUILD_REQUIRES := "setuptools>=77" "numpy>=2.0" "scipy-openblas32>=0.3.30" wheel
 SOURCES := setup.py pyproject.toml $(shell find csrc -name '*.[ch]' -o -name '*.def')
 
-.PHONY: demo test lint docs fuzz sanitize tsan test-all wheel clean distclean
+.PHONY: demo test lint docs fuzz sanitize tsan test-all lowest wheel clean distclean
 
 demo: $(VENV)/.built
 	@mkdir -p build
@@ -51,6 +52,9 @@ tsan: $(VENV)/.built
 
 test-all:
 	sh tools/test_all.sh
+
+lowest:
+	sh tools/lowest.sh
 
 $(VENV)/.venv:
 	sh tools/bootstrap.sh "$(PYTHON)" "$(VENV)"

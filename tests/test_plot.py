@@ -71,7 +71,7 @@ def test_every_cell_carries_its_number():
 def test_title_has_score_decision_and_threshold():
     for e in (make(), make(-0.9)):
         figure, axes = plot.explanation(e)
-        title = figure.get_suptitle()
+        title = figure.texts[0].get_text()
         assert f"{e.score:.3f}" in title and "0.240" in title
         assert title.startswith("Same person" if e.same else "Different people")
         assert any(f"sum {e.contribution.sum():.3f}" in t for t in texts(axes["contribution"]))

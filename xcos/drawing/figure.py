@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, wraps
 from threading import RLock
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from matplotlib import font_manager, rc_context, rcParams, style
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,6 +73,15 @@ def encode(figure: Figure, kind: str, dpi: int) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=dpi)
     return buffer.getvalue()
+
+
+def figure_of(ax: Axes) -> Figure:
+    """The whole figure of `ax`, also where that lies in a part of one. Raises ValueError where it was removed."""
+    part: Any = ax.figure  # get_figure(root=True) came with matplotlib 3.10
+    if part is None:
+        raise ValueError("ax: was removed from its figure; expected an Axes of a figure")
+    whole: Figure = part.figure
+    return whole
 
 
 def fit_texts(figure: Figure) -> None:

@@ -30,7 +30,7 @@ except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
 from ..measured.truth import LITTLE
-from .figure import encode, new_figure, ours
+from .figure import encode, figure_of, new_figure, ours
 from .shown import Decision, Reason
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def explanation(e: Reason, ax: Axes | None = None) -> tuple[Figure, dict[str, Ax
     place = ax.get_subplotspec()
     if place is None:
         raise ValueError("ax: expected an Axes made by subplots or add_subplot")
-    figure = _root(ax)
+    figure = figure_of(ax)
     if (drawn := _in_place_of.get(ax)) in figure.subfigs:  # a second time: the new one instead
         drawn.clear()
         figure.subfigs.remove(drawn)
@@ -87,7 +87,7 @@ def evidence(e: Reason, ax: Axes | None = None) -> tuple[Figure, Axes]:
         ax = new_figure((4.2, 4.8)).add_axes((0.07, 0.1, 0.88, 0.77))
     _map(ax, e.evidence, 1, _EVIDENCE, (-EVIDENCE_LIMIT, EVIDENCE_LIMIT), "Is that usual for one person?",
          "log-likelihood ratio of each cell alone; no part of the score", pale=_pale(e))
-    return _root(ax), ax
+    return figure_of(ax), ax
 
 
 @ours
@@ -97,7 +97,7 @@ def verification(v: Decision, ax: Axes | None = None) -> tuple[Figure, Axes]:
         ax = new_figure((5, 1.6), layout="constrained").add_subplot()
     _scale(ax, v)
     ax.set_title(v.sentence(), fontsize=10, color=_colour(v))
-    return _root(ax), ax
+    return figure_of(ax), ax
 
 
 @ours
@@ -106,7 +106,7 @@ def detections(image: NDArray[np.uint8], faces: Sequence[Face], ax: Axes | None 
     if ax is None:
         ax = _picture_axes(new_figure(_picture_size(image)))
     _detections(ax, image, faces)
-    return _root(ax), ax
+    return figure_of(ax), ax
 
 
 @ours
@@ -127,13 +127,6 @@ def render_detections(image: NDArray[np.uint8], faces: Sequence[Face], kind: str
     figure = Figure(figsize=_picture_size(image))
     _detections(_picture_axes(figure), image, faces)
     return encode(figure, kind, _DPI)
-
-
-def _root(ax: Axes) -> Figure:
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        raise ValueError("ax: was removed from its figure; expected an Axes of a figure")
-    return figure
 
 
 def _explanation(e: Reason, figure: Figure | SubFigure) -> dict[str, Axes]:
@@ -281,9 +274,9 @@ def _map(ax: Axes, values: NDArray[np.float32], digits: int, colours: Colormap, 
                 style="italic" if slanted else "normal", color="white" if bright[cell] < 0.5 else "black")
     ax.text(0.5, 1.085, title, transform=ax.transAxes, ha="center", fontsize=11.5, weight="bold", color=_INK)
     ax.text(0.5, 1.025, subtitle, transform=ax.transAxes, ha="center", fontsize=8.5, color=_QUIET)
-    bar = _root(ax).colorbar(scale, cax=ax.inset_axes((0, -0.115, 1, 0.03)), orientation="horizontal",
-                          ticks=np.linspace(limits[0], limits[1], 5), format=_tick,
-                          extend="max" if limits[0] == 0 else "neither")
+    bar = figure_of(ax).colorbar(scale, cax=ax.inset_axes((0, -0.115, 1, 0.03)), orientation="horizontal",
+                                 ticks=np.linspace(limits[0], limits[1], 5), format=_tick,
+                                 extend="max" if limits[0] == 0 else "neither")
     bar.ax.tick_params(labelsize=7, labelcolor=_QUIET, length=2)
     bar.outline.set_visible(False)
 

@@ -13,7 +13,7 @@ try:
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
-from .figure import encode, new_figure, ours
+from .figure import encode, figure_of, new_figure, ours
 from .shown import Maps
 
 _COLOURS = colormaps["RdBu"]  # red against, blue for, as in the figures of explanations
@@ -31,7 +31,7 @@ def saliency(pair: Maps, ax: Any = None) -> tuple[Figure, Any]:
     for axis, side in zip(axes, (0, 1), strict=True):
         _face(axis, pair, 0, side)
     axes[0].set_title(f"{pair.method}, {pair.target} {pair.score[0]:.3f}", fontsize=9, loc="left")
-    return axes[0].get_figure(root=True), axes
+    return figure_of(axes[0]), axes
 
 
 @ours

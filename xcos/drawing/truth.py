@@ -13,7 +13,7 @@ try:
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
-from .figure import encode, new_figure, ours
+from .figure import encode, figure_of, new_figure, ours
 from .shown import Measured
 
 # Dark blue is good in all three: much of its own, little leaked, much known.
@@ -41,7 +41,7 @@ def truths(models: Sequence[Measured], ax: Any = None) -> tuple[Figure, Any]:
             place.set_title(f"{title}\n", fontsize=11, weight="bold", color=_INK)
             place.text(0.5, 1.03, subtitle, transform=place.transAxes, ha="center", fontsize=8, color=_QUIET)
         row[0].set_ylabel(model.model, fontsize=9, color=_INK)
-    return axes[0, 0].get_figure(root=True), axes
+    return figure_of(axes[0, 0]), axes
 
 
 @ours

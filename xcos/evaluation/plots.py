@@ -13,7 +13,7 @@ try:
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
-from ..drawing.figure import encode, new_figure, ours
+from ..drawing.figure import encode, figure_of, new_figure, ours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def reports(chosen: Sequence[Report], axes: Any = None) -> tuple[Figure, Any]:
     _roc(axes[0], chosen)
     _det(axes[1], chosen)
     _histogram(axes[2], chosen[0])
-    return axes[0].get_figure(root=True), axes
+    return figure_of(axes[0]), axes
 
 
 def panels(chosen: Sequence[Report]) -> dict[str, bytes]:
@@ -90,9 +90,7 @@ def reliability(report: Report, ax: Axes | None = None) -> tuple[Figure, Axes]:
     ax.set_title(f"{report.dataset}: Cllr {report.cllr:.3f} bits, at least {report.min_cllr:.3f}", fontsize=10)
     ax.legend(loc="upper left", fontsize=8, frameon=False)
     _tidy(ax)
-    figure = ax.get_figure(root=True)
-    assert figure is not None  # only removed axes have none
-    return figure, ax
+    return figure_of(ax), ax
 
 
 def _roc(ax: Axes, chosen: Sequence[Report]) -> None:

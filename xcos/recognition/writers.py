@@ -28,7 +28,7 @@ class FeatureWriter:
 
     A context manager. The file appears when the block ends without an error. Raises ValueError for another
     suffix than .npz or .zarr, FileExistsError where a .zarr of that name is there already, ImportError for .zarr
-    without the package zarr.
+    without the package zarr or with NumPy 1.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -104,6 +104,8 @@ class _Zarr:
             import zarr
         except ImportError:
             raise ImportError("writing .zarr needs zarr: pip install zarr (.npz needs nothing)") from None
+        if not hasattr(np.dtypes, "StringDType"):  # the names' type
+            raise ImportError(f"writing .zarr needs NumPy 2, this is {np.__version__} (.npz works with both)")
         if os.path.lexists(path):
             raise FileExistsError(f"{path}: is there already")
         check_target(path)
