@@ -351,3 +351,63 @@ def test_without_lancedb_the_extra_is_named():
     code = "import sys; sys.modules['lancedb'] = None\nimport xcos\nxcos.Gallery"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
     assert "pip install xcos[gallery]" in found.stderr
+
+
+def run(*arguments, expected=0):
+    import contextlib
+    import io
+
+    from xcos.cli import main
+
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main(["gallery", *map(str, arguments), "--json"]) == expected
+    return json.loads(out.getvalue())
+
+
+def test_command_line(tmp_path, photos, capsys):
+    place = tmp_path / "people"
+    first, probe = photos["obama_portrait_2012"], photos["obama_congress_2009"]
+    assert run("add", place, first, "--name", "Obama", "--meta", '{"a": 1}')["faces"] == 1
+    found = run("search", place, probe, "-o", tmp_path / "why.json")
+    assert found["hits"][0]["name"] == "Obama" and found["hits"][0]["meta"] == {"a": 1}
+    assert json.loads((tmp_path / "why.json").read_text())["score"] == pytest.approx(found["hits"][0]["score"])
+    nobody = run("search", place, photos["biden_blue_room_2010"], expected=3)  # 1 is "different people" alone
+    assert nobody["nobody"] and len(nobody["hits"]) == 1
+    assert run("info", place)["people"] == 1
+    assert run("export", place, tmp_path / "all.parquet")["faces"] == 1
+    assert run("import", tmp_path / "other", tmp_path / "all.parquet")["faces"] == 1
+    assert run("duplicates", place) == []
+    assert run("remove", place, "Obama") == {"removed": 1}
+    from xcos.cli import main
+
+    for bad in (["remove", place, "Obama"], ["search", tmp_path / "none", probe], ["add", place, first, probe]):
+        assert main(["gallery", *map(str, bad)]) == 2
+    said = capsys.readouterr().err
+    assert "is called 'Obama'" in said and "holds no gallery" in said and "--name" in said
+
+
+def test_clusters_are_people(tmp_path, photos):
+    from sklearn.metrics import adjusted_rand_score
+
+    from xcos.gallery import cluster
+
+    for name in photos:
+        (tmp_path / f"{name}.jpg").write_bytes(photos[name].read_bytes())
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    found = cluster(tmp_path)
+    assert len(found) == 1 and len(found.clusters[0]) == 3 and found.single == ("biden_blue_room_2010.jpg",)
+    assert found.failed[0][0] == "broken.jpg"
+    assert adjusted_rand_score(["obama" in photo for photo in found.photos], found.labels) == 1
+    assert set(cluster(tmp_path, method="hdbscan").photos) == set(found.photos)
+    model = xcos.load()
+    names = found.clusters[0].photos
+    seen = model.features([tmp_path / name for name in names])
+    scores = model.compare_all(seen, seen)
+    both = np.sort([(scores[i, j] + scores[j, i]) / 2 for i, j in ((0, 1), (0, 2), (1, 2))])
+    link = found.clusters[0].link
+    i, j = (names.index(name) for name in (link.first, link.second))
+    assert (scores[i, j] + scores[j, i]) / 2 == pytest.approx(both[1], abs=1e-5)  # of three the tree drops the weakest
+    assert link.explain().score == pytest.approx(link.score, abs=1e-6)
+    with pytest.raises(ValueError, match="agglomerative, hdbscan"):
+        cluster(tmp_path, method="other")

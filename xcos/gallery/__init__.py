@@ -6,9 +6,10 @@
     hits.nobody or hits[0].explain().save("why.png")
 """
 
+from .cluster import Cluster, Clusters, cluster
 from .enrol import Enrolled
 from .gallery import Gallery, GalleryInfo
 from .hits import Hit, Hits, Probe
 from .links import Link
 
-__all__ = ["Enrolled", "Gallery", "GalleryInfo", "Hit", "Hits", "Link", "Probe"]
+__all__ = ["Cluster", "Clusters", "Enrolled", "Gallery", "GalleryInfo", "Hit", "Hits", "Link", "Probe", "cluster"]

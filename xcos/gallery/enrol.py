@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import _core, faces
-from ..features import Features
-from ..model import Model
+from ..recognition.features import Features
+from ..recognition.model import Model
 from ..view import png
 from .store import Store
 

@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
+from time import sleep
 from typing import Any, TypeVar
 
 import numpy as np
 
 from .. import faces
-from ..api import load
-from ..features import Features, plain_cosine
-from ..folders import pictures, tell_skipped
-from ..image import MAX_PIXELS, as_list, read_image, title
-from ..model import Model
-from ..progress import Progress, counter
-from ..quality import look_at
+from ..faces.folders import pictures, tell_skipped
+from ..faces.image import MAX_PIXELS, as_list, read_image, title
+from ..faces.quality import look_at
+from ..recognition.features import Features, plain_cosine
+from ..recognition.model import Model
+from ..recognition.shipped import load
+from ..storage.progress import Progress, counter
 from . import transfer
 from .enrol import Enrolled, Item, check_name, enrol, meta_text
 from .hits import Hit, Hits, Probe
@@ -29,7 +30,7 @@ from .store import Rows, Store, fetch, partitions_for
 
 T = TypeVar("T")
 _BATCH = 128  # photographs of a folder that are enrolled in one step
-_TRIES = 5  # a reader whose version was removed reads the latest one
+_TRIES = 50  # a reader whose version was removed reads the latest one; after so many (12 s) the error is another
 PROBES = 32  # lists of the index that a search looks into
 SHORTLIST = 1000
 
@@ -121,28 +122,30 @@ class Gallery:
 
     def __len__(self) -> int:
         """Faces enrolled."""
-        return len(self._latest())
+        return self._read(len)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._latest().names
+        return name in self.names
 
     def __repr__(self) -> str:
-        view = self._latest()
-        return f"Gallery({self._store.path!r}, {len(view.names)} people, {len(view)} faces, model {self._model.name!r})"
+        counts = self._read(lambda view: f"{len(view.names)} people, {len(view)} faces")
+        return f"Gallery({self._store.path!r}, {counts}, model {self._model.name!r})"
 
     @property
     def names(self) -> list[str]:
         """The people, sorted."""
-        return list(self._latest().names)
+        return self._read(lambda view: list(view.names))
 
     def info(self) -> GalleryInfo:
         """What the gallery holds."""
-        view, facts = self._latest(), self._store.facts
-        return GalleryInfo(self._store.path, len(view.names), len(view), facts["model"], facts["digest"],
-                           facts["photos"], self._store.index, view.version)  # fmt: skip
+        facts, kind = self._store.facts, self._store.index
+        return self._read(
+            lambda view: GalleryInfo(self._store.path, len(view.names), len(view), facts["model"], facts["digest"],
+                                     facts["photos"], kind, view.version)
+        )  # fmt: skip
 
     def photos(self, name: str) -> list[dict[str, Any]]:
         """The photographs of a person: id, what each is called, and `meta`. Raises ValueError for an unknown name."""
@@ -489,7 +492,7 @@ class Gallery:
         return self._read(look)
 
     def _latest(self) -> View:
-        with self._lock:
+        with self._lock:  # one thread makes it, the others wait
             if self._view is None or self._view.version != self._store.version:
                 self._view = View(self._store)
             return self._view
@@ -497,13 +500,22 @@ class Gallery:
     def _read(self, work: Callable[[View], T]) -> T:
         """work(view) at the latest version; again where another process removed that version meanwhile."""
         for attempt in range(_TRIES):
-            view = self._latest()
+            version = None
             try:
-                return work(view)
+                version = self._store.version
+                return work(self._latest())
             except (OSError, RuntimeError, ValueError):
-                if attempt == _TRIES - 1 or view.version == self._store.version:
+                if attempt == _TRIES - 1 or self._unchanged(version):
                     raise
+                sleep(0.01 * attempt)
         raise AssertionError("not reached")
+
+    def _unchanged(self, version: int | None) -> bool:
+        """Is it still the latest one? Not being able to say is a change, too."""
+        try:
+            return version == self._store.version
+        except (OSError, RuntimeError, ValueError):
+            return False
 
 
 def _item(root: Path, path: Path) -> Item:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._values import ByValue
-from ..features import Features
-from ..model import Model
-from ..quality import Look
-from ..results import Explanation
+from ..base.values import ByValue
+from ..faces.quality import Look
+from ..recognition.features import Features
+from ..recognition.model import Model
+from ..recognition.results import Explanation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

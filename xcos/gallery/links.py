@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._values import ByValue
-from ..features import Features, plain_cosine
-from ..image import read_image
-from ..model import Model
-from ..results import Explanation
+from ..base.values import ByValue
+from ..faces.image import read_image
+from ..recognition.features import Features, plain_cosine
+from ..recognition.model import Model
+from ..recognition.results import Explanation
 from .hits import GREY
 from .search import View, averaged
 from .store import fetch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..drawing import new_figure, ours
+from ..drawing.figure import new_figure, ours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

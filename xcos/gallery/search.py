@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from ..features import Features
-from ..model import Model
+from ..recognition.features import Features
+from ..recognition.model import Model
 from .store import Rows, Store, fetch
 
 Floats = NDArray[np.float32]

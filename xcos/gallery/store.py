@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..features import Features
-from ..model import Model
+from ..recognition.features import Features
+from ..recognition.model import Model
 
 try:
     import lancedb

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from .._files import replacing
-from ..features import Features
-from ..model import Model
+from ..recognition.features import Features
+from ..recognition.model import Model
+from ..storage.files import replacing
 from .enrol import Enrolled, Item, check_name, sort_out, write
 from .search import View
 from .store import Store, check_model, facts_of, fetch
