@@ -47,6 +47,8 @@ class View:
         self.names: list[str] = names.tolist()
         self.rows: Rows = listed["_rowid"].to_numpy()[order]
         self.starts: Indices = np.searchsorted(person[order], np.arange(len(names) + 1)).astype(np.intp)
+        self._by_row = np.argsort(self.rows)
+        self._sorted = self.rows[self._by_row]
         self.indexed = store.index is not None
         self._lock = threading.Lock()
         self._embeddings: dict[bool, Floats] = {}
@@ -100,8 +102,7 @@ class View:
             query = self.table.search(embedding, vector_column_name="embedding").distance_type("cosine")
             query = query.nprobes(probes).limit(faces).select(["_distance"]).with_row_id(True)
             found = (query.refine_factor(refine) if refine else query).to_arrow()["_rowid"].to_numpy()
-            by_row = np.argsort(self.rows)
-            place = by_row[np.searchsorted(self.rows[by_row], found)]
+            place = self._by_row[np.searchsorted(self._sorted, found)]
             person = np.searchsorted(self.starts, place, side="right") - 1
             people = person[np.sort(np.unique(person, return_index=True)[1])]
         counts = np.diff(self.starts)[people]
