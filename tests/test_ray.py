@@ -106,3 +106,20 @@ def test_photographs_of_a_folder(local, shared, tmp_path):
     assert len(paths) > 5 and all(os.path.exists(path) for path in paths)
     expected = xcos.load().features(paths)
     np.testing.assert_allclose(np.stack([row["grid"] for row in rows]), expected.grid, atol=1e-3)
+
+
+def test_a_gallery_is_filled(local, images, tmp_path):
+    pytest.importorskip("lancedb", reason="LanceDB is not installed: pip install xcos[gallery]")
+    images = [image for i, image in enumerate(images) if i != 17][:12]
+    rows = ray.data.from_items([{"path": f"p{i // 2}/{i}.jpg", "bytes": image} for i, image in enumerate(images)])
+    found = rows.map_batches(Features, batch_size=6, num_cpus=1, compute=ray.data.ActorPoolStrategy(size=2),
+                             fn_constructor_kwargs={"aligned": True, "threads": 1})  # fmt: skip
+    gallery = xcos.Gallery(tmp_path)
+    for batch in found.iter_batches(batch_size=5):
+        good = batch["error"] == ""
+        paths = batch["path"][good].tolist()
+        gallery.add_features([path.split("/")[0] for path in paths],
+                             xcos.Features(batch["grid"][good], batch["embedding"][good]), photos=paths)  # fmt: skip
+    assert len(gallery) == len({*images}) and set(gallery.names) <= {f"p{i}" for i in range(6)}
+    best = gallery.search(images[4], aligned=True, people="best")[0]
+    assert (best.name, best.photo) == ("p2", "p2/4.jpg") and best.score > 0.99

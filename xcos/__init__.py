@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .evaluation import Report, calibrate, compare_models, evaluate
     from .faces.detection import Face, align, crop, detect
     from .faces.image import read_image
+    from .gallery import Gallery
     from .measured.calibration import Calibration
     from .plan.file import ModelFile
     from .plan.network import Network
@@ -42,6 +43,7 @@ _HOME = {
     "Explanation": "recognition.results",
     "Face": "faces",
     "Features": "recognition.features",
+    "Gallery": "gallery",
     "ImageError": "errors",
     "Model": "recognition.model",
     "ModelFile": "plan.file",
@@ -77,6 +79,7 @@ __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HO
     "evaluate",
     "compare_models",
     "calibrate",
+    "Gallery",
     "datasets",
     "detect",
     "align",

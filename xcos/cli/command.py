@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base.names import shown
-from . import data, explainers, plug, serve, truth
+from . import data, explainers, gallery, plug, serve, truth
 
 SAME, DIFFERENT, FAILED, NO_ANSWER = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells have it for Ctrl-C
@@ -33,9 +33,11 @@ examples:
   xcos plug model.onnx --data people/ -o mine.safetensors    an xCos head for a network of one's own
   xcos compare-explanations lfw.bin -n 100      methods of explanation measured against each other
   xcos truth --faces people/ --pairs lfw.bin    are the cells about their own place?
-  xcos truth --faces people/ --pairs lfw.bin    are the cells about their own place?
+  xcos gallery add people/ photos/              search among many: enrol a folder person/photograph …
+  xcos gallery search people/ someone.jpg       … and find who this is
 
-exit code: 0 same person (or done), 1 different people, 2 error, 3 no answer (a face too poor; detect: no face)
+exit code: 0 same person (or done), 1 different people, 2 error, 3 no answer (a face too poor; detect: no face;
+           gallery search: nobody)
 """
 
 _CARE = (
@@ -380,4 +382,5 @@ def _parser() -> argparse.ArgumentParser:
     plug.register(command, _threads, _share, _print, pixels)
     explainers.register(command, _threads, _print, model)
     truth.register(command, _threads, _print)
+    gallery.register(command, common, _threads, _print, model)
     return parser

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -47,14 +46,8 @@ class Seen:
 
 
 def network_digest(file: ModelFile) -> str:
-    """SHA-256, in hex, of what features depend on: plan, weights, preprocessing, and the version of xcos."""
-    head = {key: value for key, value in (file.head or {}).items() if key != "whole"} or None
-    parts = (file.inputs, file.layers, file.outputs, file.preprocess, head, _core.__version__)
-    total = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
-    for name in sorted(file.tensors):
-        total.update(name.encode())
-        total.update(file.tensors[name].tobytes())
-    return total.hexdigest()
+    """SHA-256, in hex, of what features depend on: the model file's digest, and the version of xcos."""
+    return hashlib.sha256(f"{_core.__version__} {file.digest()}".encode()).hexdigest()
 
 
 def see(

@@ -1,5 +1,6 @@
 """The model file: a plan of layers, its weights, and how to use them. docs/model-file.md is its contract."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -123,6 +124,19 @@ class ModelFile:
     def to_bytes(self) -> bytes:
         """The contents of the file that `write` would write."""
         return b"".join(self._chunks())
+
+    def digest(self) -> str:
+        """SHA-256, in hex, of what features and attention depend on: plan, weights, preprocessing and head.
+
+        Name, prose, thresholds and `whole` do not count: models that differ in these alone see the same.
+        """
+        head = {key: value for key, value in (self.head or {}).items() if key != "whole"} or None
+        parts = (self.inputs, self.layers, self.outputs, self.preprocess, head)
+        total = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+        for name in sorted(self.tensors):
+            total.update(name.encode())
+            total.update(self.tensors[name].tobytes())
+        return total.hexdigest()
 
     def _chunks(self) -> Iterator[bytes | memoryview]:
         header = {"format": FORMAT}

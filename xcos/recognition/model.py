@@ -408,26 +408,50 @@ class Model:
         how = faces.How(aligned, bgr, upright, max_pixels)
         chosen = _two_faces(face, n, m)
         looks, crops, seen = self._looked([*first, *second], chosen, how, threads, None, keep_crops=True)
-        compared = self.compare(seen[:n], seen[n:], threads=threads)
+        left, right = ([min(i, k - 1) for i in range(max(n, m) if n and m else 0)] for k in (n, m))
+        results = self.explain_features(
+            seen[:n],
+            seen[n:],
+            [np.stack([crops[i], crops[n + j]]) for i, j in zip(left, right, strict=True)],
+            names=[(title(first[i], "first"), title(second[j], "second")) for i, j in zip(left, right, strict=True)],
+            looks=[(looks[i], looks[n + j]) for i, j in zip(left, right, strict=True)],
+            threshold=threshold,
+            threads=threads,
+        )
+        return results[0] if single else results
+
+    def explain_features(
+        self,
+        first: Features,
+        second: Features,
+        crops: Sequence[NDArray[np.uint8]],
+        *,
+        names: Sequence[tuple[str, str]],
+        looks: Sequence[tuple[Look, Look]] | None = None,
+        threshold: float | None = None,
+        threads: int | None = None,
+    ) -> list[Explanation]:
+        """Explanations of features that are there already: first[i] with second[i], or one with each.
+
+        crops (2, 112, 112, 3) uint8 RGB, `names` and `looks` are those of each pair's two faces; errors: as `compare`.
+        """
+        compared = self.compare(first, second, threads=threads)
         assert compared.cosine_map is not None and compared.attention is not None
         cells = self._calibration.cells if self._calibration else None
         evidence = cells.evidence(compared.cosine_map) if cells else None
-        results = []
-        for i in range(len(compared)):
-            left, right = min(i, n - 1), min(i, m - 1)  # a stack of one stands for all
-            results.append(
-                Explanation(
-                    **self._decision(compared, i, threshold),
-                    cosine_map=compared.cosine_map[i].copy(),  # a view would keep those of all pairs
-                    attention=compared.attention[i].copy(),
-                    evidence=None if evidence is None else evidence[i].copy(),
-                    truth=self._truth,
-                    crops=np.stack([crops[left], crops[n + right]]),
-                    looks=(looks[left], looks[n + right]),
-                    names=(title(first[left], "first"), title(second[right], "second")),
-                )
+        return [
+            Explanation(
+                **self._decision(compared, i, threshold),
+                cosine_map=compared.cosine_map[i].copy(),  # a view would keep those of all pairs
+                attention=compared.attention[i].copy(),
+                evidence=None if evidence is None else evidence[i].copy(),
+                truth=self._truth,
+                crops=crops[i],
+                looks=looks[i] if looks else None,
+                names=names[i],
             )
-        return results[0] if single else results
+            for i in range(len(compared))
+        ]
 
     def _two(self, a: Any, b: Any) -> tuple[tuple[list[Any], list[Any]], bool]:
         (first, one), (second, other) = as_list(a), as_list(b)

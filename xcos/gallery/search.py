@@ -1,0 +1,174 @@
+"""Search: a shortlist by plain cosine, its faces ranked by xCos in the C kernel.
+
+The shortlist comes from all embeddings at once, by a product of matrices in blocks (exact), or from LanceDB's vector
+index. Then the whole of each person on it is compared: the grids are read, and the kernel scores a thousand in some
+milliseconds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from ..recognition.features import Features
+from ..recognition.model import Model
+from .store import Rows, Store, fetch
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.intp]
+POLICIES = ("template", "best", "mean")
+_BLOCK = 16_384  # embeddings a product: 32 MB, of which the cache holds a good part
+_PART = 128  # faces that a thread reads, widens and compares at a time
+
+
+class Found(NamedTuple):
+    """People, best first: their numbers in the view, and scores."""
+
+    people: Indices
+    score: Floats
+
+
+class View:
+    """A gallery at one version: who is where, and the embeddings once they are needed. Safe from any thread."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.table = store.pinned()
+        self.version = int(self.table.version)
+        listed = self.table.search().select(["name"]).with_row_id(True).to_arrow()
+        names, person = np.unique(listed["name"].to_numpy(zero_copy_only=False).astype(object), return_inverse=True)
+        order = np.argsort(person, kind="stable")
+        self.names: list[str] = names.tolist()
+        self.rows: Rows = listed["_rowid"].to_numpy()[order]
+        self.starts: Indices = np.searchsorted(person[order], np.arange(len(names) + 1)).astype(np.intp)
+        self._by_row = np.argsort(self.rows)
+        self._sorted = self.rows[self._by_row]
+        self.indexed = store.index is not None
+        self._lock = threading.Lock()
+        self._embeddings: dict[bool, Floats] = {}
+
+    def __len__(self) -> int:
+        """Faces."""
+        return len(self.rows)
+
+    def number(self, name: str) -> int:
+        """The number of a person. Raises ValueError where nobody has this name."""
+        at = int(np.searchsorted(np.array(self.names, object), name)) if self.names else 0
+        if at == len(self.names) or self.names[at] != name:
+            raise ValueError(f"nobody in {self.store.path} is called {name!r}")
+        return at
+
+    def rows_of(self, people: Sequence[int] | Indices) -> tuple[Rows, Indices]:
+        """The rows of these people, one after the other, and where each begins."""
+        rows = [self.rows[self.starts[p] : self.starts[p + 1]] for p in people]
+        starts = np.cumsum([0, *map(len, rows)])[:-1].astype(np.intp)
+        return np.concatenate([np.empty(0, np.uint64), *rows]), starts
+
+    def unit(self, averaged: bool) -> Floats:
+        """Unit embeddings: (people, E) of each person's mean if `averaged`, else (faces, E). Kept in memory."""
+        with self._lock:
+            if averaged not in self._embeddings:
+                self._embeddings[averaged] = self._load(averaged)
+            return self._embeddings[averaged]
+
+    def _load(self, averaged: bool) -> Floats:
+        listed = self.table.search().select(["embedding"]).with_row_id(True).to_arrow()
+        width = self.store.schema.field("embedding").type.list_size
+        faces: Floats = listed["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, width)
+        by_row = np.argsort(listed["_rowid"].to_numpy())
+        place = by_row[np.searchsorted(listed["_rowid"].to_numpy()[by_row], self.rows)]
+        faces = faces[place]
+        if averaged and len(self.names) < len(faces):
+            faces = np.add.reduceat(faces, self.starts[:-1], axis=0)
+        faces /= np.maximum(np.linalg.norm(faces, axis=1, keepdims=True), 1e-12)
+        return faces
+
+    def shortlist(self, embedding: Floats, policy: str, faces: int, probes: int | None, refine: int | None) -> Indices:
+        """People by plain cosine, the most alike first, until they have about `faces` photographs together.
+
+        By the index if `probes` says how many of its lists to look into, else exact.
+        """
+        if not len(self):
+            return np.empty(0, np.intp)
+        if probes is None:
+            people = self._exact(embedding, policy, faces)
+        else:
+            query = self.table.search(embedding, vector_column_name="embedding").distance_type("cosine")
+            query = query.nprobes(probes).limit(faces).select(["_distance"]).with_row_id(True)
+            found = (query.refine_factor(refine) if refine else query).to_arrow()["_rowid"].to_numpy()
+            place = self._by_row[np.searchsorted(self._sorted, found)]
+            person = np.searchsorted(self.starts, place, side="right") - 1
+            people = person[np.sort(np.unique(person, return_index=True)[1])]
+        counts = np.diff(self.starts)[people]
+        return people[: max(1, int(np.searchsorted(np.cumsum(counts), faces, side="right")))]
+
+    def _exact(self, embedding: Floats, policy: str, most: int) -> Indices:
+        unit = self.unit(policy == "template")
+        probe = embedding / max(float(np.linalg.norm(embedding)), 1e-12)
+        cosine = np.empty(len(unit), np.float32)
+        for at in range(0, len(unit), _BLOCK):
+            np.dot(unit[at : at + _BLOCK], probe, out=cosine[at : at + _BLOCK])
+        if policy == "best":
+            cosine = np.maximum.reduceat(cosine, self.starts[:-1])
+        elif policy == "mean":
+            cosine = np.add.reduceat(cosine, self.starts[:-1]) * _shares(self.starts)
+        best = np.argpartition(-cosine, most)[:most] if most < len(cosine) else np.arange(len(cosine))
+        ranked: Indices = best[np.argsort(-cosine[best], kind="stable")]
+        return ranked
+
+
+def _shares(ends: NDArray[Any]) -> Floats:
+    """One over how many there are between each two of `ends`."""
+    shares: Floats = (1 / np.diff(ends)).astype(np.float32)
+    return shares
+
+
+def averaged(features: Features, starts: Indices) -> Features:
+    """The mean of each group of faces; the groups follow one another and begin at `starts`."""
+    if len(starts) == len(features):
+        return features
+    share = _shares(np.append(starts, len(features)))
+    grid: Floats = np.add.reduceat(features.grid, starts, axis=0)
+    embedding: Floats = np.add.reduceat(features.embedding, starts, axis=0)
+    return Features(grid * share[:, None, None, None], embedding * share[:, None])
+
+
+def scores(model: Model, probe: Features, faces: Features, starts: Indices, policy: str) -> Floats:
+    """(people,) the score of a face with each person: `faces` of one person follow one another from `starts` on."""
+    if policy == "template":
+        faces = averaged(faces, starts)
+    single: Floats = model.compare_all(probe, faces, threads=1)[0]
+    if policy == "best":
+        return np.asarray(np.maximum.reduceat(single, starts))
+    if policy == "mean":
+        return np.asarray(np.add.reduceat(single, starts) * _shares(np.append(starts, len(faces))))
+    return single
+
+
+def rank(
+    model: Model, probe: Features, view: View, people: Indices, policy: str, threads: int | None = None
+) -> Found:
+    """The people by xCos, best first; their faces are read and compared in parallel."""
+    counts = np.diff(view.starts)[people]
+    part = (np.cumsum(counts) - 1) // _PART
+    groups = [people[part == value] for value in np.unique(part)]
+
+    def one(group: Indices) -> Floats:
+        rows, starts = view.rows_of(group)
+        faces = view.store.features(fetch(view.table, rows, ("embedding", "grid")))
+        return scores(model, probe, faces, starts, policy)
+
+    every = np.concatenate([np.empty(0, np.float32), *_spread(one, groups, threads)])
+    order = np.argsort(-every, kind="stable")
+    return Found(people[order], every[order])
+
+
+def _spread(work: Callable[[Any], Floats], parts: Sequence[Any], threads: int | None) -> list[Floats]:
+    with ThreadPoolExecutor(threads or _core.default_threads()) as pool:
+        return list(pool.map(work, parts))
