@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ import xcos
 from xcos.errors import ModelFileError
 from xcos.measured.truth import CellTruth
 from xcos.plan.file import ModelFile
+from xcos.plan.pixels import as_input
 
 RNG = np.random.default_rng(5)
 
@@ -411,3 +413,16 @@ def test_the_shipped_models_are_sound():
         file = ModelFile.read(os.path.join(folder, name))
         assert file.license and file.origin and file.training
         assert os.path.isfile(os.path.join(folder, name.replace(".safetensors", ".md")))
+
+
+@pytest.mark.parametrize("color", ["RGB", "BGR"])
+def test_pixels_become_inputs_as_the_header_says(color):
+    """Mean and scale of each channel, in the order of the network's input."""
+    pixels = np.random.default_rng(3).integers(0, 256, (2, 5, 4, 3), np.uint8)
+    mean, scale = np.array([10.0, 127.5, 200.0]), np.array([0.5, 1 / 127.5, 2.0])
+    pre = {"color": color, "mean": mean.tolist(), "scale": scale.tolist()}
+    file = replace(xcos.load().file, preprocess=pre)
+    expected = ((pixels if color == "RGB" else pixels[..., ::-1]) - mean) * scale
+    np.testing.assert_allclose(as_input(file, pixels), expected.transpose(0, 3, 1, 2), rtol=1e-5, atol=1e-5)
+    with pytest.raises(ModelFileError, match="no preprocess"):
+        as_input(replace(file, preprocess=None), pixels)

@@ -21,11 +21,11 @@ from xcos import Model, ModelFile, Network
 from xcos.datasets import read_bin
 from xcos.faithfulness import truth
 from xcos.measured.truth import CellTruth
+from xcos.plan.pixels import as_input
 from xcos.train import Config, MarginHead, train
 from xcos.train.cli import main
 from xcos.train.distributed import local_classes
 from xcos.train.loop import augmentation, with_centroids
-from xcos.train.store import normalized
 
 torch.set_num_threads(1)
 
@@ -111,7 +111,7 @@ def test_run(place, tmp_path, name):
     written = ModelFile.read(tmp_path / "out.safetensors")
     assert written.to_bytes() == file.to_bytes()
     assert set(written.thresholds) == {"xcos", "cosine"} and "pairs.bin" in written.thresholds_from
-    x = normalized(file, np.stack([crop(20, 0), crop(21, 0)]))
+    x = as_input(file, np.stack([crop(20, 0), crop(21, 0)]))
     plain = Network(tiny_network()).run(x)["embedding"]
     found = Network(written).run(x)
     np.testing.assert_array_equal(found["embedding"], plain)

@@ -6,16 +6,15 @@ import logging
 import os
 import struct
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core
 from ..base.names import shown
 from ..errors import ImageError
+from ..faces import How, crop_all
 from ..faces.folders import Places, collection
 from ..faces.image import read_image
 
@@ -66,10 +65,7 @@ class Faces:
 
     def crops(self, indices: Sequence[int] | NDArray[np.integer], threads: int = 0) -> NDArray[np.uint8]:
         """Those pictures, (n, 112, 112, 3) uint8 RGB, decoded by `threads` threads (0: the core's default)."""
-        if not len(indices):
-            return np.empty((0, SIDE, SIDE, 3), np.uint8)
-        with ThreadPoolExecutor(threads or _core.default_threads()) as pool:
-            return np.stack(list(pool.map(self.crop, map(int, indices))))
+        return crop_all(map(int, indices), How(aligned=True), read=self.crop, threads=threads or None)
 
 
 def read_faces(source: str | os.PathLike[str]) -> Faces:

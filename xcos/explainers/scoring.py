@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from ..faces.detection import crop
+from ..faces import How, crop_all
 from ..faces.image import as_list
+from ..faces.many import choices
 from ..plan.file import ModelFile
 from ..plan.network import Network
+from ..plan.pixels import as_input
 from ..recognition.features import Floats, plain_cosine
 from ..recognition.model import SIDE, Model
 
@@ -64,19 +66,12 @@ class Scorer:
 
     def crops(self, images: Any, *, face: Any = None, aligned: bool = False, bgr: bool = False) -> NDArray[np.uint8]:
         """Aligned faces, (N, 112, 112, 3) uint8 RGB."""
-        if isinstance(self.model, Model):
-            return self.model.crops(images, face=face, aligned=aligned, bgr=bgr, threads=self.threads)
         listed, _ = as_list(images)
-        chosen = face if isinstance(face, (list, tuple)) else [face] * len(listed)
-        return np.stack([
-            crop(one, face=which, aligned=aligned, bgr=bgr) for one, which in zip(listed, chosen, strict=True)
-        ])  # fmt: skip
+        return crop_all(listed, How(aligned, bgr), faces=choices(face, len(listed)), threads=self.threads)
 
     def inputs(self, crops: NDArray[np.uint8]) -> Floats:
         """(N, 112, 112, 3) uint8 RGB -> (N, 3, 112, 112) float32 as the network wants it."""
-        pre = self.file.preprocess
-        assert pre is not None  # checked by __init__
-        return _core.normalize(crops, pre["mean"], pre["scale"], pre["color"] == "BGR")
+        return as_input(self.file, crops)
 
     def fills(self, crops: NDArray[np.uint8], kind: str) -> Floats:
         """What stands behind a mask, as the network wants it: black, each picture's mean colour, or its blur.

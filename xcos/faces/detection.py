@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from .. import _core
 from ..base.values import ByValue
 from ..errors import ImageError, NoFaceError
+from ..plan.pixels import as_input
 from .image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, describe, read_image
 
 if TYPE_CHECKING:
@@ -298,9 +299,7 @@ def _network(name: str) -> Network:
 def _run(name: str, images: NDArray[np.uint8], threads: int | None) -> dict[str, NDArray[np.float32]]:
     """Outputs of one of the package's networks for pictures (N, H, W, C), RGB or grey."""
     network = _network(name)
-    pre = network.file.preprocess
-    assert pre is not None  # both files have it
-    return network.run(_core.normalize(images, pre["mean"], pre["scale"], pre["color"] == "BGR"), threads)
+    return network.run(as_input(network.file, images), threads)
 
 
 def _find(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..datasets import Pairs
 from ..explainers.base import Crops, Explainer
 from ..explainers.scoring import Scorer, Scores
-from ..faces.detection import crop
+from ..faces import How, crop_all
 from ..recognition.features import Floats
 
 
@@ -57,9 +57,10 @@ def sample(pairs: Pairs, n: int, seed: int = 0) -> LabelledCrops:
         if len(found) < want:
             raise ValueError(f"{pairs.name}: expected {want} pairs with same={label}, got {len(found)}")
         chosen[place::2] = rng.choice(found, want, replace=False)
-    sides = (pairs.first[chosen], pairs.second[chosen])
-    first, second = (np.stack([crop(pairs.images[i], aligned=pairs.aligned) for i in side]) for side in sides)
-    return LabelledCrops(first, second, pairs.same[chosen], f"{pairs.name}, {n} of {len(pairs)} pairs, seed {seed}")
+    images = [pairs.images[i] for side in (pairs.first, pairs.second) for i in side[chosen]]
+    crops = crop_all(images, How(pairs.aligned))
+    name = f"{pairs.name}, {n} of {len(pairs)} pairs, seed {seed}"
+    return LabelledCrops(crops[:n], crops[n:], pairs.same[chosen], name)
 
 
 class Setting:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core
 from ..datasets import Faces, read_faces
-from ..errors import ImageError, NoFaceError
 from ..explainers.base import Crops
-from ..faces.detection import SIDE, crop
+from ..faces import SIDE, Cut, How, cut_each
 
 _log = logging.getLogger("xcos")
 
@@ -38,7 +35,7 @@ class People:
             self.name, labels, self._read = faces.name, faces.labels, faces.encoded
         else:
             self.name, labels, self._read = "arrays", *_arrays(faces)
-        self._aligned = aligned
+        self._how = How(aligned)
         self._failed: list[str] = []
         of = labels >= 0
         people, numbers = np.unique(labels[of], return_inverse=True)
@@ -56,10 +53,9 @@ class People:
         enough = [mine for mine in self._pictures if len(mine) >= pictures]
         order = [rng.permutation(enough[i]) for i in rng.permutation(len(enough))]
         found: list[Crops] = []
-        with ThreadPoolExecutor(threads or _core.default_threads()) as pool:
-            while order and len(found) < n:
-                part, order = order[: n - len(found)], order[n - len(found) :]
-                found += [some for some in pool.map(lambda mine: self._some(mine, pictures), part) if some is not None]
+        while order and len(found) < n:
+            part, order = order[: n - len(found)], order[n - len(found) :]
+            found += [np.stack(some) for some in self._some(part, pictures, threads) if len(some) == pictures]
         if self._failed and found:
             _log.warning("%s%s", self.name, self.trouble)
         return np.stack(found) if found else np.empty((0, pictures, SIDE, SIDE, 3), np.uint8)
@@ -71,16 +67,23 @@ class People:
             return ""
         return f"; {len(self._failed)} pictures could not be used, one of them: {self._failed[0]}"
 
-    def _some(self, mine: NDArray[np.intp], pictures: int) -> Crops | None:
-        crops: list[Crops] = []
-        for i in mine:
-            try:
-                crops.append(crop(self._read(int(i)), aligned=self._aligned, threads=1))
-            except (ImageError, NoFaceError) as error:
-                self._failed.append(f"{self.name}, picture {i}: {error}")
-            if len(crops) == pictures:
-                return np.stack(crops)
-        return None
+    def _some(self, people: Sequence[NDArray[np.intp]], pictures: int, threads: int | None) -> list[list[Crops]]:
+        """The first so many pictures of each that can be used: as many as are missing, of all at once, again and
+        again."""
+        crops: list[list[Crops]] = [[] for _ in people]
+        left = [mine.tolist() for mine in people]
+        while wanted := [
+            (who, left[who].pop(0)) for who in range(len(people)) for _ in left[who][: pictures - len(crops[who])]
+        ]:
+            for k, cut in self._cuts([i for _, i in wanted], threads):
+                crops[wanted[k][0]].append(cut.crop)
+        return crops
+
+    def _cuts(self, numbers: Sequence[int], threads: int | None) -> Iterator[tuple[int, Cut]]:
+        def failed(k: int, error: Exception) -> None:
+            self._failed.append(f"{self.name}, picture {numbers[k]}: {error}")
+
+        return cut_each(numbers, self._how, read=self._read, threads=threads, failed=failed)
 
 
 def _arrays(faces: Any) -> tuple[NDArray[np.int64], Callable[[int], Any]]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from .. import _core, datasets
+from .. import datasets
 from ..datasets import Pairs
 from ..explainers.base import Crops
-from ..faces.detection import crop
+from ..faces import How, crop_all
 from ..storage.progress import Progress, batches
 from . import cell_statistics as statistics
 from .pairs import LabelledCrops
@@ -137,11 +136,10 @@ def _crops_of(
     pairs: Pairs | LabelledCrops, threads: int | None, progress: Progress
 ) -> Iterator[tuple[Crops, Crops]]:
     """First and second crops of the pairs, a batch at a time."""
-    with ThreadPoolExecutor(threads or _core.default_threads()) as pool:
-        for part in batches(range(len(pairs)), BATCH // 2, progress, pairs.name):
-            if isinstance(pairs, LabelledCrops):
-                yield pairs.first[part], pairs.second[part]
-            else:
-                images = [pairs.images[k] for side in (pairs.first, pairs.second) for k in side[part]]
-                crops = np.stack(list(pool.map(lambda image: crop(image, aligned=pairs.aligned, threads=1), images)))
-                yield crops[: len(part)], crops[len(part) :]
+    for part in batches(range(len(pairs)), BATCH // 2, progress, pairs.name):
+        if isinstance(pairs, LabelledCrops):
+            yield pairs.first[part], pairs.second[part]
+        else:
+            images = [pairs.images[k] for side in (pairs.first, pairs.second) for k in side[part]]
+            crops = crop_all(images, How(pairs.aligned), threads=threads)
+            yield crops[: len(part)], crops[len(part) :]

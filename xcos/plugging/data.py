@@ -8,20 +8,19 @@ import logging
 import os
 import pickle
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core, faces
 from ..datasets import Faces, join, read_faces
-from ..errors import ImageError, NoFaceError
+from ..errors import ImageError
+from ..faces import How, cut_each
 from ..faces.image import as_encoded, read_image
+from ..faces.many import stacked
 from ..recognition.model import SIDE
 from ..storage.files import keep_arrays, kept_arrays, replacing
-from ..storage.progress import batches
 
 _log = logging.getLogger("xcos")
 
@@ -68,21 +67,14 @@ def _cut_out(
     if saved := kept_arrays(path):
         return saved["crops"], saved["kept"]
 
-    def one(i: int) -> NDArray[np.uint8] | str:
-        try:
-            return faces.crop(found.encoded(i), aligned=None, threads=1)
-        except (ImageError, NoFaceError) as error:
-            return str(error)
-
-    results: list[NDArray[np.uint8] | str] = []
-    with ThreadPoolExecutor(threads or _core.default_threads()) as pool:
-        for part in batches(range(len(found)), 64, progress, "faces"):
-            results += pool.map(one, part)
-    kept = np.array([i for i, result in enumerate(results) if not isinstance(result, str)], np.intp)
-    failed = [result for result in results if isinstance(result, str)]
+    failed: list[Exception] = []
+    cuts = list(cut_each(
+        range(len(found)), How(aligned=None), read=found.encoded, threads=threads, progress=progress,
+        failed=lambda _, error: failed.append(error),
+    ))  # fmt: skip
     if failed:
         _log.warning("%s: %d of %d pictures left out; the first: %s", found.name, len(failed), len(found), failed[0])
-    crops = np.stack([results[i] for i in kept]) if len(kept) else np.empty((0, SIDE, SIDE, 3), np.uint8)
+    kept, crops = np.array([i for i, _ in cuts], np.intp), stacked([cut for _, cut in cuts])
     keep_arrays(path, {"crops": crops, "kept": kept})
     return crops, kept
 

@@ -15,12 +15,14 @@ from .. import _core, faces
 from ..errors import ModelFileError
 from ..faces.detection import FaceLike
 from ..faces.image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, title
+from ..faces.many import choices, stacked
 from ..faces.quality import Look, look_at
 from ..measured.calibration import Calibration
 from ..measured.truth import CellTruth
 from ..measured.whole import WholeCurve
 from ..plan.file import ModelFile
 from ..plan.network import Network
+from ..plan.pixels import as_input
 from ..storage.progress import Progress, batches
 from .features import Comparison, Features, Floats, plain_cosine
 from .results import Explanation, Verification
@@ -28,7 +30,6 @@ from .streaming import Batch, stream
 
 SIDE = 112  # pixels of an aligned crop; the ArcFace template is made for it
 _BATCH = 32  # images in one run of the network, where the caller does not say
-_NO_CROPS = np.empty((0, SIDE, SIDE, 3), np.uint8)
 
 
 class Model:
@@ -192,7 +193,7 @@ class Model:
         """Aligned faces of the images: (N, 112, 112, 3) uint8 RGB. Keywords and errors: see the class."""
         listed, _ = as_list(images)
         how = faces.How(aligned, bgr, upright, max_pixels)
-        return _stacked(self._cut(listed, _each(face, len(listed)), how, threads))
+        return faces.crop_all(listed, how, faces=choices(face, len(listed)), threads=threads)
 
     def features(
         self,
@@ -218,13 +219,13 @@ class Model:
             batches_ = self.stream(
                 images, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels, batch=batch, threads=threads
             )
-            return Features.concatenate([self._see(_NO_CROPS, threads), *(one.features for one in batches_)])
+            return Features.concatenate([self._see(stacked([]), threads), *(one.features for one in batches_)])
         if batch < 1:
             raise ValueError(f"batch: expected at least 1, got {batch}")
         listed, _ = as_list(images)
         how = faces.How(aligned, bgr, upright, max_pixels)
-        seen = self._features(listed, _each(face, len(listed)), how, batch, threads, progress)
-        return Features.concatenate([features for _, features in seen] or [self._see(_NO_CROPS, threads)])
+        seen = self._features(listed, choices(face, len(listed)), how, batch, threads, progress)
+        return Features.concatenate([features for _, features in seen] or [self._see(stacked([]), threads)])
 
     def stream(
         self,
@@ -476,7 +477,7 @@ class Model:
             looks += map(look_at, cuts)
             crops += [cut.crop for cut in cuts] if keep_crops else []
             stacks.append(features)
-        return looks, crops, Features.concatenate(stacks or [self._see(_NO_CROPS, threads)])
+        return looks, crops, Features.concatenate(stacks or [self._see(stacked([]), threads)])
 
     def _features(
         self,
@@ -490,30 +491,14 @@ class Model:
         """Faces of the images and what the network sees in them, `batch` at a time."""
         pairs = list(zip(images, chosen, strict=True))
         for part in batches(pairs, batch, progress, "features"):
-            cuts = self._cut([x for x, _ in part], [f for _, f in part], how, threads)
-            yield cuts, self._see(_stacked(cuts), threads)
-
-    def _cut(
-        self, images: Sequence[Any], chosen: Sequence[Any], how: faces.How, threads: int | None
-    ) -> list[faces.Cut]:
-        workers = min(threads or _core.default_threads(), len(images))
-        inside = 1 if workers > 1 else threads
-
-        def one(image: Any, face: Any) -> faces.Cut:
-            return faces.cut(image, how, face=face, threads=inside)
-
-        if workers > 1:  # decoding and the networks run without the GIL
-            from concurrent.futures import ThreadPoolExecutor
-
-            with ThreadPoolExecutor(workers) as pool:
-                return list(pool.map(one, images, chosen))
-        return [one(image, face) for image, face in zip(images, chosen, strict=True)]
+            some, theirs = zip(*part, strict=True)
+            cuts = [found for _, found in faces.cut_each(some, how, faces=theirs, threads=threads)]
+            yield cuts, self._see(stacked(cuts), threads)
 
     def _see(self, crops: NDArray[np.uint8], threads: int | None) -> Features:
-        pre, head = self._file.preprocess, self._file.head
-        assert pre is not None and head is not None  # checked by __init__
-        x = _core.normalize(crops, pre["mean"], pre["scale"], pre["color"] == "BGR")
-        outputs = self._network.run(x, threads=threads)
+        head = self._file.head
+        assert head is not None  # checked by __init__
+        outputs = self._network.run(as_input(self._file, crops), threads=threads)
         grid = outputs[head["grid"]]
         # Without a whole-face embedding the flattened grid stands for it: the margin loss was trained on that.
         whole = head.get("embedding")
@@ -532,21 +517,9 @@ class Model:
         }
 
 
-def _each(face: Any, n: int) -> list[Any]:
-    if not isinstance(face, (list, tuple)):
-        return [face] * n
-    if len(face) != n:
-        raise ValueError(f"face: expected one choice or one for each of {n} images, got {len(face)}")
-    return list(face)
-
-
-def _stacked(cuts: Sequence[faces.Cut]) -> NDArray[np.uint8]:
-    return np.stack([cut.crop for cut in cuts]) if cuts else _NO_CROPS
-
-
 def _two_faces(face: Any, n: int, m: int) -> list[Any]:
     first, second = face if isinstance(face, tuple) and len(face) == 2 else (face, face)
-    return [*_each(first, n), *_each(second, m)]
+    return [*choices(first, n), *choices(second, m)]
 
 
 def _finite(threshold: Any) -> float:

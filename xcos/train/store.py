@@ -13,12 +13,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core
 from ..datasets import Faces
 from ..evaluation.cache import network_digest
 from ..plan.branch import front, value_shape
 from ..plan.file import ModelFile
 from ..plan.network import Network
+from ..plan.pixels import as_input
 from ..storage.files import replacing
 from ..storage.progress import Progress, batches
 from .augment import Augment, Pasting, Picture, blend, shaken
@@ -36,15 +36,6 @@ class Store(Protocol):
 
     def take(self, pictures: NDArray[np.intp], versions: NDArray[np.intp]) -> NDArray[np.float32]:
         """(n, *shape of the cut value) float32."""
-
-
-def normalized(file: ModelFile, crops: Picture) -> NDArray[np.float32]:
-    """(N, H, W, 3) uint8 RGB -> the network's input."""
-    pre = file.preprocess
-    assert pre is not None
-    reverse = pre["color"] == "BGR"
-    x: NDArray[np.float32] = _core.normalize(np.ascontiguousarray(crops), pre["mean"], pre["scale"], reverse)
-    return x
 
 
 def first_look(
@@ -68,7 +59,7 @@ def first_look(
     def compute() -> Iterator[tuple[NDArray[np.float32], ...]]:
         for part in batches(range(len(faces)), _BATCH, progress, "first look"):
             crops = faces.crops(part, threads)
-            both = [ready.run(normalized(network, side), threads or None) for side in (crops, crops[:, :, ::-1])]
+            both = [ready.run(as_input(network, side), threads or None) for side in (crops, crops[:, :, ::-1])]
             units = [_unit(found[name].reshape(len(part), -1)) for found in both]
             empty = np.empty((len(part), 2, 0), np.float32)
             yield _unit(units[0] + units[1]), empty if cut is None else np.stack([found[cut] for found in both], 1)
@@ -136,7 +127,7 @@ class Pixels:
         self._versions.turn = turn
 
     def take(self, pictures: NDArray[np.intp], versions: NDArray[np.intp]) -> NDArray[np.float32]:
-        return normalized(self._plan.whole, self._versions(pictures, versions))
+        return as_input(self._plan.whole, self._versions(pictures, versions))
 
 
 class Activations:
@@ -177,7 +168,7 @@ class Activations:
                 text = f"activations {row}/{len(kept)}"
                 for part in batches(range(len(faces)), _BATCH, self._progress, text):
                     changed = versions(np.array(part, np.intp), np.full(len(part), version, np.intp))
-                    yield (self._network.run(normalized(plan.whole, changed), self._threads or None)[plan.cut],)
+                    yield (self._network.run(as_input(plan.whole, changed), self._threads or None)[plan.cut],)
 
         settings = [pasting.seed, pasting.mirror, pasting.large, pasting.blended, *_settings(versions.augment)]
         digest = _digest(plan.frozen, faces, plan.cut, kept, settings, [turn, versions.shake] if turn else [])

@@ -15,15 +15,15 @@ from ..base.names import shown
 from ..datasets import read_bin
 from ..evaluation.protocol import best_threshold, fold_numbers, reference_folds
 from ..evaluation.whole import curve_of
-from ..faces.image import read_image
+from ..faces import How, crop_all
 from ..measured.whole import WholeCurve
 from ..plan.file import ModelFile
 from ..plan.network import Network
+from ..plan.pixels import as_input
 from ..recognition.features import plain_cosine
 from ..recognition.model import core_head
 from ..storage.progress import Progress, batches
 from .plan import Plan
-from .store import normalized
 
 _BATCH = 64
 
@@ -47,7 +47,7 @@ def read_crops(path: str | os.PathLike[str]) -> tuple[NDArray[np.uint8], NDArray
     """
     pairs = read_bin(path)
     order = np.stack([pairs.first, pairs.second], 1).ravel()
-    crops = np.stack([read_image(pairs.images[int(i)]) for i in order])
+    crops = crop_all(order.tolist(), How(aligned=True), read=pairs.images.__getitem__)
     return crops, np.asarray(pairs.same, bool)
 
 
@@ -61,7 +61,7 @@ class Validation:
         network = Network(plan.frozen)
         inputs, embeddings = [], []
         for part in batches(range(len(crops)), _BATCH, progress, "validation pairs"):
-            x = normalized(plan.whole, crops[part[0] : part[-1] + 1])
+            x = as_input(plan.whole, crops[part[0] : part[-1] + 1])
             found = network.run(x, threads or None)
             embeddings.append(found[plan.embedding].reshape(len(part), -1))
             inputs.append((x if plan.from_pixels else found[plan.cut]).astype(np.float16))
