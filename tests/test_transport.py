@@ -30,13 +30,6 @@ def twin(a, b, cross, regularization, iterations):
     return (flow * cosine).sum(), flow, cosine, u, v
 
 
-@pytest.fixture(params=_core.isa_available())
-def isa(request):
-    _core.isa_select(request.param)
-    yield request.param
-    _core.isa_select(_core.isa_available()[0])
-
-
 @pytest.mark.parametrize("cross", [False, True])
 @pytest.mark.parametrize("shape", [(24, 7, 7), (128, 7, 7), (5, 1, 1), (7, 3, 5), (9, 14, 14)])
 def test_it_is_the_papers_iteration(isa, cross, shape):
