@@ -9,7 +9,8 @@
 
 What stands where: native.py the model's own maps, decomposition.py what the last feature map gives without
 training, transport.py cells matched across places, perturbation.py masks, gradients.py back-propagation (needs
-``xcos[train]``), controls.py maps that look at no face. docs/explanations.md tells what measuring them taught us; xcos.faithfulness measures them.
+``xcos[train]``), controls.py maps that look at no face. docs/explanations.md tells what measuring them taught us;
+xcos.faithfulness measures them.
 """
 
 from .base import Explainer, SaliencyPair
