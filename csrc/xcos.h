@@ -82,7 +82,8 @@ xcos_status xcos_conv_select(const char *name, xcos_error *err);
  * and, where it had been shared among threads, ends with XCOS_E_OS in the child. */
 int xcos_default_threads(void);
 
-/* Calls that may last (xcos_net_run, xcos_head_compare, xcos_head_compare_all, xcos_nms,
+/* Calls that may last (xcos_net_run, xcos_head_compare, xcos_head_compare_all, xcos_transport_run,
+ * xcos_nms,
  * xcos_mask_blend and those on decoded pictures) ask `poll` about every 50 milliseconds, on the thread that made the call, and end soon with XCOS_E_INTERRUPTED
  * when it returns other than 0; what they have written until then is unspecified.  NULL, the
  * default: they run to their end.  For the whole process. */
@@ -307,6 +308,26 @@ xcos_status xcos_head_compare(const xcos_head *head, const float *a, const float
 xcos_status xcos_head_compare_all(const xcos_head *head, const float *a, int64_t n, const float *b,
                                   int64_t m, const xcos_embeddings *whole, float *scores,
                                   float *cosine, float *attention, int threads, xcos_error *err);
+
+/* -------------------------------------------------------------- transport */
+
+/* Entropic optimal transport between the cells of two grids, as DeepFace-EMD (arXiv 2112.04016).
+ * cross 0: each cell weighs the same; else max(0, its cosine with the mean cell of the other
+ * face), normalised.  regularization, 0.001 to 100, is of costs 1 - cosine; the authors' code has
+ * 0.05 and at most 100 iterations. */
+typedef struct {
+    int depth, height, width;
+    int cross, iterations;
+    float regularization;
+} xcos_transport;
+
+/* Moves a[i] to b[i], n pairs of grids (D, H, W); a_count is n, or 1: one face for all.
+ * similarity (n): the sum of flow * cosine, -1..1.  flow (n, H*W, H*W) or NULL: what goes from a
+ * cell of a to one of b; its columns sum to b's weights, its rows nearly to a's, since the last
+ * step was b's.  No result depends on n, threads or place.  XCOS_E_ARG names what is wrong. */
+xcos_status xcos_transport_run(const xcos_transport *transport, const float *a, int64_t a_count,
+                               const float *b, int64_t n, float *similarity, float *flow,
+                               int threads, xcos_error *err);
 
 #ifdef __cplusplus
 }

@@ -69,6 +69,7 @@ CALLS: list[tuple[Callable[..., Any], list[Any]]] = [
     (HEAD.compare_all, [GRIDS, GRIDS[:3], True, 2]),
     (WHOLE.compare, [GRIDS, GRIDS[::-1], True, 2, EMBEDDINGS, EMBEDDINGS]),
     (WHOLE.compare_all, [GRIDS, GRIDS[:3], True, 2, EMBEDDINGS, EMBEDDINGS[:3]]),
+    (_core.transport, [GRIDS[:1], GRIDS, True, 0.05, 3, True, 2]),
     (_core.decode, [b"P6 2 1 255\nabcdef", 10**6]),
     (_core.warp, [PICTURE, np.array([[1.0, 0.1, 2.0], [-0.1, 1.0, 3.0]]), 12, 11, (1, 2, 3)]),
     (_core.resize, [PICTURE, 7, 50]),

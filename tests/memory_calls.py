@@ -93,6 +93,7 @@ CALLS = {
     "head, all": lambda: head().compare_all(GRIDS, GRIDS, maps=True, threads=2),
     "head, whole": lambda: whole_head().compare(GRIDS, GRIDS, a_whole=EMBEDDINGS, b_whole=EMBEDDINGS),
     "head, whole, all": lambda: whole_head().compare_all(GRIDS, GRIDS, a_whole=EMBEDDINGS, b_whole=EMBEDDINGS),
+    "transport": lambda: _core.transport(GRIDS, GRIDS[::-1], flow=True, iterations=5, threads=2),
 }
 WRONG = {
     "decode": lambda: [_core.decode(data[: len(data) // 2], 10**6) for data in PICTURES],
@@ -105,6 +106,8 @@ WRONG = {
     "network, input": lambda: network().run([X[:, :2]]),
     "head": lambda: _core.Head(*WEIGHTS[:3], *WEIGHTS[:6]),
     "head, NaN": lambda: head().compare(GRIDS, GRIDS * np.nan),
+    "transport": lambda: _core.transport(GRIDS, GRIDS * np.nan, flow=True),
+    "transport, setting": lambda: _core.transport(GRIDS, GRIDS, regularization=-1),
     "head, embeddings": lambda: whole_head().compare(GRIDS, GRIDS, a_whole=EMBEDDINGS, b_whole=EMBEDDINGS * np.nan),
 }
 

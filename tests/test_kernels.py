@@ -27,6 +27,7 @@ def test_every_kernel_agrees_with_its_oracle(checkasm: Path) -> None:
     done = subprocess.run([checkasm], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "generic gemm: ok" in done.stdout and "generic pairs: ok" in done.stdout
+    assert "generic transport: ok" in done.stdout
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ._core import __version__
     from .api import convert, explain, verify
     from .errors import ImageError, ModelFileError, NoFaceError, XcosError
-    from .evaluation import Report, calibrate, compare_models, evaluate
+    from .evaluation import Report, SearchReport, calibrate, compare_models, evaluate, evaluate_search
     from .faces.detection import Face, align, crop, detect
     from .faces.image import read_image
     from .gallery import Gallery
@@ -52,6 +52,7 @@ _HOME = {
     "NoFaceError": "errors",
     "Plugged": "plugging",
     "Report": "evaluation",
+    "SearchReport": "evaluation",
     "Verification": "recognition.results",
     "XcosError": "errors",
     "__version__": "_core",
@@ -63,6 +64,7 @@ _HOME = {
     "datasets": "datasets",
     "detect": "faces",
     "evaluate": "evaluation",
+    "evaluate_search": "evaluation",
     "explain": "api",
     "load": "recognition.shipped",
     "plug": "plugging",
@@ -77,6 +79,7 @@ __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HO
     "convert",
     "plug",
     "evaluate",
+    "evaluate_search",
     "compare_models",
     "calibrate",
     "Gallery",
@@ -94,6 +97,7 @@ __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HO
     "Verification",
     "Explanation",
     "Report",
+    "SearchReport",
     "Calibration",
     "Plugged",
     "XcosError",

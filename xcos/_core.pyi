@@ -75,6 +75,18 @@ def mask_blend(
     """Images and fills (N, C, H, W), masks (M, H, W) in 0..1, which (M,) image each is for ->
     (M, C, H, W): mask * image + (1 - mask) * fill. The GIL is free meanwhile."""
 
+def transport(
+    a: ArrayLike,
+    b: ArrayLike,
+    cross: bool = True,
+    regularization: float = 0.05,
+    iterations: int = 100,
+    flow: bool = False,
+    threads: int = 0,
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Entropic optimal transport between the cells of grids (N, D, H, W); a may be one for all ->
+    similarity (N,), flow (N, H*W, H*W) or None. csrc/head/transport.c says how."""
+
 class Network:
     """A plan of layers, ready to run. Immutable; any number of threads may run it at once."""
 

@@ -85,6 +85,16 @@ typedef struct {
                  int nr, const float *scale, float *packed);
 } xk_gemm;
 
+/* Entropic optimal transport (head/transport.c). */
+typedef struct {
+    /* y[j] = target[j] / max(sum over i of k[i*columns + j] * x[i], FLT_MIN): half an iteration.
+     * k: rows x columns, columns a multiple of XK_LINE; x: rows; target, y: columns. */
+    void (*divide)(int rows, int columns, const float *k, const float *x, const float *target,
+                   float *y);
+    /* y[i] = exp(x[i]) for x <= 0; below e^-87 that.  count: a multiple of XK_LINE. */
+    void (*exponentials)(int count, const float *x, float *y);
+} xk_transport;
+
 typedef struct {
     const char *isa; /* "generic", "avx2", "avx512" */
     int vector;      /* floats per vector */
@@ -115,6 +125,8 @@ typedef struct {
      * else padded to XK_CHANNEL_PAD.  y may be x. */
     void (*normalise)(int64_t n, const float *x, const float *gamma, const float *beta, float epsilon,
                       float *y);
+
+    xk_transport transport;
 } xk_table;
 
 /* A weight as it is packed: subnormal ones become zero, since arithmetic with them is slow. */

@@ -26,6 +26,7 @@ int xpy_ok(PyObject *module, xcos_status status, const xcos_error *err);
 extern PyMethodDef xpy_image_methods[]; /* image.c */
 extern PyMethodDef xpy_face_methods[];  /* face.c */
 extern PyMethodDef xpy_mask_methods[];  /* masks.c */
+extern PyMethodDef xpy_transport_methods[]; /* transport.c */
 int xpy_add_network(PyObject *module);  /* network.c */
 int xpy_add_head(PyObject *module);     /* head.c */
 

@@ -147,7 +147,8 @@ static int exec_module(PyObject *module)
     if (PyModule_AddFunctions(module, machine_methods) < 0 ||
         PyModule_AddFunctions(module, xpy_image_methods) < 0 ||
         PyModule_AddFunctions(module, xpy_face_methods) < 0 ||
-        PyModule_AddFunctions(module, xpy_mask_methods) < 0 || xpy_add_network(module) < 0 ||
+        PyModule_AddFunctions(module, xpy_mask_methods) < 0 ||
+        PyModule_AddFunctions(module, xpy_transport_methods) < 0 || xpy_add_network(module) < 0 ||
         xpy_add_head(module) < 0)
         return -1;
     return PyModule_AddStringConstant(module, "__version__", XCOS_VERSION);

@@ -6,6 +6,7 @@ from .groups import GroupRate
 from .protocol import Folds, Roc, cllr, min_cllr
 from .report import Report
 from .run import compare_models, evaluate
+from .search import SearchReport, evaluate_search
 from .table import Table
 from .whole import whole_curve
 
@@ -15,11 +16,13 @@ __all__ = [
     "Mistake",
     "Report",
     "Roc",
+    "SearchReport",
     "Table",
     "calibrate",
     "cllr",
     "compare_models",
     "evaluate",
+    "evaluate_search",
     "min_cllr",
     "whole_curve",
 ]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from .report import Report
+    from .search import SearchReport
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; line styles change with every round of them.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -156,3 +157,22 @@ def _tidy(ax: Axes) -> None:
     ax.set_axisbelow(True)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
+
+
+@ours
+def search(report: SearchReport, axes: Any = None) -> tuple[Figure, Any]:
+    """CMC, and FNIR over FPIR where there are strangers, in two axes or a new pyplot figure."""
+    if axes is None:
+        axes = new_figure((9, 4.3), layout="constrained").subplots(1, 2)
+    if len(axes) != 2:
+        raise ValueError(f"ax: expected two axes, got {len(axes)}")
+    axes[0].plot(range(1, report.people + 1), report.cmc, color=_COLOURS[0])
+    axes[0].set(xscale="log", xlabel="rank", ylabel="share found", title="CMC")
+    axes[1].set(xlabel="FPIR", ylabel="FNIR, rank 1", title="open set")
+    if len(report.strangers):
+        thresholds = np.unique(report.strangers)
+        rates = [[rate(t) for t in thresholds] for rate in (report.fpir, report.fnir)]
+        axes[1].plot(*rates, color=_COLOURS[0])
+    else:
+        axes[1].text(0.5, 0.5, "no strangers among the probes", ha="center", transform=axes[1].transAxes)
+    return axes[0].get_figure(root=True), axes

@@ -8,8 +8,9 @@
     pair.plot()
 
 What stands where: native.py the model's own maps, decomposition.py what the last feature map gives without
-training, perturbation.py masks, gradients.py back-propagation (needs ``xcos[train]``), controls.py maps that
-look at no face. docs/explanations.md tells what measuring them taught us; xcos.faithfulness measures them.
+training, transport.py cells matched across places, perturbation.py masks, gradients.py back-propagation (needs
+``xcos[train]``), controls.py maps that look at no face. docs/explanations.md tells what measuring them taught us;
+xcos.faithfulness measures them.
 """
 
 from .base import Explainer, SaliencyPair
@@ -18,6 +19,7 @@ from .decomposition import CellCosine, Decomposition, HeadDecomposition
 from .gradients import FGGB, GradCAM, xSSAB
 from .native import XCos
 from .perturbation import CorrRISE, MinPlus, OcclusionMap
+from .transport import CellFlow, PatchEMD
 
 METHODS: dict[str, type[Explainer]] = {
     explainer.__name__: explainer
@@ -25,6 +27,7 @@ METHODS: dict[str, type[Explainer]] = {
         XCos,
         HeadDecomposition,
         CellCosine,
+        PatchEMD,
         OcclusionMap,
         CorrRISE,
         MinPlus,
@@ -40,6 +43,7 @@ __all__ = [
     "FGGB",
     "METHODS",
     "CellCosine",
+    "CellFlow",
     "CentreMap",
     "CorrRISE",
     "Decomposition",
@@ -48,6 +52,7 @@ __all__ = [
     "HeadDecomposition",
     "MinPlus",
     "OcclusionMap",
+    "PatchEMD",
     "RandomMap",
     "SaliencyPair",
     "XCos",

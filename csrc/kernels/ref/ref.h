@@ -27,6 +27,9 @@ void map_f32_ref(xk_function function, int64_t n, const float *x, float *y);
 void softmax_f32_ref(int64_t n, const float *x, float *y);
 void normalise_f32_ref(int64_t n, const float *x, const float *gamma, const float *beta, float epsilon,
                        float *y);
+void divide_f32_ref(int rows, int columns, const float *k, const float *x, const float *target,
+                    float *y);
+void exponentials_f32_ref(int count, const float *x, float *y);
 
 /* act(x + bias + residual); c counts channels from the block's first. */
 static inline float xk_finish(float x, int c, const float *residual, const xk_epilogue *e)

@@ -14,4 +14,5 @@ const xk_table xk_generic = {
     .map = map_f32_ref,
     .softmax = softmax_f32_ref,
     .normalise = normalise_f32_ref,
+    .transport = {divide_f32_ref, exponentials_f32_ref},
 };

@@ -11,6 +11,7 @@
 #include "../simd/functions_template.h"
 #include "../simd/gemm_template.h"
 #include "../simd/pairs_template.h"
+#include "../simd/transport_template.h"
 #include "../simd/winograd_template.h"
 
 const xk_table xk_avx2 = {
@@ -25,6 +26,7 @@ const xk_table xk_avx2 = {
     .map = map_f32_avx2,
     .softmax = softmax_f32_avx2,
     .normalise = normalise_f32_avx2,
+    .transport = {divide_f32_avx2, exponentials_f32_avx2},
 };
 #else
 typedef int xk_no_avx2; /* ISO C wants a declaration in every file */

@@ -35,6 +35,7 @@ void check_gemm(void);
 void check_depthwise(void);
 void check_winograd(void);
 void check_pairs(void);
+void check_transport(void);
 void check_pack(void);
 void check_functions(void);
 

@@ -139,6 +139,7 @@ int main(int argc, char **argv)
                   {"depthwise", check_depthwise},
                   {"winograd", check_winograd},
                   {"pairs", check_pairs},
+                  {"transport", check_transport},
                   {"packing", check_pack},
                   {"functions", check_functions}};
     for (const char *const *name = xcos_isa_available(); *name; name++) {
