@@ -83,10 +83,10 @@ xcos_status xcos_conv_select(const char *name, xcos_error *err);
 int xcos_default_threads(void);
 
 /* Calls that may last (xcos_net_run, xcos_head_compare, xcos_head_compare_all, xcos_transport_run,
- * xcos_nms,
- * xcos_mask_blend and those on decoded pictures) ask `poll` about every 50 milliseconds, on the thread that made the call, and end soon with XCOS_E_INTERRUPTED
- * when it returns other than 0; what they have written until then is unspecified.  NULL, the
- * default: they run to their end.  For the whole process. */
+ * xcos_nms, xcos_mask_blend and those on decoded pictures) ask `poll` about every 50 milliseconds,
+ * on the thread that made the call, and end soon with XCOS_E_INTERRUPTED when it returns other than
+ * 0; what they have written until then is unspecified.  NULL, the default: they run to their end.
+ * For the whole process. */
 typedef int xcos_poll(void);
 void xcos_poll_with(xcos_poll *poll);
 
