@@ -54,3 +54,10 @@ def unprivileged():
     yield
     if root:
         os.seteuid(0)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    """What tests print may hold names that are no UTF-8, which pytest-xdist cannot send to the reporting process."""
+    report = (yield).get_result()
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]

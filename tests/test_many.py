@@ -100,7 +100,8 @@ def test_crops_of_another_size_are_no_crops_of_pairs(tmp_path):
 @pytest.mark.parametrize(
     ("what", "homes"),
     [
-        ("ThreadPoolExecutor", {"faces/many.py", "serve/engine.py", "train/loop.py"}),  # requests; the next batch
+        # Requests; the next batch; scores.
+        ("ThreadPoolExecutor", {"faces/many.py", "serve/engine.py", "train/loop.py", "gallery/search.py"}),
         ("_core.normalize(", {"plan/pixels.py"}),
     ],
 )

@@ -133,12 +133,9 @@ def cluster(
     failed: list[tuple[str, str]] = []
     for part in batches(range(len(names)), _BATCH, progress, "cluster"):
         items = [Item(read(i), names[i], "", None, {}) for i in part]
-        for item, cut in zip(items, cut_all(items, faces.How(aligned), threads), strict=True):
-            if isinstance(cut, Exception):
-                failed.append((item.photo, str(cut).removeprefix("<bytes>: ")))
-            else:
-                crops.append(cut.crop)
-                photos.append(item.photo)
+        good, cuts = cut_all(items, faces.How(aligned), threads, failed)
+        crops += [cut.crop for cut in cuts]
+        photos += [item.photo for item in good]
     seen = recognizer.features(crops, aligned=True, threads=threads)
     scores = recognizer.compare_all(seen, seen, threads=threads)
     scores = (scores + scores.T) / 2  # the order of two faces changes a score slightly

@@ -6,11 +6,10 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from .. import _core, faces
+from .. import faces
 from ..recognition.features import Features
 from ..recognition.model import Model
 from ..view import png
@@ -76,42 +75,36 @@ def meta_text(meta: Mapping[str, Any] | None) -> str:
         raise ValueError(f"meta: expected a dict that JSON can hold ({error})") from None
 
 
-def cut_all(items: Sequence[Item], how: faces.How, threads: int | None) -> list[faces.Cut | Exception]:
-    """The face of each photograph, or why there is none."""
-    workers = min(threads or _core.default_threads(), max(1, len(items)))
+def cut_all(
+    items: Sequence[Item], how: faces.How, threads: int | None, failed: list[tuple[str, str]] | None
+) -> tuple[list[Item], list[faces.Cut]]:
+    """The items with a face, and their faces. The others go to `failed`, what and why; None: an error is raised."""
 
-    def one(item: Item) -> faces.Cut | Exception:
-        try:
-            return faces.cut(item.image, how, face=item.face, threads=1 if workers > 1 else threads)
-        except (OSError, ValueError, TypeError) as error:
-            return error
+    def tell(i: int, error: Exception) -> None:
+        if failed is not None:
+            failed.append((items[i].photo, str(error).removeprefix("<bytes>: ")))
 
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(one, items))
+    cuts = dict(faces.cut_each(
+        [item.image for item in items], how, faces=[item.face for item in items], threads=threads,
+        failed=None if failed is None else tell,
+    ))  # fmt: skip
+    return [items[i] for i in cuts], list(cuts.values())
 
 
 def enrol(
     store: Store, model: Model, items: Sequence[Item], how: faces.How, threads: int | None, strict: bool
 ) -> Enrolled:
     """Enrols the items in one step. `strict`: whatever fails is raised, and then none is enrolled."""
-    cuts = cut_all(items, how, threads)
-    good: list[tuple[Item, faces.Cut]] = []
     failed: list[tuple[str, str]] = []
-    for item, cut in zip(items, cuts, strict=True):
-        if isinstance(cut, Exception):
-            if strict:
-                raise cut
-            failed.append((item.photo, str(cut)))
-        else:
-            good.append((item, cut))
-    features = model.features([cut.crop for _, cut in good], aligned=True, threads=threads)
-    digests = [hashlib.sha256(cut.crop.tobytes()).hexdigest() for _, cut in good]
-    crops = [png(cut.crop) if store.facts["photos"] else None for _, cut in good]
+    good, cuts = cut_all(items, how, threads, None if strict else failed)
+    features = model.features([cut.crop for cut in cuts], aligned=True, threads=threads)
+    digests = [hashlib.sha256(cut.crop.tobytes()).hexdigest() for cut in cuts]
+    crops = [png(cut.crop) if store.facts["photos"] else None for cut in cuts]
     with store.writing():
-        kept, repeated, twice = sort_out(store, [item for item, _ in good], digests)
+        kept, repeated, twice = sort_out(store, good, digests)
         if twice and strict:
             raise ValueError(twice[0][1])
-        enrolled = [good[i][0] for i in kept]
+        enrolled = [good[i] for i in kept]
         ids = write(store, features[kept], enrolled, [digests[i] for i in kept], [crops[i] for i in kept])
     return Enrolled(ids, tuple(repeated), (*failed, *twice))
 
