@@ -60,7 +60,7 @@ class _LastMap(Explainer):
 
     @cached_property
     def _source(self) -> str:
-        return last_map(self.scorer.file, self.scorer.output)
+        return linear_from(self.scorer.file, self.scorer.output)
 
     @cached_property
     def _trunk(self) -> Network:
@@ -147,7 +147,7 @@ class CellCosine(_LastMap):
         return maps, np.copy(maps), score
 
 
-def last_map(file: ModelFile, output: str) -> str:
+def linear_from(file: ModelFile, output: str) -> str:
     """Name of the earliest value, walking back from `output`, after which the network is linear.
 
     Raises ValueError where that is not a map of rank 4.

@@ -20,7 +20,7 @@ from ..recognition.features import Floats
 from ..recognition.model import SIDE
 from ..storage.progress import Progress, batches
 from .base import Crops, FaceByFace, enlarge
-from .decomposition import last_map
+from .decomposition import linear_from
 from .scoring import Scores, part
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class GradCAM(_Gradient):
     def _values(self) -> list[str]:
         if self.score == "xcos":
             return self.scorer.outputs
-        return [last_map(self.scorer.file, self.scorer.output), self.scorer.output]
+        return [linear_from(self.scorer.file, self.scorer.output), self.scorer.output]
 
     def _one(self, x: Tensor, values: dict[str, Tensor], other: Tensor, score: Tensor) -> NDArray[np.floating]:
         import torch
