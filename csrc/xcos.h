@@ -82,11 +82,11 @@ xcos_status xcos_conv_select(const char *name, xcos_error *err);
  * and, where it had been shared among threads, ends with XCOS_E_OS in the child. */
 int xcos_default_threads(void);
 
-/* Calls that may last (xcos_net_run, xcos_head_compare, xcos_head_compare_all, xcos_transport_run,
- * xcos_nms, xcos_mask_blend and those on decoded pictures) ask `poll` about every 50 milliseconds,
- * on the thread that made the call, and end soon with XCOS_E_INTERRUPTED when it returns other than
- * 0; what they have written until then is unspecified.  NULL, the default: they run to their end.
- * For the whole process. */
+/* Calls that may last (xcos_net_run, xcos_head_compare, xcos_head_compare_all,
+ * xcos_transport_run, xcos_nms, xcos_mask_blend and those on decoded pictures) ask `poll`
+ * about every 50 milliseconds, on the thread that made the call, and end soon with
+ * XCOS_E_INTERRUPTED when it returns other than 0; what they have written until then is
+ * unspecified.  NULL, the default: they run to their end.  For the whole process. */
 typedef int xcos_poll(void);
 void xcos_poll_with(xcos_poll *poll);
 
@@ -145,7 +145,7 @@ xcos_status xcos_mask_blend(const float *images, const float *fills, int64_t n, 
 typedef struct {
     float box[4];        /* left, top, right, bottom in pixels */
     float score;         /* 0..1 */
-    float points[5][2];  /* x, y: eye (image left), eye (image right), nose, mouth corners likewise */
+    float points[5][2];  /* x, y: eyes (the image's left one first), nose, mouth corners likewise */
 } xcos_face;
 
 /* Greedy non-maximum suppression of boxes (count, 4: left, top, right, bottom).  Takes them

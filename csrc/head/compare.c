@@ -79,14 +79,14 @@ static void prepare_block(job *j, bool second, int64_t from, int count, float *s
     float *const records = scratch + j->record;
     for (int l = 0; l < count; l++)
         prepare_face(j, second, from + l, scratch, records + (size_t)l * values);
-    const int left = lanes - count + 1; /* lanes of the last */
     const float *last = records + (size_t)(count - 1) * values;
+    const int filled = (count - 1) / XK_PAIR_LANES * XK_PAIR_LANES;
     for (size_t v = 0; v < values; v++, block += lanes) {
+        for (int i = filled; i < lanes; i += XK_PAIR_LANES) /* whole vectors: a lone face is all of it */
+            for (int l = 0; l < XK_PAIR_LANES; l++)
+                block[i + l] = last[v];
         for (int l = 0; l < count - 1; l++)
             block[l] = records[(size_t)l * values + v];
-        float *lane = block + count - 1;
-        for (int i = 0; i < left; i++)
-            lane[i] = last[v];
     }
 }
 

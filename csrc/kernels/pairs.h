@@ -29,10 +29,10 @@ typedef struct {
     int minmax;          /* (x - min)/sum instead of softmax; equal logits: uniform */
 } xk_pair_head;
 
-enum { XK_PAIR_ROWS = 8 };
+enum { XK_PAIR_ROWS = 8, XK_PAIR_LANES = 8 };
 
 typedef struct {
-    int lanes;
+    int lanes; /* a multiple of XK_PAIR_LANES */
     /* Compares rows <= XK_PAIR_ROWS first faces with a block of second faces.
      * a_stride 1: a[i] is one record, compared with every lane of b.  a_stride lanes:
      * a[i] is a block, compared with b lane by lane.
