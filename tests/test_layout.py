@@ -93,6 +93,24 @@ def test_the_house(path):
             assert name.startswith(allowed), f"{path.name} includes {name}"
 
 
+PREFIXES = {
+    "os": "xo_", "kernels": "xk_", "conv": "xv_", "net": "xn_", "ops": "xn_", "head": "xh_", "image": "xi_", "py": "xpy_"
+}  # fmt: skip
+GLOBAL = re.compile(r"^(?!static|typedef|struct|enum|extern|TARGET|INLINE)[a-z][\w *]*?\b(\w+)(?:\(|\[| =|;)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_prefixes(path):
+    """What other files can see says where it lives, as docs/code-map.md has it; reference kernels end in _ref."""
+    name = path.relative_to(ROOT / "csrc")
+    prefix = PREFIXES[name.parts[0]] if len(name.parts) > 1 else "xb_" if name.stem == "blas" else "xc_"
+    if path.suffix == ".c":
+        for symbol in GLOBAL.findall(code_of(path)):
+            assert symbol.startswith((prefix, "xcos_")) or (name.parts[:2] == ("kernels", "ref") and "_f32_" in symbol)
+    text = (ROOT / "docs" / "code-map.md").read_text()
+    assert f"| `{prefix}` |" in text
+
+
 def test_kernels_know_only_kernels():
     """Neither templates nor tables: only the choice among tables asks the system."""
     found = outside(r"^os/|^xcos\.h$|^(net|conv|pool|call)", "kernels/cpu.")
