@@ -94,9 +94,16 @@ def test_the_house(path):
 
 
 PREFIXES = {
-    "os": "xo_", "kernels": "xk_", "conv": "xv_", "net": "xn_", "ops": "xn_", "head": "xh_", "image": "xi_", "py": "xpy_"
-}  # fmt: skip
-GLOBAL = re.compile(r"^(?!static|typedef|struct|enum|extern|TARGET|INLINE)[a-z][\w *]*?\b(\w+)(?:\(|\[| =|;)", re.MULTILINE)
+    "os": "xo_",
+    "kernels": "xk_",
+    "conv": "xv_",
+    "net": "xn_",
+    "ops": "xn_",
+    "head": "xh_",
+    "image": "xi_",
+    "py": "xpy_",
+}
+GLOBAL = re.compile(r"^(?!static|typedef|struct|enum|extern)[a-z][\w *]*?\b(\w+)(?:\(|\[| =|;)", re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
