@@ -229,7 +229,7 @@ def test_graphs_that_are_malformed():
     refuse("y = Conv(x, w)", "does not fit 3 channels", constants={"w": rand(4, 2, 3, 3)})
     refuse("y = Conv(x, w, b)", "bias", constants={"w": W3, "b": rand(5)})
     refuse("y = Conv <pads=[1,1]> (x, w)", "pads", constants={"w": W3})
-    refuse("y = Conv(x, w)", "over two axes", x=("N", 3, 9), constants={"w": rand(4, 3, 3)})
+    refuse("y = Conv(x, w)", "over one axis or two", x=("N", 3, 9, 9, 9), constants={"w": rand(4, 3, 3, 3, 3)})
     refuse("y = BatchNormalization(x, b, b, b, b)", r"expected \(3,\)", constants={"b": rand(4)})
     refuse("y = Concat <axis=1> (x, c)", "not one entry of a batch", constants={"c": rand(3, 9, 10)})
     refuse("y = Add(x, c)", "broadcast", constants={"c": rand(4, 1, 1)})

@@ -27,10 +27,11 @@ from .ops import OPS
 from .patterns import together
 from .pointwise import POINTWISE_OPS
 from .reduce import REDUCE_OPS
+from .sizes import SIZE_OPS
 from .windows import WINDOW_OPS
 
 OLDEST_OPSET = 7
-TRANSLATORS = OPS | NORM_OPS | POINTWISE_OPS | REDUCE_OPS | WINDOW_OPS
+TRANSLATORS = OPS | NORM_OPS | POINTWISE_OPS | REDUCE_OPS | SIZE_OPS | WINDOW_OPS
 
 
 def import_onnx(
