@@ -164,6 +164,38 @@ def test_elementwise(body, opset, constants):
     check(body, opset=opset, constants=constants, outputs=("y2",) if "y2" in body else ("y",))
 
 
+CHOICES = [
+    ("g = Greater(x, t)  y = Where(g, x, z)", {"t": np.float32(0.2), "z": np.float32(0)}),
+    ("g = Greater(x, t)  c = Cast <to=1> (g)  y = Mul(x, c)", {"t": rand(3, 1, 1)}),
+    ("r = Relu(x)  g = Less(r, x)  e = Equal(r, x)  o = Or(g, e)  y = Where(o, r, t)", {"t": rand(10)}),
+    ("r = Relu(x)  g = GreaterOrEqual(r, x)  h = LessOrEqual(x, t)  a = And(g, h)  n = Not(a)  y = Where(n, r, x)",
+     {"t": np.float32(0.1)}),
+    ("y = Where(m, x, t)", {"m": rand(9, 10) > 0, "t": rand(3, 9, 10)}),
+    ("n = Neg(x)  y = Where(m, n, x)", {"m": rand(3, 1, 1) > 0}),
+    ("y = ThresholdedRelu <alpha=0.3> (x)", {}),
+    ("m = Mul(x, t)  g = Greater(m, z)  y = Where(g, x, z)", {"t": np.float32(1e-30), "z": np.float32(0)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "constants"), CHOICES)
+def test_choices(body, constants):
+    check(body, opset=16, constants=constants)
+
+
+@pytest.mark.parametrize("attributes", ["axis=1", "axis=-1, keepdims=0", "axis=2, select_last_index=1"])
+@pytest.mark.parametrize("op", ["ArgMax", "ArgMin"])
+def test_index_of_the_largest(op, attributes):
+    """As float numbers; of equal entries the first, or the last."""
+    body = f"r = Clip(x, lo, hi)  i = {op} <{attributes}> (r)  y = Cast <to=1> (i)"
+    check(body, constants={"lo": np.float32(-0.5), "hi": np.float32(0.5)})
+
+
+def test_choices_that_a_plan_cannot_say():
+    refuse("p = Flatten(x)  g = Greater(x, p)  y = Where(g, x, x)", "values of different rank")
+    refuse("g = Greater(x, t)  y = Where(g, x, x)", "spans the batch", constants={"t": rand(3, 3, 9, 10)})
+    refuse("i = ArgMax <axis=0> (x)  y = Cast <to=1> (i)", "axis 0 is the batch")
+
+
 def test_powers_that_a_plan_cannot_say():
     refuse("y = Pow(x, e)", r"exponent has the shape \(10,\); expected one", constants={"e": rand(10)})
     refuse("y = Pow(x, x)", "is computed; expected a constant")
@@ -432,9 +464,28 @@ def test_resize(node, opset, constants):
     check(f"y = {node}", opset=opset, x=(1, 3, 9, 10), constants=constants)
 
 
+@pytest.mark.parametrize("mode", ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"])
+@pytest.mark.parametrize("scales", [(2, 3), (1.5, 1), (0.5, 2.3), (1, 0.3), (0.12, 4)])
+def test_resize_between_pixels(mode, scales):
+    node = f'Resize <mode="linear", coordinate_transformation_mode="{mode}"> (x, , s)'
+    check(f"y = {node}", constants={"s": np.float32([1, 1, *scales])})
+
+
+def test_resize_between_pixels_in_old_graphs():
+    check('y = Upsample <mode="linear"> (x, s)', opset=9, constants={"s": np.float32([1, 1, 2, 3])})
+    check('y = Resize <mode="linear"> (x, , , z)', x=(1, 3, 9, 10), constants={"z": ints(1, 3, 20, 7)})
+
+
 def test_resizes_that_a_plan_cannot_say():
     two = {"s": np.float32([1, 1, 2, 2])}
-    refuse('y = Resize <mode="linear"> (x, , s)', "mode 'linear'", constants=two)
+    refuse('y = Resize <mode="cubic"> (x, , s)', "mode 'cubic'", constants=two)
+    refuse('y = Resize <mode="linear", antialias=1> (x, , s)', "antialias 1", opset=18, constants=two)
+    refuse('y = Resize <mode="linear"> (x, , s)', "needs a known size", x=("N", 3, "H", "W"), constants=two)
+    refuse(
+        'y = Resize <mode="linear", coordinate_transformation_mode="tf_crop_and_resize"> (x, r, s)',
+        "'tf_crop_and_resize' at 9 entries",
+        constants={**two, "r": np.zeros(8, np.float32)},
+    )
     refuse(
         'y = Resize <coordinate_transformation_mode="asymmetric", nearest_mode="ceil"> (x, , s)',
         "other pixels",

@@ -10,6 +10,7 @@ from .graph import Graph, Operand, Padded, Translator, Value, image, known, text
 from .node import Array, Node, Refusal
 from .ops import cut, joined, picked
 
+_MAX_WEIGHTS = 2**24  # of a matrix that resizes one axis
 _MAX_PAD = 1024  # entries that are put together one by one
 
 
@@ -75,8 +76,9 @@ def resize(graph: Graph, node: Node) -> Operand:
     """Resize of all opsets, and its forerunner Upsample."""
     source = graph.value(node)
     batch, channels, height, width = image(source)
-    if node.get("mode", "nearest") != "nearest":
-        raise Refusal(f"mode {node.get('mode')!r}; expected 'nearest'")
+    mode = node.get("mode", "nearest")
+    if mode not in ("nearest", "linear") or node.get("antialias", 0):
+        raise Refusal(f"mode {mode!r} or antialias {node.get('antialias', 0)}; expected 'nearest' or 'linear', and 0")
     if node.op == "Upsample" or node.opset < 11:
         transformation, rounding = "asymmetric", "floor"
     else:
@@ -85,6 +87,8 @@ def resize(graph: Graph, node: Node) -> Operand:
     factors = _factors(graph, node, (batch, channels, height, width))
     if factors[:2] != [1, 1]:
         raise Refusal(f"scales {factors}; expected 1 for the batch and the channels")
+    if mode == "linear":
+        return _linear(graph, node, source, factors[2:], transformation)
     shape: list[Size] = [batch, channels]
     for size, factor in zip((height, width), factors[2:], strict=True):
         if not _is_floor(size, factor, transformation, rounding):
@@ -94,6 +98,38 @@ def resize(graph: Graph, node: Node) -> Operand:
     if factors[2:] == [1, 1]:
         return source
     return graph.emit(node, "resize", [source], shape, scale=factors[2:])
+
+
+def _linear(graph: Graph, node: Node, source: Value, factors: Sequence[float], transformation: str) -> Value:
+    """Between the two nearest pixels of each axis: a product with a matrix from either side."""
+    batch, channels, height, width = image(source)
+    rows, columns = (
+        None if factor == 1 else _weights(known([size])[0], factor, transformation)
+        for size, factor in zip((height, width), factors, strict=True)
+    )
+    if rows is not None:
+        matrix = Value(graph.plan.tensor(f"{node.output}.rows", rows[None, None]), (1, 1, *rows.shape))
+        source = graph.emit(node, "matmul", [matrix, source], [batch, channels, len(rows), width])
+    if columns is not None:
+        tensor = graph.plan.tensor(f"{node.output}.columns", columns)
+        source = graph.emit(node, "linear", [source], [*source.shape[:3], len(columns)], weight=tensor)
+    return source
+
+
+def _weights(size: int, factor: float, transformation: str) -> Array:
+    """(floor(size * factor), size): how much of each entry along an axis makes each entry of the result."""
+    count = math.floor(size * factor)
+    if size * count > _MAX_WEIGHTS:
+        raise Refusal(f"from {size} to {count} entries: more than {_MAX_WEIGHTS} weights")
+    position = _position(size, factor, transformation)
+    if position is None:
+        raise Refusal(f"coordinate_transformation_mode {transformation!r} at {size} entries")
+    position = position.clip(0, size - 1)
+    below = np.floor(position).astype(int)
+    weights = np.zeros((count, size))
+    weights[np.arange(count), below] = 1 - (position - below)
+    weights[np.arange(count), np.minimum(below + 1, size - 1)] += position - below
+    return weights
 
 
 def _factors(graph: Graph, node: Node, shape: Sequence[Size]) -> list[float]:
@@ -146,17 +182,9 @@ def _is_floor(size: Size, factor: float, transformation: str, rounding: str) -> 
         return False
     source = size if isinstance(size, int) else 64
     count = math.floor(source * factor)
-    index = np.arange(count, dtype=np.float64)
-    position: Array
-    picked: Array
-    expected = np.minimum(np.floor(index / factor), source - 1)
-    if transformation == "asymmetric":
-        position = index / factor
-    elif transformation == "half_pixel" or (transformation == "pytorch_half_pixel" and count > 1):
-        position = (index + 0.5) / factor - 0.5
-    elif transformation == "align_corners" and count > 1:
-        position = index * (source - 1) / (count - 1)
-    else:
+    expected = np.minimum(np.floor(np.arange(count) / factor), source - 1)
+    position, picked = _position(source, factor, transformation), expected
+    if position is None:
         return False
     if rounding == "floor":
         picked = np.floor(position)
@@ -167,6 +195,21 @@ def _is_floor(size: Size, factor: float, transformation: str, rounding: str) -> 
     else:
         picked = np.floor(position + 0.5)
     return bool((np.clip(picked, 0, source - 1) == expected).all())
+
+
+def _position(size: int, factor: float, transformation: str) -> Array | None:
+    """Where each entry of the result lies on an axis of this size; None: not known."""
+    count = math.floor(size * factor)
+    index = np.arange(count, dtype=np.float64)
+    if transformation == "asymmetric":
+        return index / factor
+    if transformation == "half_pixel" or (transformation == "pytorch_half_pixel" and count > 1):
+        return (index + 0.5) / factor - 0.5
+    if transformation == "align_corners" and count > 1:
+        return index * (size - 1) / (count - 1)
+    if transformation in ("align_corners", "pytorch_half_pixel"):
+        return np.zeros(count)
+    return None
 
 
 SIZE_OPS: dict[str, Translator] = {
