@@ -138,3 +138,29 @@ def test_families(family, opset):
     np.testing.assert_allclose(result, expected, atol=1e-5)
     with torch.no_grad():
         np.testing.assert_allclose(result, network(x).numpy(), atol=1e-5)
+
+
+class Measured(nn.Module):
+    """As AdaFace ends (Kim et al., arXiv 2204.04946): the embedding divided by its length, and that length."""
+
+    def __init__(self, features, channels):
+        super().__init__()
+        self.features = features
+        self.end = nn.Sequential(nn.Flatten(), nn.Linear(channels * 64, 16), nn.BatchNorm1d(16))
+
+    def forward(self, x):
+        embedding = self.end(self.features(x))
+        length = torch.norm(embedding, 2, 1, True)
+        return torch.div(embedding, length), length
+
+
+@pytest.mark.parametrize("opset", [13, 17])
+def test_length_beside_the_embedding(opset):
+    network = networks.with_random_state(Measured(MobileV3(), 8), SIZE)
+    names = ("embedding", "length")
+    exported = networks.to_onnx(network, SIZE, opset, names)
+    x = networks.pictures(3, SIZE, seed=5)
+    expected = onnxruntime_run(exported, {"input": x.numpy()}, names)
+    result = Network.from_onnx(exported).run(x.numpy())
+    for name in names:
+        np.testing.assert_allclose(result[name], expected[name], atol=1e-5 * np.abs(expected[name]).max())
