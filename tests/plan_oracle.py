@@ -101,7 +101,7 @@ def _pool_windows(layer, x, fill):
     if "kernel" not in layer:
         return x.reshape(*x.shape[:2], 1, 1, -1).transpose(4, 0, 1, 2, 3)
     pad = layer.get("pad", [0, 0, 0, 0])
-    return _windows(x, layer["kernel"], layer.get("stride", [1, 1]), pad, [1, 1], fill)
+    return _windows(x, layer["kernel"], layer.get("stride", [1, 1]), pad, layer.get("dilation", [1, 1]), fill)
 
 
 def _max_pool(layer, sources, tensors):

@@ -1,13 +1,16 @@
 """Small networks of families that people bring, exported by PyTorch: ONNX Runtime and PyTorch against the core."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
 import torch_networks as networks
+from onnx import version_converter
 from onnx_graphs import onnxruntime_run
 from torch import nn
 from torch.nn import functional as F
 
+from xcos.importers.onnx import import_onnx
 from xcos.plan.network import Network
 
 SIZE = 32
@@ -138,3 +141,59 @@ def test_families(family, opset):
     np.testing.assert_allclose(result, expected, atol=1e-5)
     with torch.no_grad():
         np.testing.assert_allclose(result, network(x).numpy(), atol=1e-5)
+
+
+class Measured(nn.Module):
+    """As AdaFace ends (Kim et al., arXiv 2204.04946): the embedding divided by its length, and that length."""
+
+    def __init__(self, features, channels):
+        super().__init__()
+        self.features = features
+        self.end = nn.Sequential(nn.Flatten(), nn.Linear(channels * 64, 16), nn.BatchNorm1d(16))
+
+    def forward(self, x):
+        embedding = self.end(self.features(x))
+        length = torch.norm(embedding, 2, 1, True)
+        return torch.div(embedding, length), length
+
+
+@pytest.mark.parametrize("opset", [13, 17])
+def test_length_beside_the_embedding(opset):
+    network = networks.with_random_state(Measured(MobileV3(), 8), SIZE)
+    names = ("embedding", "length")
+    exported = networks.to_onnx(network, SIZE, opset, names)
+    x = networks.pictures(3, SIZE, seed=5)
+    expected = onnxruntime_run(exported, {"input": x.numpy()}, names)
+    result = Network.from_onnx(exported).run(x.numpy())
+    for name in names:
+        np.testing.assert_allclose(result[name], expected[name], atol=1e-5 * np.abs(expected[name]).max())
+
+
+class Face(nn.Module):
+    """The layers of MobileFaceNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            conv(3, 16, 3, 2, act=nn.PReLU(16)),
+            conv(16, 16, 3, groups=16, act=nn.PReLU(16)),
+            conv(16, 8, 1, 2, act=nn.PReLU(8)),
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of PyTorch, at old opsets
+@pytest.mark.parametrize("opset", range(7, 26))
+def test_opsets(opset):
+    """As PyTorch writes the older ones, and as onnx converts a graph to the newer ones."""
+    ending = (conv(8, 8, 8, groups=8, pad=0), nn.Flatten(), nn.Linear(8, 16), nn.BatchNorm1d(16))
+    network = networks.with_random_state(nn.Sequential(Face(), *ending), SIZE)
+    exported = onnx.load_model_from_string(networks.to_onnx(network, SIZE, min(opset, 13)))
+    if opset > 13:
+        exported = version_converter.convert_version(exported, opset)
+    x = networks.pictures(3, SIZE, seed=5)
+    (result,) = Network.load(import_onnx(exported)).run(x.numpy()).values()
+    (expected,) = onnxruntime_run(exported, {"input": x.numpy()}, ["embedding"]).values()
+    np.testing.assert_allclose(result, expected, atol=1e-5)

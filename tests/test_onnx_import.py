@@ -1,5 +1,8 @@
 """Import of whole ONNX graphs: the batch, sizes, folding of constants, names, and what is refused."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import onnx
 import plan_oracle
@@ -188,6 +191,48 @@ def test_unsupported_nodes_are_all_listed(tmp_path):
         import_onnx(model)
 
 
+def test_refusals_are_those_of_the_documentation():
+    """Each message in the table of docs/models.md, from a graph that gets it."""
+    free = {"x": ("N", 3, "H", "W")}
+    refused = [
+        ("y = Sin(x)", {}),
+        ("y = Floor(x)", {}),
+        ("p = Flatten(x)  g = Greater(p, x)  y = Where(g, x, x)", {}),
+        ("t = Transpose <perm=[1,0,2]> (x)  y = MatMul(t, t)", {"x": ("N", 9, 10)}),
+        ("y = MatMul(x, x)", {"x": ("N", 16)}),
+        ("y = Gather <axis=2> (x, i)", {"constants": {"i": np.zeros((2, 2), np.int64)}}),
+        ("y = Gather <axis=2> (x, i)", {"constants": {"i": ints(*[0] * 300)}}),
+        ("y = Conv(x, w)", {"x": ("N", 3, 9, 9, 9), "constants": {"w": rand(8, 3, 3, 3, 3)}}),
+        ('y = Resize <mode="cubic"> (x, , s)', {"constants": {"s": np.float32([1, 1, 2, 2])}}),
+        ('y = Resize <mode="linear"> (x, , s)', {"constants": {"s": np.float32([1, 1, 2, 2])}, **free}),
+        ('y = ConvTranspose <auto_pad="SAME_UPPER"> (x, w)', {"constants": {"w": rand(3, 4, 3, 3)}}),
+        ("y = Pad(x, p)", {"constants": {"p": ints(1, 0, 0, 0, 0, 0, 0, 0)}}),
+        ("y = Pad(x, p, c)", {"constants": {"p": ints(0, 0, 0, 0, 0, 0, 2000, 0), "c": np.float32(1)}}),
+        ("y = AveragePool <kernel_shape=[2,2], dilations=[2,2]> (x)", {"opset": 19}),
+        ('y = MaxPool <kernel_shape=[2,2], dilations=[2,2], auto_pad="SAME_UPPER"> (x)', {}),
+        ("y = Pow(x, e)", {"constants": {"e": rand(10)}}),
+        ("y = ReduceMean(x)", {}),
+        ("y = ReduceMean <axes=[1,3]> (x)", {}),
+        ("y = ReduceMean <axes=[1]> (x)", free),
+        ("y = Dropout(x, r, t)", {"constants": {"r": np.float32(0.5), "t": np.array(True)}}),
+        ("y = BatchNormalization <training_mode=1> (x, c, c, c, c)", {"opset": 15, "constants": {"c": rand(3)}}),
+        ("y = Relu(x)", {"opset": 6}),
+    ]
+    messages = []
+    for body, kw in refused:
+        with pytest.raises(ModelFileError) as caught:
+            import_onnx(graph(body, **kw))
+        messages.append(str(caught.value))
+    page = (Path(__file__).parents[1] / "docs" / "models.md").read_text()
+    rows = re.findall(r"^\| (.+) \| (.+) \|$", page, re.MULTILINE)[1:]
+    said = [message for _, column in rows for message in re.findall(r"`([^`]+)`", column)]
+    assert len(said) == len(refused)
+    for message in said:
+        assert any(text.endswith(message) for text in messages), message
+    for text in messages:
+        assert any(text.endswith(message) for message in said), text
+
+
 def test_dead_branches_do_not_matter():
     assert ops(import_onnx(graph("a = Sin(x)  y = Relu(x)"))) == ["relu"]
 
@@ -229,7 +274,7 @@ def test_graphs_that_are_malformed():
     refuse("y = Conv(x, w)", "does not fit 3 channels", constants={"w": rand(4, 2, 3, 3)})
     refuse("y = Conv(x, w, b)", "bias", constants={"w": W3, "b": rand(5)})
     refuse("y = Conv <pads=[1,1]> (x, w)", "pads", constants={"w": W3})
-    refuse("y = Conv(x, w)", "over two axes", x=("N", 3, 9), constants={"w": rand(4, 3, 3)})
+    refuse("y = Conv(x, w)", "over one axis or two", x=("N", 3, 9, 9, 9), constants={"w": rand(4, 3, 3, 3, 3)})
     refuse("y = BatchNormalization(x, b, b, b, b)", r"expected \(3,\)", constants={"b": rand(4)})
     refuse("y = Concat <axis=1> (x, c)", "not one entry of a batch", constants={"c": rand(3, 9, 10)})
     refuse("y = Add(x, c)", "broadcast", constants={"c": rand(4, 1, 1)})

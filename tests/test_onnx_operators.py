@@ -33,6 +33,53 @@ def test_conv_groups_without_bias():
     check("y = Conv <group=3, pads=[1,1,1,1]> (x, w)", constants={"w": DEPTHWISE})
 
 
+TRANSPOSED = [
+    ("strides=[2,2]", (3, 4, 2, 2)),
+    ("strides=[2,2], pads=[1,1,1,1], output_padding=[1,1]", (3, 4, 3, 3)),
+    ("strides=[2,3], pads=[0,2,1,1]", (3, 4, 4, 5)),
+    ("strides=[3,1], pads=[0,1,0,0], output_padding=[2,0]", (3, 4, 2, 3)),
+    ("pads=[1,0,0,1]", (3, 4, 3, 2)),
+    ("group=3, strides=[2,2], pads=[1,1,1,1]", (3, 2, 4, 4)),
+    ("strides=[2,2], dilations=[2,3], pads=[2,1,1,0]", (3, 4, 3, 2)),
+    ("strides=[4,4]", (3, 4, 2, 3)),
+    ("strides=[2,2], pads=[3,3,3,3]", (3, 4, 4, 4)),
+]
+
+
+@pytest.mark.parametrize(("attributes", "shape"), TRANSPOSED)
+def test_conv_transpose(attributes, shape):
+    filters = shape[1] * (3 if "group" in attributes else 1)
+    check(f"y = ConvTranspose <{attributes}> (x, w, b)", constants={"w": rand(*shape), "b": rand(filters)})
+
+
+def test_conv_transpose_that_a_plan_cannot_say():
+    w = {"w": rand(3, 4, 3, 3)}
+    check("y = ConvTranspose <pads=[1,1,1,1]> (x, w)", x=("N", 3, "H", "W"), sizes=(3, 5, 6), constants=w)
+    refuse("y = ConvTranspose <strides=[2,2]> (x, w)", "needs a known size", x=("N", 3, "H", "W"), constants=w)
+    refuse("y = ConvTranspose <pads=[3,3,3,3]> (x, w)", "cut away more than the kernel", constants=w)
+    refuse("y = ConvTranspose <output_shape=[9,10]> (x, w)", "auto_pad or output_shape", constants=w)
+    refuse("y = ConvTranspose <strides=[9999,9999]> (x, w)", "more than 67108864 weights", constants=w)
+    refuse("y = ConvTranspose <group=2> (x, w)", "in 2 groups does not fit 3", constants=w)
+
+
+ROWS = [
+    ("Conv <pads=[1,2], strides=[2], dilations=[2]> (x, w, b)", {"w": rand(6, 3, 3), "b": rand(6)}),
+    ('Conv <auto_pad="SAME_UPPER", group=3> (x, w)', {"w": rand(6, 1, 3)}),
+    ("ConvTranspose <strides=[2], pads=[1,1], output_padding=[1]> (x, w)", {"w": rand(3, 4, 3)}),
+    ("MaxPool <kernel_shape=[3], strides=[2], pads=[1,1]> (x)", {}),
+    ("AveragePool <kernel_shape=[2], strides=[2], ceil_mode=1> (x)", {}),
+]
+
+
+@pytest.mark.parametrize(("node", "constants"), ROWS)
+def test_windows_over_rows(node, constants):
+    check(f"y = {node}", x=("N", 3, 11), constants=constants)
+
+
+def test_conv_over_rows_of_any_length():
+    check("y = Conv(x, w)", x=("N", 3, "L"), sizes=(3, 11), constants={"w": rand(6, 3, 3)})
+
+
 NORM = {"g": rand(3), "b": rand(3), "m": rand(3), "v": rand(3, low=0.5, high=2)}
 
 ELEMENTWISE = [
@@ -86,8 +133,11 @@ ELEMENTWISE = [
     ("c = Mul(x, t)  y = HardSwish(c)", 14, {"t": np.float32(5)}),
     ("y = Gelu(x)", 20, {}),
     ('y = Gelu <approximate="tanh"> (x)', 20, {}),
-    ("d = Div(x, r)  e = Erf(d)  a = Add(e, o)  m = Mul(x, a)  y = Mul(m, h)", 13,
-     {"r": np.float32(2**0.5), "o": np.float32(1), "h": np.float32(0.5)}),
+    (
+        "d = Div(x, r)  e = Erf(d)  a = Add(e, o)  m = Mul(x, a)  y = Mul(m, h)",
+        13,
+        {"r": np.float32(2**0.5), "o": np.float32(1), "h": np.float32(0.5)},
+    ),
     ("y = Pow(x, e)", 7, {"e": np.float32(2)}),
     ("y = Pow(x, e)", 13, {"e": ints(3)}),
     ("a = Exp(x)  y = Pow(a, e)", 13, {"e": np.float32(-0.5)}),
@@ -114,6 +164,38 @@ def test_elementwise(body, opset, constants):
     check(body, opset=opset, constants=constants, outputs=("y2",) if "y2" in body else ("y",))
 
 
+CHOICES = [
+    ("g = Greater(x, t)  y = Where(g, x, z)", {"t": np.float32(0.2), "z": np.float32(0)}),
+    ("g = Greater(x, t)  c = Cast <to=1> (g)  y = Mul(x, c)", {"t": rand(3, 1, 1)}),
+    ("r = Relu(x)  g = Less(r, x)  e = Equal(r, x)  o = Or(g, e)  y = Where(o, r, t)", {"t": rand(10)}),
+    ("r = Relu(x)  g = GreaterOrEqual(r, x)  h = LessOrEqual(x, t)  a = And(g, h)  n = Not(a)  y = Where(n, r, x)",
+     {"t": np.float32(0.1)}),
+    ("y = Where(m, x, t)", {"m": rand(9, 10) > 0, "t": rand(3, 9, 10)}),
+    ("n = Neg(x)  y = Where(m, n, x)", {"m": rand(3, 1, 1) > 0}),
+    ("y = ThresholdedRelu <alpha=0.3> (x)", {}),
+    ("m = Mul(x, t)  g = Greater(m, z)  y = Where(g, x, z)", {"t": np.float32(1e-30), "z": np.float32(0)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "constants"), CHOICES)
+def test_choices(body, constants):
+    check(body, opset=16, constants=constants)
+
+
+@pytest.mark.parametrize("attributes", ["axis=1", "axis=-1, keepdims=0", "axis=2, select_last_index=1"])
+@pytest.mark.parametrize("op", ["ArgMax", "ArgMin"])
+def test_index_of_the_largest(op, attributes):
+    """As float numbers; of equal entries the first, or the last."""
+    body = f"r = Clip(x, lo, hi)  i = {op} <{attributes}> (r)  y = Cast <to=1> (i)"
+    check(body, constants={"lo": np.float32(-0.5), "hi": np.float32(0.5)})
+
+
+def test_choices_that_a_plan_cannot_say():
+    refuse("p = Flatten(x)  g = Greater(x, p)  y = Where(g, x, x)", "values of different rank")
+    refuse("g = Greater(x, t)  y = Where(g, x, x)", "spans the batch", constants={"t": rand(3, 3, 9, 10)})
+    refuse("i = ArgMax <axis=0> (x)  y = Cast <to=1> (i)", "axis 0 is the batch")
+
+
 def test_powers_that_a_plan_cannot_say():
     refuse("y = Pow(x, e)", r"exponent has the shape \(10,\); expected one", constants={"e": rand(10)})
     refuse("y = Pow(x, x)", "is computed; expected a constant")
@@ -138,6 +220,8 @@ POOLS = [
     ('MaxPool <kernel_shape=[3,3], strides=[2,2], auto_pad="SAME_UPPER">', 11),
     ("MaxPool <kernel_shape=[2,2], strides=[2,2], ceil_mode=1>", 11),
     ("MaxPool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1], ceil_mode=1>", 12),
+    ("MaxPool <kernel_shape=[2,3], dilations=[3,2], strides=[2,1], pads=[1,1,1,2]>", 11),
+    ("MaxPool <kernel_shape=[3,3], dilations=[2,2], strides=[2,3], ceil_mode=1>", 12),
     ("AveragePool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>", 7),
     ("AveragePool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,0,1], count_include_pad=1>", 11),
     ("AveragePool <kernel_shape=[2,2], strides=[2,2], ceil_mode=1>", 11),
@@ -177,7 +261,8 @@ def test_reduce_mean_with_axes_as_input():
 
 
 def test_pools_that_a_plan_cannot_say():
-    refuse("y = MaxPool <kernel_shape=[2,2], dilations=[2,2]> (x)", "dilations")
+    refuse("y = AveragePool <kernel_shape=[2,2], dilations=[2,2]> (x)", "dilations", opset=19)
+    refuse('y = MaxPool <kernel_shape=[2,2], dilations=[2,2], auto_pad="SAME_UPPER"> (x)', "auto_pad and dilations")
     refuse("y, i = MaxPool <kernel_shape=[2,2]> (x)", "output 1 is not supported", outputs=("y", "i"))
     refuse(
         "y = MaxPool <kernel_shape=[2,2], strides=[2,2], ceil_mode=1> (x)",
@@ -215,9 +300,48 @@ def test_pad_that_does_not_join():
     check("z = Pad(x, p)  y = Add(z, z)  u = Conv (z, w)", constants=pads, outputs=("y", "u"))
     file = check("z = Pad(x, p, , a)  y = Relu(z)", opset=18, constants={"p": ints(1, 2), "a": ints(3)})
     assert file.layers[0]["pad"] == [0, 1, 0, 2]
-    refuse("y = Pad(x, p)", "negative", constants={"p": ints(0, 0, -1, 0, 0, 0, 0, 0)})
-    refuse("y = Pad(x, p)", "height and width", constants={"p": ints(0, 1, 0, 0, 0, 0, 0, 0)})
-    refuse('y = Pad <mode="reflect"> (x, p)', "mode 'reflect'", constants={"p": ints(0, 0, 1, 0, 0, 0, 0, 0)})
+
+
+PADS = [
+    ('Pad <mode="reflect"> (x, p)', ints(0, 0, 2, 1, 0, 0, 3, 9)),
+    ('Pad <mode="edge"> (x, p)', ints(0, 0, 2, 1, 0, 0, 0, 12)),
+    ('Pad <mode="wrap"> (x, p)', ints(0, 0, 2, 1, 0, 0, 0, 4)),
+    ("Pad(x, p, c)", ints(0, 0, 2, 1, 0, 0, 0, 19)),
+    ("Pad(x, p)", ints(0, 2, 0, 0, 0, 40, 0, 0)),
+    ("Pad(x, p)", ints(0, 0, -1, 0, 0, 0, -2, 3)),
+    ("Pad(x, p, c)", ints(0, 0, -1, 0, 0, 1, -2, -3)),
+]
+
+
+@pytest.mark.parametrize(("node", "pads"), PADS)
+def test_pad_with_other_than_zeros(node, pads):
+    check(f"y = {node}", opset=19, constants={"p": pads, "c": np.float32(0.7)})
+
+
+def test_pads_that_a_plan_cannot_say():
+    check(
+        "m = Pad(x, p, c)  y = MaxPool <kernel_shape=[2,2]> (m)",
+        opset=11,
+        constants={"p": ints(0, 0, 1, 1, 0, 0, 1, 1), "c": np.float32(-np.inf)},
+    )
+    check(
+        "y = Pad(x, p, c)",
+        x=("N", 3, "H", "W"),
+        sizes=(3, 5, 6),
+        constants={"p": ints(0, 0, 1, 2, 0, 0, 0, 1), "c": np.float32(2)},
+    )
+    check('y = Pad <mode="reflect"> (x, p)', x=("N", 9, 10), constants={"p": ints(0, 0, 1, 0, 0, 0)})
+    refuse(
+        'y = Pad <mode="reflect"> (x, p)', "9 entries in mode 'reflect'", constants={"p": ints(0, 0, 9, 0, 0, 0, 0, 0)}
+    )
+    refuse(
+        'y = Pad <mode="reflect"> (x, p)',
+        "needs a known size",
+        x=("N", 3, "H", "W"),
+        constants={"p": ints(0, 0, 1, 0, 0, 0, 0, 0)},
+    )
+    refuse("y = Pad(x, p)", "expected 1024 at most", constants={"p": ints(0, 2**40, 0, 0, 0, 0, 0, 0)})
+    refuse("y = Pad(x, p)", "the batch among them", constants={"p": ints(1, 0, 0, 0, 0, 0, 0, 0)})
 
 
 NORMALISED = [
@@ -340,9 +464,28 @@ def test_resize(node, opset, constants):
     check(f"y = {node}", opset=opset, x=(1, 3, 9, 10), constants=constants)
 
 
+@pytest.mark.parametrize("mode", ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"])
+@pytest.mark.parametrize("scales", [(2, 3), (1.5, 1), (0.5, 2.3), (1, 0.3), (0.12, 4)])
+def test_resize_between_pixels(mode, scales):
+    node = f'Resize <mode="linear", coordinate_transformation_mode="{mode}"> (x, , s)'
+    check(f"y = {node}", constants={"s": np.float32([1, 1, *scales])})
+
+
+def test_resize_between_pixels_in_old_graphs():
+    check('y = Upsample <mode="linear"> (x, s)', opset=9, constants={"s": np.float32([1, 1, 2, 3])})
+    check('y = Resize <mode="linear"> (x, , , z)', x=(1, 3, 9, 10), constants={"z": ints(1, 3, 20, 7)})
+
+
 def test_resizes_that_a_plan_cannot_say():
     two = {"s": np.float32([1, 1, 2, 2])}
-    refuse('y = Resize <mode="linear"> (x, , s)', "mode 'linear'", constants=two)
+    refuse('y = Resize <mode="cubic"> (x, , s)', "mode 'cubic'", constants=two)
+    refuse('y = Resize <mode="linear", antialias=1> (x, , s)', "antialias 1", opset=18, constants=two)
+    refuse('y = Resize <mode="linear"> (x, , s)', "needs a known size", x=("N", 3, "H", "W"), constants=two)
+    refuse(
+        'y = Resize <mode="linear", coordinate_transformation_mode="tf_crop_and_resize"> (x, r, s)',
+        "'tf_crop_and_resize' at 9 entries",
+        constants={**two, "r": np.zeros(8, np.float32)},
+    )
     refuse(
         'y = Resize <coordinate_transformation_mode="asymmetric", nearest_mode="ceil"> (x, , s)',
         "other pixels",

@@ -236,8 +236,8 @@ def _check_together(kind: str, layer: Mapping[str, Any], tensors: Mapping[str, N
     if kind == "clip" and layer["min"] > layer["max"]:
         raise ModelFileError(f"min {layer['min']} is above max {layer['max']}")
     if kind in ("max_pool", "avg_pool"):
-        if "kernel" not in layer and ("stride" in layer or "pad" in layer):
-            raise ModelFileError("a pool over the whole map (no kernel) takes no stride and no pad")
+        if "kernel" not in layer and not layer.keys().isdisjoint(("stride", "pad", "dilation")):
+            raise ModelFileError("a pool over the whole map (no kernel) takes no stride, pad or dilation")
         pad, kernel = layer.get("pad", [0, 0, 0, 0]), layer.get("kernel", [1, 1])
         if any(pad[side] >= kernel[side % 2] for side in range(4)):
             raise ModelFileError(f"pad {pad} is not below the kernel {kernel}: windows of padding alone")

@@ -120,7 +120,8 @@ def _layer_norm(layer: Mapping[str, Any], x: list[Tensor], t: Mapping[str, Tenso
 def _max_pool(layer: Mapping[str, Any], x: list[Tensor], t: Mapping[str, Tensor]) -> Tensor:
     kernel = layer.get("kernel", x[0].shape[2:])
     padded = _pad(x[0], layer.get("pad", (0, 0, 0, 0)), -torch.inf)
-    return F.max_pool2d(padded, tuple(kernel), tuple(layer.get("stride", (1, 1))))
+    stride, dilation = tuple(layer.get("stride", (1, 1))), tuple(layer.get("dilation", (1, 1)))
+    return F.max_pool2d(padded, tuple(kernel), stride, dilation=dilation)
 
 
 def _avg_pool(layer: Mapping[str, Any], x: list[Tensor], t: Mapping[str, Tensor]) -> Tensor:

@@ -18,6 +18,7 @@ from ...base.names import shown
 from ...errors import ModelFileError
 from ...plan.build import PlanBuilder
 from ...plan.file import ModelFile
+from .choice import CHOICE_OPS
 from .dims import BATCH, Dim, Size
 from .fold import can_fold, fold
 from .graph import Graph, Joined, Operand, Padded, Turned, Value, refusal_of
@@ -27,10 +28,11 @@ from .ops import OPS
 from .patterns import together
 from .pointwise import POINTWISE_OPS
 from .reduce import REDUCE_OPS
+from .sizes import SIZE_OPS
 from .windows import WINDOW_OPS
 
 OLDEST_OPSET = 7
-TRANSLATORS = OPS | NORM_OPS | POINTWISE_OPS | REDUCE_OPS | WINDOW_OPS
+TRANSLATORS = OPS | CHOICE_OPS | NORM_OPS | POINTWISE_OPS | REDUCE_OPS | SIZE_OPS | WINDOW_OPS
 
 
 def import_onnx(

@@ -27,6 +27,7 @@ class Node:
         self.inputs: list[str] = list(proto.input)
         self.outputs: list[str] = list(proto.output)
         self._attributes = {item.name: item for item in proto.attribute}
+        self._proto = proto
 
     def __str__(self) -> str:
         where = repr(self.name) if self.name else f"with the output {self.outputs[0]!r}"
@@ -48,6 +49,21 @@ class Node:
 
     def has_input(self, index: int) -> bool:
         return index < len(self.inputs) and self.inputs[index] != ""
+
+    def with_height(self) -> "Node":
+        """A node with a window over one axis as one over two, of height 1; it has two inputs of its own."""
+        proto = NodeProto()
+        proto.CopyFrom(self._proto)
+        for index, name in enumerate(self.inputs[:2]):
+            proto.input[index] = f"{name}.of height 1" if name else ""
+        for item in proto.attribute:
+            if item.name in ("kernel_shape", "strides", "dilations"):
+                item.ints.insert(0, 1)
+            elif item.name == "output_padding":
+                item.ints.insert(0, 0)
+            elif item.name == "pads":
+                item.ints[:] = [0, *item.ints[: len(item.ints) // 2], 0, *item.ints[len(item.ints) // 2 :]]
+        return Node(proto, self.opset)
 
     @property
     def output(self) -> str:

@@ -1,22 +1,42 @@
-"""Operators of ONNX that move a window over a map: convolution, pooling, padding, resizing."""
+"""Operators of ONNX that move a window over a map: convolution, its transpose, pooling; blocks of pixels."""
 
-import math
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from .dims import BATCH, Dim, Size
-from .graph import Graph, Operand, Padded, Translator, Value, image, known, text
-from .node import Array, Node, Refusal
-from .ops import reshaped, transposed
+from .dims import Size
+from .graph import Graph, Operand, Padded, Translator, Value, image, known
+from .node import Node, Refusal
+from .ops import cut, reshaped, transposed
 
+_MAX_WEIGHT = 2**26  # numbers that a transposed convolution may be written with
 Pad = tuple[int, int, int, int]  # top, left, bottom, right: the order of ONNX's pads for two axes
+
+
+def of_rows_too(translate: Translator) -> Translator:
+    """A translator for (batch, channels, height, width) that takes (batch, channels, length) as a map of height 1."""
+
+    def translator(graph: Graph, node: Node) -> Operand | list[Operand]:
+        rows = graph.operand(node, 0)
+        if not isinstance(rows, Value) or len(rows.shape) != 3:
+            return translate(graph, node)
+        batch, channels, length = rows.shape
+        wide = node.with_height()
+        graph.operands[wide.inputs[0]] = reshaped(graph, node, rows, [batch, channels, 1, length])
+        if node.has_input(1):
+            weight = graph.constant(node, 1)
+            graph.operands[wide.inputs[1]] = weight[:, :, None] if weight.ndim == 3 else weight
+        result = translate(graph, wide)
+        assert isinstance(result, Value)
+        return reshaped(graph, node, result, [batch, result.shape[1], result.shape[3]])
+
+    return translator
 
 
 def conv(graph: Graph, node: Node) -> Operand:
     weight = graph.constant(node, 1)
     if weight.ndim != 4:
-        raise Refusal(f"the weight has the shape {weight.shape}; expected a convolution over two axes")
+        raise Refusal(f"the weight has the shape {weight.shape}; expected a convolution over one axis or two")
     kernel = list(weight.shape[2:])
     if node.get("kernel_shape", kernel) != kernel:
         raise Refusal(f"kernel_shape {node.get('kernel_shape')} differs from the weight's {kernel}")
@@ -41,17 +61,82 @@ def conv(graph: Graph, node: Node) -> Operand:
     return graph.emit(node, "conv", [source], shape, **tensors, **attributes)
 
 
+def conv_transpose(graph: Graph, node: Node) -> Operand:
+    """As a convolution that gives a block of stride x stride pixels at once, which are then put in their places.
+
+    The pixel s * i + a of the result is the sum over q of x[i - q] * w[s * q + a], s being the stride.
+    """
+    weight, source = graph.constant(node, 1), graph.value(node)
+    batch, channels, *sizes = image(source)
+    if weight.ndim != 4:
+        raise Refusal(f"the weight has the shape {weight.shape}; expected a convolution over one axis or two")
+    if node.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or "output_shape" in node:
+        raise Refusal("auto_pad or output_shape; expected pads")
+    stride, dilation, groups = _pair(node, "strides"), _pair(node, "dilations"), node.get("group", 1)
+    pads, extra = node.get("pads", [0, 0, 0, 0]), node.get("output_padding", [0, 0])
+    if len(pads) != 4 or len(extra) != 2 or min(*pads, *extra) < 0:
+        raise Refusal(f"pads {pads} and output_padding {extra}; expected four and two numbers, none negative")
+    if groups < 1 or channels != len(weight) or channels % groups:
+        raise Refusal(f"the weight {weight.shape} in {groups} groups does not fit {channels} channels")
+    filters = weight.shape[1] * groups
+    bias = graph.optional_constant(node, 2)
+    if bias is not None and bias.shape != (filters,):
+        raise Refusal(f"the bias {bias.shape} does not fit {filters} channels")
+    reach = [d * (size - 1) + 1 for d, size in zip(dilation, weight.shape[2:], strict=True)]
+    taps = [-(-size // s) for size, s in zip(reach, stride, strict=True)]
+    if len(weight) * weight.shape[1] * np.prod(taps, dtype=float) * np.prod(stride, dtype=float) > _MAX_WEIGHT:
+        raise Refusal(f"strides {stride} and dilations {dilation} make more than {_MAX_WEIGHT} weights")
+    spread = np.zeros((*weight.shape[:2], *(q * s for q, s in zip(taps, stride, strict=True))), np.float32)
+    spread[:, :, : reach[0] : dilation[0], : reach[1] : dilation[1]] = weight
+    # (groups, inside, outside, taps, stride, taps, stride) to (outside, stride, stride, inside, taps, taps)
+    spread = spread.reshape(groups, -1, weight.shape[1], taps[0], stride[0], taps[1], stride[1])
+    spread = spread.transpose(0, 2, 4, 6, 1, 3, 5)[..., ::-1, ::-1]
+    spread = spread.reshape(filters * stride[0] * stride[1], -1, *taps)
+    tensors = {"weight": graph.plan.tensor(node.inputs[1], spread)}
+    if bias is not None:
+        tensors["bias"] = graph.plan.tensor(node.inputs[2], np.repeat(bias, stride[0] * stride[1]))
+    begin, out, below = [], [], []
+    for axis, size in enumerate(sizes):
+        begin.append(pads[axis] if stride[axis] > 1 else 0)
+        out.append(size * stride[axis] + (reach[axis] - stride[axis] + extra[axis] - pads[axis] - pads[axis + 2]))
+        # As many rows of zeros below as the last block of the result takes.
+        end = reach[axis] - stride[axis] + extra[axis] - pads[axis + 2]
+        below.append(max(0, -(-end // stride[axis])) if stride[axis] > 1 else end)
+    pad = [taps[axis] - 1 - (pads[axis] if stride[axis] == 1 else 0) for axis in (0, 1)] + below
+    if min(pad) < 0:
+        raise Refusal(f"pads {pads} cut away more than the kernel {list(weight.shape[2:])} adds")
+    blocks: list[Size] = [size + (pad[axis] + pad[axis + 2] - taps[axis] + 1) for axis, size in enumerate(sizes)]
+    shape = [batch, len(spread), *blocks]
+    value = graph.emit(node, "conv", [source], shape, **tensors, stride=[1, 1], pad=pad, dilation=[1, 1], groups=groups)
+    if stride != [1, 1]:
+        value = _unfolded(graph, node, value, stride)
+    for axis in (0, 1):
+        if stride[axis] > 1:
+            value = cut(graph, node, value, axis + 2, begin[axis], begin[axis] + known([out[axis]])[0])
+    return value
+
+
+def _unfolded(graph: Graph, node: Node, value: Value, block: list[int]) -> Value:
+    """Channels (depth, rows, columns of a block) as blocks of pixels."""
+    batch, channels, height, width = value.shape
+    depth = known([channels])[0] // (block[0] * block[1])
+    height, width = known([height, width])
+    parts = reshaped(graph, node, value, [batch, depth, *block, height, width])
+    parts = transposed(graph, node, parts, [0, 1, 4, 2, 5, 3])
+    return reshaped(graph, node, parts, [batch, depth, height * block[0], width * block[1]])
+
+
 def depth_to_space(graph: Graph, node: Node) -> Operand:
     value, block = graph.value(node), node.get("blocksize")
     batch, channels, height, width = image(value)
     if not block or block < 1 or channels % block**2:
         raise Refusal(f"blocks of {block} do not divide {channels} channels")
     depth = channels // block**2
-    by_column = node.get("mode", "DCR") == "CRD"
-    split = [depth, block, block] if by_column else [block, block, depth]
-    parts = reshaped(graph, node, value, [batch, *split, *known([height, width])])
-    order = [0, 1, 4, 2, 5, 3] if by_column else [0, 3, 4, 1, 5, 2]
-    return reshaped(graph, node, transposed(graph, node, parts, order), [batch, depth, height * block, width * block])
+    if node.get("mode", "DCR") == "CRD":
+        return _unfolded(graph, node, value, [block, block])
+    parts = reshaped(graph, node, value, [batch, block, block, depth, *known([height, width])])
+    parts = transposed(graph, node, parts, [0, 3, 4, 1, 5, 2])
+    return reshaped(graph, node, parts, [batch, depth, height * block, width * block])
 
 
 def space_to_depth(graph: Graph, node: Node) -> Operand:
@@ -66,16 +151,21 @@ def space_to_depth(graph: Graph, node: Node) -> Operand:
 
 
 def max_pool(graph: Graph, node: Node) -> Operand:
-    kernel, stride = _kernel(node), _pair(node, "strides")
-    source, pad = _window_input(graph, node, kernel, stride, [1, 1], zeros_count=False)
-    pad = _ceil_mode(node, source, kernel, stride, pad)
-    return _pool(graph, node, "max_pool", source, kernel, stride, pad)
+    kernel, stride, dilation = _kernel(node), _pair(node, "strides"), _pair(node, "dilations")
+    if dilation != [1, 1] and node.get("auto_pad", "NOTSET").startswith("SAME"):
+        raise Refusal("auto_pad and dilations: ONNX Runtime and the standard differ")
+    source, pad = _window_input(graph, node, kernel, stride, dilation, zeros_count=False)
+    pad = _ceil_mode(node, source, kernel, stride, dilation, pad)
+    attributes = {} if dilation == [1, 1] else {"dilation": dilation}
+    return _pool(graph, node, "max_pool", source, kernel, stride, pad, **attributes)
 
 
 def average_pool(graph: Graph, node: Node) -> Operand:
     kernel, stride, count = _kernel(node), _pair(node, "strides"), bool(node.get("count_include_pad", 0))
+    if _pair(node, "dilations") != [1, 1]:
+        raise Refusal(f"dilations {node.get('dilations')}; expected 1")
     source, pad = _window_input(graph, node, kernel, stride, [1, 1], zeros_count=count)
-    grown = _ceil_mode(node, source, kernel, stride, pad)
+    grown = _ceil_mode(node, source, kernel, stride, [1, 1], pad)
     if count and grown != pad:  # the node's own padding counts, the border that ceil_mode adds does not
         source = graph.materialise(node, Padded(source, pad))
         grown, count = (0, 0, grown[2] - pad[2], grown[3] - pad[3]), False
@@ -90,142 +180,19 @@ def _pool(
     kernel: list[int],
     stride: list[int],
     pad: Pad,
-    **attributes: bool,
+    **attributes: Any,
 ) -> Value:
     batch, channels, height, width = image(source)
     if any(pad[side] >= kernel[side % 2] for side in range(4)):
         raise Refusal(f"pads {list(pad)} are not below the kernel {kernel}")
+    dilation = attributes.get("dilation", [1, 1])
     shape = [
         batch,
         channels,
-        _out(height, kernel[0], stride[0], 1, pad[0] + pad[2]),
-        _out(width, kernel[1], stride[1], 1, pad[1] + pad[3]),
+        _out(height, kernel[0], stride[0], dilation[0], pad[0] + pad[2]),
+        _out(width, kernel[1], stride[1], dilation[1], pad[1] + pad[3]),
     ]
     return graph.emit(node, op, [source], shape, kernel=kernel, stride=stride, pad=list(pad), **attributes)
-
-
-def pad(graph: Graph, node: Node) -> Operand:
-    if node.get("mode", "constant") != "constant":
-        raise Refusal(f"mode {node.get('mode')!r}; expected 'constant'")
-    padded = graph.padded(node)
-    rank = len(padded.value.shape)
-    amounts = graph.ints(node, "pads", 1)
-    axes = graph.ints(node, "axes", 3) or list(range(rank))
-    if amounts is None or len(amounts) != 2 * len(axes):
-        raise Refusal(f"pads {amounts} do not fit {len(axes)} axes")
-    filling = graph.optional_constant(node, 2)
-    fill = node.get("value", 0.0) if filling is None else float(filling.reshape(()))
-    ends = {
-        axis % rank: pair for axis, pair in zip(axes, zip(amounts, amounts[len(axes) :], strict=False), strict=True)
-    }
-    touched = {axis for axis, pair in ends.items() if pair != (0, 0)}
-    if not touched:
-        return graph.operand(node, 0)
-    if rank != 4 or not touched <= {2, 3}:
-        raise Refusal(f"pads {amounts} of {text(padded.value.shape)}; expected height and width alone")
-    if fill != 0 or min(amounts) < 0:
-        raise Refusal(f"pads {amounts} with {fill}; expected zeros and no negative amounts")
-    (top, bottom), (left, right) = ends.get(2, (0, 0)), ends.get(3, (0, 0))
-    old = padded.pad
-    return Padded(padded.value, (old[0] + top, old[1] + left, old[2] + bottom, old[3] + right))
-
-
-def resize(graph: Graph, node: Node) -> Operand:
-    """Resize of all opsets, and its forerunner Upsample."""
-    source = graph.value(node)
-    batch, channels, height, width = image(source)
-    if node.get("mode", "nearest") != "nearest":
-        raise Refusal(f"mode {node.get('mode')!r}; expected 'nearest'")
-    if node.op == "Upsample" or node.opset < 11:
-        transformation, rounding = "asymmetric", "floor"
-    else:
-        transformation = node.get("coordinate_transformation_mode", "half_pixel")
-        rounding = node.get("nearest_mode", "round_prefer_floor")
-    factors = _factors(graph, node, (batch, channels, height, width))
-    if factors[:2] != [1, 1]:
-        raise Refusal(f"scales {factors}; expected 1 for the batch and the channels")
-    shape: list[Size] = [batch, channels]
-    for size, factor in zip((height, width), factors[2:], strict=True):
-        if not _is_floor(size, factor, transformation, rounding):
-            how = f"{transformation} with {rounding} at scale {factor:g}"
-            raise Refusal(f"{how} picks other pixels than floor(i / scale)")
-        shape.append(math.floor(size * factor))
-    if factors[2:] == [1, 1]:
-        return source
-    return graph.emit(node, "resize", [source], shape, scale=factors[2:])
-
-
-def _factors(graph: Graph, node: Node, shape: Sequence[Size]) -> list[float]:
-    """The four scales of a resize."""
-    last = 1 if node.op == "Upsample" or node.opset < 11 else 2
-    if "scales" in node:
-        factors = node.get("scales")
-    elif node.has_input(last) and graph.constant(node, last).size:
-        factors = graph.constant(node, last).reshape(-1).astype(float).tolist()
-    else:
-        return _factors_from_sizes(graph, node, shape)
-    axes = node.get("axes", list(range(len(factors))))
-    result = [1.0] * 4
-    for axis, factor in zip(axes, factors, strict=True):
-        result[axis] = float(str(np.float32(factor)))  # 2.3 as it was meant, not as float32 holds it
-    if not all(math.isfinite(factor) and 1 / 64 <= factor <= 64 for factor in result):
-        raise Refusal(f"scales {result}; expected 1/64 to 64")
-    return result
-
-
-def _factors_from_sizes(graph: Graph, node: Node, shape: Sequence[Size]) -> list[float]:
-    operand = graph.operand(node, 3)
-    if not isinstance(operand, np.ndarray) or node.get("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise Refusal("the size is computed from values, or keeps the aspect ratio")
-    sizes = operand.reshape(-1).tolist()
-    axes = node.get("axes", list(range(len(sizes))))
-    result = [1.0] * 4
-    for axis, size in zip(axes, sizes, strict=True):
-        if axis == 0 and size in (BATCH, graph.batch):
-            continue
-        old = shape[axis]
-        if isinstance(size, Dim) and isinstance(old, Dim) and size.symbols == old.symbols:
-            result[axis] = size.coefficient / old.coefficient
-        elif isinstance(size, int) and isinstance(old, int):
-            result[axis] = size / old
-            if math.floor(old * result[axis]) != size:
-                raise Refusal(f"no number times {old} gives {size}")
-        else:
-            raise Refusal(f"resizes {old} to {size}, no fixed ratio")
-    return result
-
-
-def _is_floor(size: Size, factor: float, transformation: str, rounding: str) -> bool:
-    """Whether a resize picks the source pixels floor(i / scale), as a plan does.
-
-    The formulas are those of the operator's text in the ONNX standard. Where the size is unknown, whole
-    scales alone are certain: their pattern repeats.
-    """
-    if not isinstance(size, int) and not factor.is_integer():
-        return False
-    source = size if isinstance(size, int) else 64
-    count = math.floor(source * factor)
-    index = np.arange(count, dtype=np.float64)
-    position: Array
-    picked: Array
-    expected = np.minimum(np.floor(index / factor), source - 1)
-    if transformation == "asymmetric":
-        position = index / factor
-    elif transformation == "half_pixel" or (transformation == "pytorch_half_pixel" and count > 1):
-        position = (index + 0.5) / factor - 0.5
-    elif transformation == "align_corners" and count > 1:
-        position = index * (source - 1) / (count - 1)
-    else:
-        return False
-    if rounding == "floor":
-        picked = np.floor(position)
-    elif rounding == "ceil":
-        picked = np.ceil(position)
-    elif rounding == "round_prefer_floor":
-        picked = np.ceil(position - 0.5)
-    else:
-        picked = np.floor(position + 0.5)
-    return bool((np.clip(picked, 0, source - 1) == expected).all())
 
 
 def _pair(node: Node, attribute: str) -> list[int]:
@@ -238,8 +205,6 @@ def _pair(node: Node, attribute: str) -> list[int]:
 def _kernel(node: Node) -> list[int]:
     if "kernel_shape" not in node:
         raise Refusal("kernel_shape is missing")
-    if _pair(node, "dilations") != [1, 1]:
-        raise Refusal(f"dilations {node.get('dilations')}; expected 1")
     return _pair(node, "kernel_shape")
 
 
@@ -294,7 +259,7 @@ def _window_input(
     return padded.value, (begin[0], begin[1], end[0], end[1])
 
 
-def _ceil_mode(node: Node, source: Value, kernel: list[int], stride: list[int], pad: Pad) -> Pad:
+def _ceil_mode(node: Node, source: Value, kernel: list[int], stride: list[int], dilation: list[int], pad: Pad) -> Pad:
     """ceil_mode as padding below and right: a last window that begins inside the map is kept."""
     if not node.get("ceil_mode", 0) or stride == [1, 1]:
         return pad
@@ -303,7 +268,7 @@ def _ceil_mode(node: Node, source: Value, kernel: list[int], stride: list[int], 
         if stride[axis] == 1:
             continue
         length = known([size])[0]
-        room = length + pad[axis] + pad[axis + 2] - kernel[axis]
+        room = length + pad[axis] + pad[axis + 2] - dilation[axis] * (kernel[axis] - 1) - 1
         count = -(-room // stride[axis]) + 1
         if (count - 1) * stride[axis] >= length + pad[axis]:
             count -= 1
@@ -312,12 +277,10 @@ def _ceil_mode(node: Node, source: Value, kernel: list[int], stride: list[int], 
 
 
 WINDOW_OPS: dict[str, Translator] = {
-    "AveragePool": average_pool,
-    "Conv": conv,
+    "AveragePool": of_rows_too(average_pool),
+    "Conv": of_rows_too(conv),
+    "ConvTranspose": of_rows_too(conv_transpose),
     "DepthToSpace": depth_to_space,
-    "MaxPool": max_pool,
-    "Pad": pad,
-    "Resize": resize,
+    "MaxPool": of_rows_too(max_pool),
     "SpaceToDepth": space_to_depth,
-    "Upsample": resize,
 }
