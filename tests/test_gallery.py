@@ -112,6 +112,33 @@ def rank_of(gallery, probe, people="template", **how):
     return rank(gallery.model, probe, view, listed, people)
 
 
+def test_held_in_memory_or_read_each_time_is_the_same(tmp_path, faces, monkeypatch):
+    from xcos.gallery import search
+
+    gallery = xcos.Gallery(tmp_path)
+    gallery.add_features([f"p{i // 2:03d}" for i in range(600)], faces)
+    view = search.View(gallery._store)
+    monkeypatch.setattr(search, "MEMORY", 0)
+    reading = search.View(gallery._store)
+    for people in ([5, 2, 299], [2, 0, 5, 7], [], [299]):
+        (held, starts), (read, same) = view.faces_of(people), reading.faces_of(people)
+        assert starts.tolist() == same.tolist()
+        rows = [i for p in people for i in (2 * p, 2 * p + 1)]
+        for one in (held, read):
+            assert (one.embedding == faces.embedding[rows]).all()
+            assert (one.grid == faces.grid[rows].astype(np.float16).astype(np.float32)).all()
+
+
+def test_every_finite_float16_is_widened_exactly():
+    from xcos.gallery.store import _widen
+
+    half = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    half = half[np.isfinite(half)]
+    wide = np.empty(half.shape, np.float32)
+    _widen(half, wide)
+    assert (wide.view(np.int32) == half.astype(np.float32).view(np.int32)).all()
+
+
 def test_shortlist_is_the_most_alike_by_plain_cosine(tmp_path, faces):
     gallery = xcos.Gallery(tmp_path)
     gallery.add_features([f"p{i:03d}" for i in range(600)], faces)

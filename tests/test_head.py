@@ -10,6 +10,7 @@ import pytest
 import torch
 from head_oracle import TorchHead, load_weights, numpy_head, random_embeddings, random_grids, random_weights
 
+import xcos
 from xcos import _core
 
 CLOSE = 1e-6
@@ -380,3 +381,20 @@ def test_many_python_threads_at_once():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_few_first_faces_are_compared_as_many_are():
+    """To 64 first faces each block is compared as soon as it is prepared; the numbers are the same to the bit."""
+    rng = np.random.default_rng(0)
+    faces = xcos.Features(rng.standard_normal((65, 128, 7, 7), np.float32), rng.standard_normal((65, 512), np.float32))
+    model = xcos.load()
+    for threads in (1, 2):
+        many = model.compare_all(faces, faces, maps=True, threads=threads)
+        for count in (1, 9, 64):
+            few = model.compare_all(faces[:count], faces, maps=True, threads=threads)
+            assert all((one == other[:count]).all() for one, other in zip(few, many, strict=True))
+    faces.grid[40, 3, 2, 1] = np.nan
+    with pytest.raises(ValueError, match=r"b\[40, 3, 2, 1\] is nan"):
+        model.compare_all(faces[:5], faces)
+    with pytest.raises(ValueError, match=r"a\[0, 3, 2, 1\] is nan"):
+        model.compare_all(faces[40:42], faces)

@@ -2,8 +2,10 @@
  *
  * xcos_head_compare takes pairs in blocks of `lanes`, both faces of each prepared on the
  * spot.  xcos_head_compare_all prepares a chunk of each side, then goes through their
- * pairs; chunks bound the memory to 2 * CHUNK_FLOATS floats and some.  Embeddings are
- * brought to length 1 once per face there; the products of a run with a block are one sgemm. */
+ * pairs; chunks bound the memory to 2 * CHUNK_FLOATS floats and some.  Where the first side is
+ * one run at most, as in a search, each block of second faces is compared as soon as it is
+ * prepared, while the cache holds it.  Embeddings are brought to length 1 once per face there;
+ * the products of a run with a block are one sgemm. */
 #include "head/head.h"
 
 #include <inttypes.h>
@@ -158,19 +160,46 @@ static void prepare_first(void *context, int64_t index, int worker)
         lower(&j->bad_a, j->a0 + index);
 }
 
+/* Second faces from..to-1 of the chunk as a block, and their embeddings. */
+static void prepare_columns(job *j, int64_t from, int64_t to, int worker, float *block, float *unit)
+{
+    prepare_block(j, true, j->b0 + from, (int)(to - from),
+                  j->scratch + (size_t)worker * j->scratch_size, block);
+    for (int64_t i = from; j->size && i < to; i++)
+        if (!make_unit(j->b_whole + (j->b0 + i) * j->size, j->size, unit + (i - from) * j->size))
+            lower(&j->bad_b, j->b0 + i);
+}
+
+/* Compares first faces from..to-1 of the chunk, one run at most, with the block of `count`
+ * second ones from `col` on. */
+static void compare_columns(job *j, int64_t from, int64_t to, int64_t col, int count, int worker,
+                            const float *block, const float *unit)
+{
+    const int lanes = j->head->kernels->pairs.lanes;
+    float *scratch = j->scratch + (size_t)worker * j->scratch_size;
+    float *products = scratch + j->products;
+    if (j->size)
+        xb_multiply((int)(to - from), count, j->size, j->a_unit + from * j->size, j->size, unit,
+                    j->size, true, products, lanes);
+    for (int64_t i = from; i < to; i += XK_PAIR_ROWS) {
+        const int rows = (int)smaller(XK_PAIR_ROWS, to - i);
+        const float *a[XK_PAIR_ROWS];
+        for (int r = 0; r < rows; r++)
+            a[r] = j->a_records + (size_t)(i + r) * j->head->values;
+        compare_tile(j, a, rows, 1, block, j->a0 + i, j->b0 + col, count,
+                     products + (i - from) * lanes, scratch + j->results);
+    }
+}
+
 static void prepare_second(void *context, int64_t index, int worker)
 {
     job *j = context;
     if (xc_stop(&j->call, worker))
         return;
     const int lanes = j->head->kernels->pairs.lanes;
-    const int64_t from = index * lanes, to = smaller(from + lanes, j->b_count);
-    prepare_block(j, true, j->b0 + from, (int)(to - from),
-                  j->scratch + (size_t)worker * j->scratch_size,
-                  j->b_blocks + (size_t)from * j->head->values);
-    for (int64_t i = from; j->size && i < to; i++)
-        if (!make_unit(j->b_whole + (j->b0 + i) * j->size, j->size, j->b_unit + i * j->size))
-            lower(&j->bad_b, j->b0 + i);
+    const int64_t from = index * lanes;
+    prepare_columns(j, from, smaller(from + lanes, j->b_count), worker,
+                    j->b_blocks + (size_t)from * j->head->values, j->b_unit + from * j->size);
 }
 
 /* Index: block of second faces, run of first ones, the latter faster. */
@@ -180,23 +209,26 @@ static void compare_run(void *context, int64_t index, int worker)
     if (xc_stop(&j->call, worker))
         return;
     const int lanes = j->head->kernels->pairs.lanes;
-    const int64_t runs = (j->a_count + RUN - 1) / RUN, block = index / runs;
-    const int64_t from = index % runs * RUN, to = smaller(from + RUN, j->a_count);
-    const int count = (int)smaller(lanes, j->b_count - block * lanes);
-    float *scratch = j->scratch + (size_t)worker * j->scratch_size;
-    float *products = scratch + j->products;
-    if (j->size)
-        xb_multiply((int)(to - from), count, j->size, j->a_unit + from * j->size, j->size,
-                    j->b_unit + block * lanes * j->size, j->size, true, products, lanes);
-    for (int64_t i = from; i < to; i += XK_PAIR_ROWS) {
-        const int rows = (int)smaller(XK_PAIR_ROWS, to - i);
-        const float *a[XK_PAIR_ROWS];
-        for (int r = 0; r < rows; r++)
-            a[r] = j->a_records + (size_t)(i + r) * j->head->values;
-        compare_tile(j, a, rows, 1, j->b_blocks + (size_t)(block * lanes) * j->head->values,
-                     j->a0 + i, j->b0 + block * lanes, count, products + (i - from) * lanes,
-                     scratch + j->results);
-    }
+    const int64_t runs = (j->a_count + RUN - 1) / RUN, col = index / runs * lanes;
+    const int64_t from = index % runs * RUN;
+    compare_columns(j, from, smaller(from + RUN, j->a_count), col,
+                    (int)smaller(lanes, j->b_count - col), worker,
+                    j->b_blocks + (size_t)col * j->head->values, j->b_unit + col * j->size);
+}
+
+/* Index: block of second faces, prepared in the worker's own memory. */
+static void compare_few(void *context, int64_t index, int worker)
+{
+    job *j = context;
+    if (xc_stop(&j->call, worker))
+        return;
+    const int64_t lanes = j->head->kernels->pairs.lanes;
+    const int64_t from = index * lanes, to = smaller(from + lanes, j->b_count);
+    float *block = j->b_blocks + (size_t)(worker * lanes) * j->head->values;
+    float *unit = j->b_unit + worker * lanes * j->size;
+    prepare_columns(j, from, to, worker, block, unit);
+    if (j->bad_a == NONE && j->bad_b == NONE)
+        compare_columns(j, 0, j->a_count, from, (int)(to - from), worker, block, unit);
 }
 
 static void compare_block(void *context, int64_t index, int worker)
@@ -347,21 +379,25 @@ xcos_status xcos_head_compare_all(const xcos_head *h, const float *a, int64_t n,
     const int64_t lanes = h->kernels->pairs.lanes;
     const int64_t fit = (int64_t)(CHUNK_FLOATS / (h->values + (size_t)j.size)) / lanes * lanes;
     const int64_t chunk = fit > lanes ? fit : lanes;
-    const int64_t a_chunk = smaller(chunk, n);
-    const int64_t b_chunk = smaller(chunk, (m + lanes - 1) / lanes * lanes);
+    const bool few = n <= smaller(chunk, RUN); /* then there is one chunk of second faces: all */
+    const int64_t a_chunk = smaller(chunk, n), b_all = (m + lanes - 1) / lanes * lanes;
+    const int64_t b_chunk = few ? b_all : smaller(chunk, b_all);
     const int64_t tiles = b_chunk / lanes * ((a_chunk + RUN - 1) / RUN);
     const int workers = open_call(&j, threads, a_chunk > tiles ? a_chunk : tiles);
-    const bool allocated = job_alloc(&j, workers, (size_t)a_chunk, (size_t)b_chunk, (size_t)j.size);
+    const bool allocated = job_alloc(&j, workers, (size_t)a_chunk,
+                                     (size_t)(few ? workers * lanes : b_chunk), (size_t)j.size);
     for (j.a0 = 0; allocated && j.a0 < n; j.a0 += chunk) {
         j.a_count = smaller(chunk, n - j.a0);
         xc_spread(&j.call, workers, j.a_count, prepare_first, &j);
-        for (j.b0 = 0; j.b0 < m; j.b0 += chunk) {
-            j.b_count = smaller(chunk, m - j.b0);
+        for (j.b0 = 0; j.b0 < m; j.b0 += b_chunk) {
+            j.b_count = smaller(b_chunk, m - j.b0);
             const int64_t blocks = (j.b_count + lanes - 1) / lanes;
-            xc_spread(&j.call, workers, blocks, prepare_second, &j);
+            xc_spread(&j.call, workers, blocks, few ? compare_few : prepare_second, &j);
             if (j.bad_a != NONE || j.bad_b != NONE || j.call.stop || j.call.torn)
                 return job_end(&j, allocated, false, err);
-            xc_spread(&j.call, workers, blocks * ((j.a_count + RUN - 1) / RUN), compare_run, &j);
+            if (!few)
+                xc_spread(&j.call, workers, blocks * ((j.a_count + RUN - 1) / RUN), compare_run,
+                          &j);
         }
     }
     return job_end(&j, allocated, false, err);

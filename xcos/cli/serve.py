@@ -24,6 +24,8 @@ def register(command: Callable[..., Any], show: Callable[..., None], model: argp
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
     serve.add_argument("--port", type=int, default=_PORT, help=f"default {_PORT}; 0 takes a free one")
     serve.add_argument("--allow-remote", action="store_true", help="listen to other machines too, with a token")
+    serve.add_argument("--gallery", metavar="FOLDER", help="with a page that searches the people of this gallery")
+    serve.add_argument("--enrol", action="store_true", help="that page may enrol people, and delete them")
     serve.add_argument("--token", help="the token then (default: XCOS_TOKEN, else a new one)")
 
 
@@ -33,6 +35,8 @@ def _serve(show: Callable[..., None], options: argparse.Namespace) -> int:
         raise ValueError(
             f"{options.host} can be reached from other machines; say --allow-remote if that is what you want"
         )
+    if options.enrol and not options.gallery:
+        raise ValueError("--enrol: expected a gallery to enrol people in, by --gallery FOLDER")
     from ..serve import make_app  # first: it says what to install
 
     import uvicorn  # isort: skip
@@ -40,12 +44,18 @@ def _serve(show: Callable[..., None], options: argparse.Namespace) -> int:
     from ..recognition.shipped import load
 
     token = None if local else _token(options.token or os.environ.get("XCOS_TOKEN"))
-    app = make_app(load(options.model, whole=options.whole), token=token, **({} if local else {"hosts": None}))
+    model, gallery = load(options.model, whole=options.whole), None
+    if options.gallery:
+        from ..gallery import Gallery
+
+        gallery = Gallery(options.gallery, model=model, create=options.enrol)
+    app = make_app(model, token=token, gallery=gallery, enrol=options.enrol, **({} if local else {"hosts": None}))
     with _listen(options.host, options.port) as listener:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
+        page = "search.html" if gallery is not None else ""
         query = f"?token={token}" if token else ""
-        address = f"http://{shown}:{port}/{query}"
+        address = f"http://{shown}:{port}/{page}{query}"
         show(options, {"address": address}, f"xcos: {address}   (Ctrl-C ends it)")
         sys.stdout.flush()
         # No access log: nothing about pictures, and no token, is written anywhere.

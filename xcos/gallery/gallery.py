@@ -153,7 +153,7 @@ class Gallery:
         return [{**row, "meta": json.loads(row["meta"])} for row in rows]
 
     def add(
-        self, name: str, photos: Any, *, meta: Mapping[str, Any] | None = None, face: Any = None,
+        self, name: str, photos: Any, *, meta: Mapping[str, Any] | None = None, called: str = "", face: Any = None,
         aligned: bool = False, bgr: bool = False, upright: bool = False, max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
     ) -> Enrolled:
@@ -167,6 +167,8 @@ class Gallery:
             One photograph or a list; see ``Model`` for what one may be.
         meta : dict, optional
             Kept with each of them; what JSON can hold.
+        called : str
+            What a photograph is called that is no file, but pixels or bytes.
         face : int, Face or list, optional
             Which face, as ``xcos.detect`` numbers them, of group photographs.
         aligned, bgr, upright, max_pixels, threads
@@ -190,7 +192,7 @@ class Gallery:
         chosen = list(face) if isinstance(face, (list, tuple)) else [face] * len(listed)
         if len(chosen) != len(listed):
             raise ValueError(f"face: expected one choice or one for each of {len(listed)} photos, got {len(chosen)}")
-        items = [Item(x, title(x, ""), name, f, meta or {}) for x, f in zip(listed, chosen, strict=True)]
+        items = [Item(x, title(x, called), name, f, meta or {}) for x, f in zip(listed, chosen, strict=True)]
         how = faces.How(aligned, bgr, upright, max_pixels)
         return enrol(self._store, self._model, items, how, threads, strict=True)
 

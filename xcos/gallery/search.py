@@ -1,8 +1,8 @@
 """Search: a shortlist by plain cosine, its faces ranked by xCos in the C kernel.
 
-The shortlist comes from all embeddings at once, by a product of matrices in blocks (exact), or from LanceDB's vector
-index. Then the whole of each person on it is compared: the grids are read, and the kernel scores a thousand in some
-milliseconds.
+The shortlist comes from all embeddings at once, by one product (exact), or from LanceDB's vector index. Then the whole
+of each person on it is compared: the grids are read, unless an earlier search has read them, and the kernel scores a
+thousand in some milliseconds.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from .. import _core
 from ..recognition.features import Features
 from ..recognition.model import Model
-from .store import Rows, Store, fetch
+from .store import Rows, Store, fetch, numbers
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 POLICIES = ("template", "best", "mean")
-_BLOCK = 16_384  # embeddings a product: 32 MB, of which the cache holds a good part
+MEMORY = 2 << 30  # bytes of features that a view may hold: 145,000 faces of 14.5 kB
 _PART = 128  # faces that a thread reads, widens and compares at a time
 
 
@@ -50,6 +50,7 @@ class View:
         self._by_row = np.argsort(self.rows)
         self._sorted = self.rows[self._by_row]
         self.indexed = store.index is not None
+        self._held = _Held(self) if _Held.size(store) * len(self) <= MEMORY else None
         self._lock = threading.Lock()
         self._embeddings: dict[bool, Floats] = {}
 
@@ -69,6 +70,13 @@ class View:
         rows = [self.rows[self.starts[p] : self.starts[p + 1]] for p in people]
         starts = np.cumsum([0, *map(len, rows)])[:-1].astype(np.intp)
         return np.concatenate([np.empty(0, np.uint64), *rows]), starts
+
+    def faces_of(self, people: Sequence[int] | Indices) -> tuple[Features, Indices]:
+        """The features of these people's faces, one person after the other, and where each begins."""
+        rows, starts = self.rows_of(people)
+        if self._held is None:
+            return self.store.features(fetch(self.table, rows, ("embedding", "grid"))), starts
+        return self._held.features(self._by_row[np.searchsorted(self._sorted, rows)]), starts
 
     def unit(self, averaged: bool) -> Floats:
         """Unit embeddings: (people, E) of each person's mean if `averaged`, else (faces, E). Kept in memory."""
@@ -111,9 +119,7 @@ class View:
     def _exact(self, embedding: Floats, policy: str, most: int) -> Indices:
         unit = self.unit(policy == "template")
         probe = embedding / max(float(np.linalg.norm(embedding)), 1e-12)
-        cosine = np.empty(len(unit), np.float32)
-        for at in range(0, len(unit), _BLOCK):
-            np.dot(unit[at : at + _BLOCK], probe, out=cosine[at : at + _BLOCK])
+        cosine: Floats = unit @ probe  # BLAS spreads it over the cores
         if policy == "best":
             cosine = np.maximum.reduceat(cosine, self.starts[:-1])
         elif policy == "mean":
@@ -121,6 +127,39 @@ class View:
         best = np.argpartition(-cosine, most)[:most] if most < len(cosine) else np.arange(len(cosine))
         ranked: Indices = best[np.argsort(-cosine[best], kind="stable")]
         return ranked
+
+
+class _Held:
+    """The features of a view's faces in memory, each from its first reading on. Safe from any thread: two that read
+    the same face write the same."""
+
+    def __init__(self, view: View) -> None:
+        width, length = _widths(view.store)
+        self._view = view
+        self._grids = np.empty((len(view), width), np.float16)  # the system gives memory where it is written
+        self._embeddings = np.empty((len(view), length), np.float32)
+        self._there = np.zeros(len(view), bool)
+
+    @staticmethod
+    def size(store: Store) -> int:
+        """Bytes of a face."""
+        width, length = _widths(store)
+        return 2 * width + 4 * length
+
+    def features(self, places: Indices) -> Features:
+        """Of the faces at these places in the view."""
+        missing = places[~self._there[places]]
+        if len(missing):
+            listed = fetch(self._view.table, self._view.rows[missing], ("embedding", "grid"))
+            self._grids[missing], self._embeddings[missing] = numbers(listed["grid"]), numbers(listed["embedding"])
+            self._there[missing] = True
+        return Features(self._view.store.grids(self._grids[places]), self._embeddings[places])
+
+
+def _widths(store: Store) -> tuple[int, int]:
+    """How many numbers a grid has, and an embedding."""
+    grid, embedding = (store.schema.field(name).type.list_size for name in ("grid", "embedding"))
+    return grid, embedding
 
 
 def _shares(ends: NDArray[Any]) -> Floats:
@@ -160,8 +199,7 @@ def rank(
     groups = [people[part == value] for value in np.unique(part)]
 
     def one(group: Indices) -> Floats:
-        rows, starts = view.rows_of(group)
-        faces = view.store.features(fetch(view.table, rows, ("embedding", "grid")))
+        faces, starts = view.faces_of(group)
         return scores(model, probe, faces, starts, policy)
 
     every = np.concatenate([np.empty(0, np.float32), *_spread(one, groups, threads)])

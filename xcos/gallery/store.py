@@ -43,6 +43,7 @@ _FACTS = b"xcos.gallery"
 _FORMAT = 1
 _FRAGMENTS = 64  # parts of the table; beyond, small ones are joined, since each costs a file to open
 _OLD = datetime.timedelta(hours=1)  # versions that readers may still be at
+_WIDEN = 32  # faces whose grids are widened at a time, 0.8 MB: the cache holds them
 _TEXTS = ("id", "name", "photo", "digest", "meta")
 
 
@@ -165,8 +166,14 @@ class Store:
 
     def features(self, rows: Any) -> Features:
         """The features in an Arrow table with the columns embedding and grid."""
-        grid = _numbers(rows["grid"]).astype(np.float32)
-        return Features(grid.reshape(-1, *self.facts["grid"]), _numbers(rows["embedding"]))
+        return Features(self.grids(numbers(rows["grid"])), numbers(rows["embedding"]))
+
+    def grids(self, half: NDArray[np.float16]) -> NDArray[np.float32]:
+        """(N, D, H, W) float32 of (N, D*H*W) float16."""
+        wide = np.empty(half.shape, np.float32)
+        for at in range(0, len(half), _WIDEN):
+            _widen(half[at : at + _WIDEN], wide[at : at + _WIDEN])
+        return wide.reshape(-1, *self.facts["grid"])
 
 
 def _among(rows: Rows) -> str:
@@ -226,8 +233,18 @@ def _vectors(array: NDArray[Any]) -> Any:
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(array).reshape(-1)), array.shape[1])
 
 
-def _numbers(column: Any) -> NDArray[Any]:
+def _widen(half: NDArray[np.float16], wide: NDArray[np.float32]) -> None:
+    """Finite float16 as float32, three times as fast as astype: sign, exponent and mantissa move to their places, and
+    a product with 2^112 puts the exponent right (its bias is 127 instead of 15)."""
+    bits = wide.view(np.int32)
+    bits[...] = half.view(np.int16)  # the sign fills the upper half
+    bits <<= 13
+    bits &= np.int32(-0x70002000)  # sign, 5 + 10 bits
+    wide *= np.float32(2.0**112)
+
+
+def numbers(column: Any) -> NDArray[Any]:
     """(N, width) of a column of lists of one size."""
     joined = column.combine_chunks()
     array: NDArray[Any] = joined.flatten().to_numpy(zero_copy_only=False)
-    return array.reshape(len(column), -1)
+    return array.reshape(len(column), column.type.list_size)

@@ -7,6 +7,7 @@ import contextlib
 import functools
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 try:
     import python_multipart  # noqa: F401 (forms.py uses it)
@@ -26,9 +27,15 @@ from .engine import Engine
 from .forms import read_form
 from .guard import Guard
 from .limits import Limits, Refused
+from .search import Search
+
+if TYPE_CHECKING:
+    from ..gallery import Gallery
 
 _HERE = Path(__file__).parent
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".json": "application/json"}
+_FILES = ("page.html", "page.css", "page.js", "photograph.js", "explanation.js", "openapi.json")
+_SEARCH_FILES = ("search.html", "search.js")
 EXAMPLES = tuple(
     f"{name}.jpg"
     for name in ("obama_portrait_2012", "obama_congress_2009", "obama_blue_room_2010", "biden_blue_room_2010")
@@ -41,6 +48,8 @@ def make_app(
     limits: Limits | None = None,
     hosts: tuple[str, ...] | None = ("127.0.0.1", "localhost", "[::1]"),
     token: str | None = None,
+    gallery: Gallery | None = None,
+    enrol: bool = False,
 ) -> Starlette:
     """The application.
 
@@ -50,9 +59,14 @@ def make_app(
             theirs to this machine; None: any
     token   when given, every request must bring it: ``Authorization: Bearer …``, or once ``/?token=…``, which
             leaves a cookie
+    gallery when given, there is a search page for it, and its endpoints; the pairs are then compared by its model
+            unless another is named
+    enrol   may the page enrol people in the gallery, and delete them?
     """
     limits = limits or Limits()
-    engine = Engine(as_model(model), limits)
+    if enrol and gallery is None:
+        raise ValueError("enrol: expected a gallery to enrol people in, got none")
+    engine = Engine(gallery.model if gallery is not None and model is None else as_model(model), limits)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -62,29 +76,43 @@ def make_app(
     app = Starlette(
         routes=[
             *[Route(f"/{name}" if name != "page.html" else "/", functools.partial(_file, name), methods=["GET"])
-              for name in ("page.html", "page.css", "page.js", "explanation.js", "openapi.json")],
+              for name in (*_FILES, *(_SEARCH_FILES if gallery is not None else ()))],
             Route("/examples/{name}", _example, methods=["GET"]),
             Route("/detect", _detect, methods=["POST"]),
             Route("/explain", _explain, methods=["POST"]),
+            *(Search(engine, gallery, enrol).routes() if gallery is not None else ()),
         ],
         exception_handlers={Refused: _refused, HTTPException: _http_error, ClientDisconnect: _gone},
         middleware=[Middleware(Guard, hosts=hosts, token=token)],
         lifespan=lifespan,
     )
     app.state.engine = engine
+    app.state.searches = gallery is not None
     return app
 
 
 async def _file(name: str, request: Request) -> Response:
-    return Response(_text(name), media_type=_TYPES[Path(name).suffix])
+    return Response(_text(name, request.app.state.searches), media_type=_TYPES[Path(name).suffix])
 
 
 @functools.cache
-def _text(name: str) -> str:
+def _text(name: str, searches: bool) -> str:
     if name == "explanation.js":
         return element_script()
     text = _HERE.joinpath(name).read_text(encoding="utf-8")
-    return text.replace("@version@", _core.__version__)
+    text = text.replace("@version@", _core.__version__)
+    if name.endswith(".html"):
+        text = text.replace("@photograph@", _HERE.joinpath("photograph.html").read_text(encoding="utf-8"))
+        text = text.replace("@pages@", _pages(name) if searches else "")
+    return text
+
+
+def _pages(current: str) -> str:
+    """The links between the two pages."""
+    links = (("page.html", "./", "Compare two"), ("search.html", "search.html", "Search many"))
+    listed = (f'<a href="{to}"{" aria-current=page" if name == current else ""}>{title}</a>'
+              for name, to, title in links)  # fmt: skip
+    return f"<nav aria-label=Pages>{''.join(listed)}</nav>"
 
 
 async def _example(request: Request) -> Response:

@@ -95,7 +95,7 @@ class Engine:
     ) -> dict[str, Any]:
         """What the view shows of a pair (``xcos.view.explanation_value``)."""
         photographs, found = zip(*(
-            self._find(picture, f"the {which} photograph", face, threads)
+            self.locate(picture, f"the {which} photograph", face, threads)
             for picture, which, face in zip(pictures, ("first", "second"), chosen, strict=True)
         ), strict=True)  # fmt: skip
         e = self.model.explain(*photographs, face=found, threshold=threshold, threads=threads)
@@ -107,10 +107,10 @@ class Engine:
         except ImageError as error:
             raise Refused(422, f"{which}: {_reason(error, picture)}") from None
 
-    def _find(
+    def locate(
         self, picture: bytes, which: str, face: int | None, threads: int
     ) -> tuple[NDArray[np.uint8], faces.Face | None]:
-        """The pixels of a picture, and the face in it that is meant."""
+        """The pixels of a picture, and the face in it that is meant. Raises Refused (422), naming `which`."""
         pixels = self._read(picture, which)
         try:
             return pixels, faces.cut(pixels, face=face, threads=threads).face

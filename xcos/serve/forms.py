@@ -57,6 +57,24 @@ class Form:
             raise Refused(400, f"{field}: expected a number of a face, counted from 0 as /detect lists them")
         return int(text)
 
+    def text(self, field: str) -> str:
+        """A text that has something in it. Raises Refused where there is none, or one of more than 200 characters."""
+        value = self._get(field)
+        if not isinstance(value, str) or not value.strip() or len(value) > 200:
+            raise Refused(400, f"{field}: expected a text of 1 to 200 characters")
+        return value.strip()
+
+    def most(self, field: str, otherwise: int) -> int:
+        """A number of 1 to 100. Raises Refused for anything else."""
+        value = self._get(field)
+        if value is None or value == "":
+            return otherwise
+        text = str(value)
+        whole = not isinstance(value, (bool, float)) and text.isascii() and text.isdigit()
+        if not whole or not 1 <= int(text[:4]) <= 100:
+            raise Refused(400, f"{field}: expected a number of 1 to 100, got {text[:40]!r}")
+        return int(text)
+
     def threshold(self) -> float | None:
         """The threshold; None where none is given. Raises Refused for what is no number of -1 to 1."""
         value = self._get("threshold")
