@@ -310,6 +310,13 @@ def test_features_of_a_folder(same, tmp_path):
     with np.load(tmp_path / "f.npz") as held:
         assert held["names"].tolist() == ["4.jfif", "anna/1.jpg", "ben/deep/2.JPG"]
     assert sum(json.loads(done.stdout)["skipped"].values()) == 7 and b"left out: " in done.stderr
+    for form in ("zip", "gztar", "tar"):
+        archive = shutil.make_archive(str(tmp_path / "held"), form, folder / "ben")
+        done = process("features", archive, tmp_path / f"{form}.npz", "--json")
+        assert done.returncode == 0 and json.loads(done.stdout)["skipped"], done.stderr
+        with np.load(tmp_path / f"{form}.npz") as held, np.load(tmp_path / "f.npz") as of_folder:
+            assert held["names"].tolist() == ["deep/2.JPG"]
+            np.testing.assert_array_equal(held["embedding"][0], of_folder["embedding"][2])
     (tmp_path / "empty").mkdir()
     Image.new("RGB", (300, 300)).save(tmp_path / "empty" / "grey.png")
     done = process("features", tmp_path / "empty", tmp_path / "g.npz")

@@ -14,6 +14,7 @@ from PIL import Image
 from test_results import make, verification
 
 from xcos.drawing import plot
+from xcos.evaluation.plots import reports
 from xcos.measured.truth import CellTruth
 
 matplotlib.use("Agg")
@@ -236,3 +237,12 @@ def test_plotting_twice_into_one_place():
     left.remove()
     with pytest.raises(ValueError, match="ax: "):
         make().plot(ax=left)
+
+
+def test_axes_that_are_none_are_named():
+    for draw in (make().plot, verification(0.3).plot):
+        for wrong in (3, "axes", pyplot.figure(), [pyplot.figure().add_subplot()]):
+            with pytest.raises(TypeError, match=f"ax: expected Axes of matplotlib, got {type(wrong).__name__}"):
+                draw(ax=wrong)
+    with pytest.raises(TypeError, match="ax: expected Axes of matplotlib, got int"):
+        reports([], [3, 4, 5])

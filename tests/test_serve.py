@@ -201,7 +201,9 @@ def test_other_sites_and_other_names_are_refused(client, pair):
         assert "other sites" in refusal(client.post("/detect", files=files, headers={"origin": other}), 403)
     for name in ("example.com", "127.0.0.1.example.com", ""):
         assert client.get("/", headers={"host": name}).status_code in (400, 421)
-    assert client.get("/", headers={"host": "localhost:80"}).status_code == 200
+    for name in ("localhost:80", "localhost.", "LocalHost.:80"):
+        assert client.get("/", headers={"host": name}).status_code == 200
+    assert client.get("/", headers={"host": "localhost.."}).status_code == 421
 
 
 def test_token():

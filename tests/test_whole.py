@@ -91,6 +91,8 @@ def test_thresholds_follow_the_curve(curved):
     assert curved.with_whole(1).threshold == pytest.approx(0.2)
     assert "made up, whole 0.3" in curved.with_whole(0.3).file.thresholds_from
     assert curved.with_whole(curved.whole) is curved
+    with pytest.raises(ValueError, match="threshold: expected a finite number, got nan"):
+        curved.with_whole(0.5, threshold=float("nan"))
     mine = curved.with_whole(0.5, threshold=0.11)
     assert mine.threshold == 0.11 and mine.file.thresholds_from == "given by the caller"
     assert "whole 0.5" in repr(mine) and "whole" not in repr(curved)

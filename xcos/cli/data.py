@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import sys
 from collections.abc import Callable
@@ -44,9 +45,9 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
     calibrate.add_argument("--method", choices=("logistic", "isotonic"), default="logistic",
                            help="how scores become log-likelihood ratios (default: logistic)")
 
-    features = command("features", _run(_features, print_), "write the features of all pictures of a folder", [common],
-                       "xcos features photos/ features.npz")
-    features.add_argument("folder", metavar="FOLDER")
+    features = command("features", _run(_features, print_), "write the features of all pictures of a folder or archive",
+                       [common], "xcos features photos/ features.npz")
+    features.add_argument("source", metavar="PATH", help="folder, zip, tar or tar.gz")
     features.add_argument("--model", help="name of a model of the package, or a model file")
     features.add_argument("target", metavar="OUT", help=".npz or .zarr")
     features.add_argument("--aligned", action="store_true", help="the pictures are aligned 112 x 112 crops")
@@ -138,32 +139,34 @@ def _calibrate(options: argparse.Namespace) -> tuple[Any, str]:
     return {**data, "scores": scores}, "\n".join([*lines, f"written: {shown(options.target)}"])
 
 
+class _File(io.BytesIO):
+    """A picture in memory, with the name that messages tell."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        super().__init__(data)
+        self.name = name
+
+
 def _features(options: argparse.Namespace) -> tuple[Any, str]:
     import xcos
 
-    from ..faces.folders import pictures, tell_skipped
+    from ..faces.folders import counted_collection
     from ..recognition.writers import FeatureWriter
     from ..storage.progress import counter
 
-    folder = Path(options.folder)
-    if not folder.is_dir():
-        raise NotADirectoryError(20, "expected a folder", options.folder)
-    paths, skipped = pictures(folder)
-    tell_skipped(folder, skipped)
-    if not paths:
-        raise ValueError(f"{folder}: holds no pictures")
+    names, read, skipped = counted_collection(options.source)
     failed: list[tuple[str, str]] = []
     model = xcos.load(options.model)
-    batches = model.stream(paths, aligned=options.aligned, threads=options.threads, skip_failed=True)
-    with FeatureWriter(options.target) as writer, counter(len(paths), progress_wanted(options), "features") as done:
+    files = (_File(name, read(i)) for i, name in enumerate(names))
+    batches = model.stream(files, aligned=options.aligned, threads=options.threads, skip_failed=True)
+    with FeatureWriter(options.target) as writer, counter(len(names), progress_wanted(options), "features") as done:
         for batch in batches:
-            names = [paths[i].relative_to(folder).as_posix() for i in batch.index]
-            writer.write(names, batch.features)
-            failed += [(paths[i].relative_to(folder).as_posix(), message) for i, message in batch.failed]
+            writer.write([names[i] for i in batch.index], batch.features)
+            failed += [(names[i], message) for i, message in batch.failed]
             done(writer.count + len(failed))
         if not writer.count:
-            raise ValueError(f"{folder}: no face in any of {len(paths)} pictures; the first: {failed[0][1]}")
-    lines = [f"{writer.count} faces of {len(paths)} pictures, written: {shown(options.target)}"]
+            raise ValueError(f"{shown(options.source)}: no face in any of {len(names)} pictures; the first: {failed[0][1]}")
+    lines = [f"{writer.count} faces of {len(names)} pictures, written: {shown(options.target)}"]
     lines += chain([f"{len(failed)} could not be used:"] if failed else [], (message for _, message in failed))
     data = {"written": options.target, "faces": writer.count, "failed": [list(pair) for pair in failed],
             "skipped": dict(skipped)}

@@ -11,16 +11,16 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, wraps
+from inspect import signature
 from threading import RLock
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
 from matplotlib import font_manager, rc_context, rcParams, style
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,10 +43,17 @@ def settings() -> Iterator[None]:
 
 
 def ours(draw: Callable[P, T]) -> Callable[P, T]:
-    """A function that draws, under our settings; the figure that it returns (first) gets fonts for all its texts."""
+    """A function that draws, under our settings; the figure that it returns (first) gets fonts for all its texts.
+
+    Its parameter `ax`, if it has one, is checked to be one Axes, `axes` to hold nothing else: TypeError."""
+    parameters = signature(draw)
 
     @wraps(draw)
     def under_our_settings(*args: P.args, **keywords: P.kwargs) -> T:
+        places = parameters.bind(*args, **keywords).arguments
+        for given in (places.get("ax"), *np.ravel(np.asarray(places.get("axes"), object))):
+            if given is not None and not isinstance(given, Axes):
+                raise TypeError(f"ax: expected Axes of matplotlib, got {type(given).__name__}")
         with settings():
             drawn = draw(*args, **keywords)
             figure = drawn[0] if isinstance(drawn, tuple) else drawn

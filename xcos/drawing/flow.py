@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 try:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
@@ -25,7 +26,7 @@ def matches(
     strongest: Sequence[tuple[int, int, float]],
     cells: tuple[int, int],
     title: str,
-    ax: Any = None,
+    ax: Axes | None = None,
 ) -> tuple[Figure, Any]:
     """Draws two faces (2, H, W, 3) side by side in one axis, and lines from cell to cell, the wider the more flows.
 

@@ -21,11 +21,11 @@ _SIZE = 1.5  # inches of one face
 
 
 @ours
-def saliency(pair: Maps, ax: Any = None) -> tuple[Figure, Any]:
-    """Draws the first pair of `pair` in two axes (new ones without `ax`). Returns (figure, axes)."""
-    if ax is None:
-        ax = new_figure((4 * _SIZE, 2.2 * _SIZE), layout="constrained").subplots(1, 2)
-    axes = np.asarray(ax, object).ravel()
+def saliency(pair: Maps, axes: Any = None) -> tuple[Figure, Any]:
+    """Draws the first pair of `pair` in two axes (new ones without `axes`). Returns (figure, axes)."""
+    if axes is None:
+        axes = new_figure((4 * _SIZE, 2.2 * _SIZE), layout="constrained").subplots(1, 2)
+    axes = np.asarray(axes, object).ravel()
     if len(axes) != 2:
         raise ValueError(f"ax: expected two axes, got {len(axes)}")
     for axis, side in zip(axes, (0, 1), strict=True):

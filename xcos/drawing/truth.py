@@ -27,11 +27,11 @@ _SIZE = 3.1  # inches of one map
 
 
 @ours
-def truths(models: Sequence[Measured], ax: Any = None) -> tuple[Figure, Any]:
-    """Draws a row of three maps for each model, in the axes `ax` or in a new pyplot figure."""
-    if ax is None:
-        ax = _axes(new_figure(_size(models), layout="constrained"), models)
-    axes = np.asarray(ax, object)
+def truths(models: Sequence[Measured], axes: Any = None) -> tuple[Figure, Any]:
+    """Draws a row of three maps for each model, in `axes` or in a new pyplot figure."""
+    if axes is None:
+        axes = _axes(new_figure(_size(models), layout="constrained"), models)
+    axes = np.asarray(axes, object)
     if axes.size != len(models) * len(_MAPS):
         raise ValueError(f"ax: expected {len(_MAPS)} axes for each of {len(models)} models, got {axes.size}")
     axes = axes.reshape(len(models), len(_MAPS))

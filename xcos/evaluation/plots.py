@@ -36,6 +36,7 @@ def reports(chosen: Sequence[Report], axes: Any = None) -> tuple[Figure, Any]:
     """ROC and DET of all reports, and the score histograms of the first, in three axes or a new pyplot figure."""
     if axes is None:
         axes = new_figure(_SIZE, layout="constrained").subplots(1, 3)
+    axes = np.ravel(np.asarray(axes, object))
     if len(axes) != 3:
         raise ValueError(f"ax: expected three axes, got {len(axes)}")
     _roc(axes[0], chosen)
@@ -164,6 +165,7 @@ def search(report: SearchReport, axes: Any = None) -> tuple[Figure, Any]:
     """CMC, and FNIR over FPIR where there are strangers, in two axes or a new pyplot figure."""
     if axes is None:
         axes = new_figure((9, 4.3), layout="constrained").subplots(1, 2)
+    axes = np.ravel(np.asarray(axes, object))
     if len(axes) != 2:
         raise ValueError(f"ax: expected two axes, got {len(axes)}")
     axes[0].plot(range(1, report.people + 1), report.cmc, color=_COLOURS[0])

@@ -235,7 +235,14 @@ def pictures_of_archive(archive: Archive) -> tuple[list[str], Counter[str]]:
 
 
 def collection(source: str | os.PathLike[str]) -> tuple[list[str], Callable[[int], bytes]]:
-    """Relative names of the pictures of a folder or archive, and how to read each; what is left out is logged.
+    """Relative names of the pictures of a folder or archive, and how to read each. More in `counted_collection`."""
+    names, read, _ = counted_collection(source)
+    return names, read
+
+
+def counted_collection(source: str | os.PathLike[str]) -> tuple[list[str], Callable[[int], bytes], Counter[str]]:
+    """Relative names of the pictures of a folder or archive, how to read each, and what was left out, counted and
+    logged.
 
     Raises ValueError where there is none or the archive is damaged, OSError where it cannot be opened.
     """
@@ -255,4 +262,4 @@ def collection(source: str | os.PathLike[str]) -> tuple[list[str], Callable[[int
     if not names:
         counts = f" (left out: {sum(skipped.values())})" if skipped else ""
         raise ValueError(f"{path}: holds no pictures{counts}; their names end in {', '.join(SUFFIXES[:4])} and so on")
-    return names, read
+    return names, read, skipped

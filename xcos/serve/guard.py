@@ -73,8 +73,8 @@ class Guard:
 
 
 def _name(host: str) -> str:
-    """The host without its port; [::1] keeps its brackets."""
-    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    """The host without its port, and without the dot that ends a full name; [::1] keeps its brackets."""
+    return (host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host).removesuffix(".")
 
 
 def _cookie(headers: Headers) -> str:
