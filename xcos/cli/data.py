@@ -8,7 +8,6 @@ import math
 import sys
 from collections.abc import Callable
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from ..base.names import shown

@@ -14,7 +14,7 @@ try:
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
-from .figure import new_figure, ours
+from .figure import figure_of, new_figure, ours
 
 _SIZE = 3.0  # inches of one face
 _GAP = 0.25  # between the faces, of a face's width
@@ -44,7 +44,7 @@ def matches(
         ax.plot([x[0], x[1] + offset], y, "-o", color="tab:orange", markersize=3, linewidth=0.5 + 2 * share / most)
     ax.set_axis_off()
     ax.set_title(title, fontsize=9, loc="left")
-    return ax.get_figure(root=True), ax
+    return figure_of(ax), ax
 
 
 def _centre(cell: int, cells: tuple[int, int], height: int, width: int) -> tuple[float, float]:
