@@ -1,6 +1,6 @@
 """Fits the weights of xcos/faces/quality.py and chooses its threshold, on photographs made worse.
 
-    python tools/fit_quality.py celeba_photos.tar
+    python tools/fit_quality.py celeba_photos.tar [how many photographs]
 
 Prints the constants, how well they predict, and the errors among pairs by threshold. Pairs of one person: each
 photograph made worse with the photograph itself; of two: with the next one. Half of the photographs are held out.
@@ -11,12 +11,14 @@ import sys
 
 import numpy as np
 from PIL import Image, ImageFilter
+from scipy.optimize import lsq_linear
 
 import xcos
 from xcos.faces import detection as faces
 from xcos.faces import quality
 from xcos.faces.folders import collection
 
+UPRIGHT = faces.How(upright=True)  # they are, and looks at turned ones take long
 RNG = np.random.default_rng(0)
 
 
@@ -41,6 +43,11 @@ def smaller(image, eyes, wanted):
     return image.resize([max(1, round(n * factor)) for n in image.size], Image.Resampling.BOX)
 
 
+# What noise and compression may do to the value: more grain beside the contrast and flatter neighbours no good, more
+# structures of colour no harm. 0: either.
+SIGNS = np.array([0] * 17 + [-1, 1, 1, 1, -1])
+
+
 # Each takes the photograph, the width of its face in pixels and a strength, weak to strong.
 KINDS = {
     "dark": (lambda im, w, g: scaled(im, g), (0.5, 0.25, 0.12, 0.05, 0.025)),
@@ -50,6 +57,7 @@ KINDS = {
     "flat": (lambda im, w, g: scaled(im, g, 128 * (1 - g)), (0.5, 0.25, 0.12, 0.06, 0.03)),
     "bright": (lambda im, w, g: scaled(im, g), (1.5, 2.0, 3.0, 5.0, 9.0)),
     "jpeg": (lambda im, w, q: jpeg(im, q), (50, 20, 10, 5, 2)),
+    "half, jpeg": (lambda im, w, q: jpeg(smaller(im, w, w / 2), q), (50, 20, 10, 5, 2)),
     "dark and noisy": (lambda im, w, g: noisy(scaled(im, g), 4), (0.5, 0.25, 0.12, 0.06, 0.03)),
 }
 
@@ -57,11 +65,12 @@ KINDS = {
 def main() -> None:
     model = xcos.load()
     names, read = collection(sys.argv[1])
+    names = names[: int(sys.argv[2])] if len(sys.argv) > 2 else names
     rows = []
     crops = []
     for i in range(len(names)):
         pixels = xcos.read_image(read(i))
-        whole = faces.cut(pixels)
+        whole = faces.cut(pixels, UPRIGHT)
         image = Image.fromarray(pixels)
         width = 112 / faces.crop_scale(whole.face.points)
         crops.append(whole.crop)
@@ -69,7 +78,7 @@ def main() -> None:
         for kind, (change, strengths) in KINDS.items():
             for k, strength in enumerate(strengths):
                 try:
-                    rows.append((i, kind, k + 1, faces.cut(np.asarray(change(image, width, strength)))))
+                    rows.append((i, kind, k + 1, faces.cut(np.asarray(change(image, width, strength)), UPRIGHT)))
                 except xcos.NoFaceError:
                     pass
     clean = model.features(np.stack(crops), aligned=True)
@@ -82,8 +91,9 @@ def main() -> None:
     target = np.log(np.clip(left, 0.02, 0.98) / (1 - np.clip(left, 0.02, 0.98)))
     half = index % 2 == 0
     bar = x[half].mean(0)
-    gram = (x[half] - bar).T @ (x[half] - bar) + np.eye(x.shape[1])
-    weights = np.linalg.solve(gram, (x[half] - bar).T @ (target[half] - target[half].mean()))
+    system = np.concatenate([x[half] - bar, np.eye(x.shape[1])])  # ridge regression
+    aims = np.concatenate([target[half] - target[half].mean(), np.zeros(x.shape[1])])
+    weights = lsq_linear(system, aims, bounds=(np.where(SIGNS > 0, 0, -np.inf), np.where(SIGNS < 0, 0, np.inf))).x
     bias = target[half].mean() - bar @ weights
     print("_WEIGHTS = np.array(", np.round(weights, 3).tolist(), ")\n_BIAS =", round(float(bias), 3))
     value = 1 / (1 + np.exp(-(x @ weights + bias)))

@@ -164,7 +164,8 @@ def _features(options: argparse.Namespace) -> tuple[Any, str]:
             failed += [(names[i], message) for i, message in batch.failed]
             done(writer.count + len(failed))
         if not writer.count:
-            raise ValueError(f"{shown(options.source)}: no face in any of {len(names)} pictures; the first: {failed[0][1]}")
+            where = f"{shown(options.source)}: no face in any of {len(names)} pictures"
+            raise ValueError(f"{where}; the first: {failed[0][1]}")
     lines = [f"{writer.count} faces of {len(names)} pictures, written: {shown(options.target)}"]
     lines += chain([f"{len(failed)} could not be used:"] if failed else [], (message for _, message in failed))
     data = {"written": options.target, "faces": writer.count, "failed": [list(pair) for pair in failed],

@@ -145,7 +145,8 @@ class Model:
         on a straight line; without a curve for the model's own w and for 1 alone), or `threshold`. A calibration
         of the score is left behind, since it holds for one w; that of the plain cosine serves for w = 1.
 
-        Raises ValueError unless 0 <= w <= 1 and the threshold is finite, ModelFileError where no threshold for this w is known or given.
+        Raises ValueError unless 0 <= w <= 1 and the threshold is finite, ModelFileError where no threshold for this w
+        is known or given.
         """
         whole = float(whole)
         if not 0 <= whole <= 1:
