@@ -51,6 +51,80 @@ def test_in_given_axes_it_stays_inside(rows, size):
     assert across[0].x1 < across[1].x0 and across[1].x1 < across[2].x0
 
 
+LAST_ROW = ("cosine", "attention", "contribution", "whole")
+
+
+@pytest.mark.parametrize(
+    ("side", "panels"), [(2, None), (3, None), (5, None), (8, None), (2, LAST_ROW), (3, ("contribution",))]
+)
+def test_four_in_a_grid(side, panels):
+    """Texts lie in the axes given and not on each other, by the boxes that the renderer draws them in."""
+    figure, grid = pyplot.subplots(2, 2, figsize=(2.9 * side, 2.9 * side), dpi=200)
+    everything = make(explained=0.35)
+    alone = np.where(np.arange(49).reshape(7, 7) < 7, 0.6, 0.8)
+    e = dataclasses.replace(everything, truth=CellTruth(48, alone, alone, alone))
+    places = [ax.bbox.frozen() for ax in grid.flat]
+    for ax in grid.flat:
+        assert min(ax.bbox.size) / figure.dpi > side
+        e.plot(ax=ax, panels=panels)
+    figure.canvas.draw()
+    for place, part in zip(places, figure.subfigs, strict=True):
+        shown = [t for t in part.findobj(Text) if t.get_visible() and t.get_text().strip()]
+        boxes = [t.get_window_extent() for t in shown]
+        for text, box in zip(shown, boxes, strict=True):
+            assert place.x0 - 1 <= box.x0 and box.x1 <= place.x1 + 1, text
+            assert place.y0 - 1 <= box.y0 and box.y1 <= place.y1 + 1, text
+        corners = np.array([box.extents for box in boxes])
+        low, high = corners[:, :2], corners[:, 2:]
+        shared = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
+        apart = (shared <= 1).any(-1) | np.eye(len(boxes), dtype=bool)  # a pixel is what letters are rounded to
+        assert apart.all(), [(shown[i], shown[j]) for i, j in np.argwhere(~apart)][:4]
+
+
+def test_panels_are_chosen():
+    e = make(explained=0.35)
+    figure, axes = e.plot(panels=("attention", "cosine"))
+    assert list(axes) == ["attention", "cosine"]
+    assert axes["attention"].get_position().x1 < axes["cosine"].get_position().x0
+    assert "×" not in [t.get_text() for t in figure.texts]  # the sum is told in its order only
+    figure, axes = e.plot(panels=["cosine", "attention", "contribution", "whole"], figsize=(9, 3))
+    assert {"×", "=", "+", "×\n0.35"} <= {t.get_text() for t in figure.texts}
+    assert tuple(figure.get_size_inches()) == (9, 3)
+    assert list(dataclasses.replace(e, evidence=e.cosine_map).plot(panels="evidence")[1]) == ["evidence"]
+    opened = pyplot.get_fignums()
+    for wrong in (("cosine", "nose"), (), ("cosine", "cosine"), ("whole",)):
+        with pytest.raises(ValueError, match="panels: expected some of first, second"):
+            e.plot(panels=wrong)
+    with pytest.raises(ValueError, match="not calibrated"):
+        e.plot(panels=("evidence",))
+    with pytest.raises(ValueError, match="figsize: "):
+        e.plot(ax=axes["cosine"], figsize=(3, 3))
+    with pytest.raises(ValueError, match="figsize: "):
+        verification(0.3).plot(ax=axes["cosine"], figsize=(3, 3))
+    assert pyplot.get_fignums() == opened
+    assert tuple(verification(0.3).plot(figsize=(7, 2))[0].get_size_inches()) == (7, 2)
+
+
+def test_colours_are_chosen():
+    for cmap in ("coolwarm", matplotlib.colormaps["coolwarm"]):
+        _, axes = make().plot(cmap=cmap)
+        names = [axes[name].images[0].get_cmap().name for name in ("cosine", "attention", "contribution")]
+        assert names == ["coolwarm", "Greys", "coolwarm"]
+    with pytest.raises(ValueError, match="cmap: expected a matplotlib Colormap or the name of one, got 'rainbwo'"):
+        make().plot(cmap="rainbwo")
+
+
+def test_dots_an_inch(tmp_path):
+    for result, inches in ((make(), make().plot()[0].get_size_inches()), (verification(0.3), (5, 1.6))):
+        for dpi in (50, 200):
+            result.save(tmp_path / "a.png", dpi=dpi)
+            with Image.open(tmp_path / "a.png") as picture:
+                assert picture.size == tuple(int(side * dpi + 1e-6) for side in inches)
+        for wrong in (0, -5, float("nan"), 1e9):
+            with pytest.raises(ValueError, match="dpi: expected a number from 1 to 2400"):
+                result.save(tmp_path / "a.png", dpi=wrong)
+
+
 def test_texts_in_files_are_texts():
     svg, pdf = (plot.render(make(), kind) for kind in ("svg", "pdf"))
     assert b"How alike is each cell?" in svg and b"<text" in svg

@@ -122,7 +122,7 @@ def _explain(options: argparse.Namespace) -> int:
 
     result = xcos.explain(*_two(options), **_keywords(options))
     if options.output:
-        result.save(options.output)
+        result.save(options.output, dpi=options.dpi)
     written = f"\nwritten: {shown(options.output)}" if options.output else ""
     _print(options, result.to_dict(), f"{_summary(result)}\n\n{_table(result)}{written}")
     return _answer(result)
@@ -138,7 +138,7 @@ def _detect(options: argparse.Namespace) -> int:
         from ..drawing import plot
         from ..recognition.results import PICTURES, save
 
-        save(options.output, {kind: _picture(plot, image, found, kind[1:]) for kind in PICTURES})
+        save(options.output, {kind: _picture(plot, image, found, kind[1:], options.dpi) for kind in PICTURES})
     lines = [f"{len(found)} face{'s' * (len(found) != 1)} in {shown(options.image)}"]
     for i, face in enumerate(found):
         left, top, right, bottom = face.box
@@ -150,8 +150,8 @@ def _detect(options: argparse.Namespace) -> int:
     return SAME if found else NO_ANSWER
 
 
-def _picture(plot: Any, image: Any, found: Any, kind: str) -> Any:
-    return lambda file: file.write(plot.render_detections(image, found, kind))
+def _picture(plot: Any, image: Any, found: Any, kind: str, dpi: float | None) -> Any:
+    return lambda file: file.write(plot.render_detections(image, found, kind, dpi))
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -367,10 +367,12 @@ def _parser() -> argparse.ArgumentParser:
     command("verify", _verify, "decide whether two photographs show one person", [pair], "xcos verify a.jpg b.jpg")
     explain = command("explain", _explain, "decide, and show why", [pair], "xcos explain a.jpg b.jpg -o why.png")
     explain.add_argument("-o", "--output", metavar="FILE", help="write .html, .png, .pdf, .svg, .json or .npz")
+    explain.add_argument("--dpi", type=float, help="dots an inch of a .png (default: 110)")
     detect = command("detect", _detect, "find the faces of a photograph", [looking],
                      "xcos detect group.jpg -o faces.png")
     detect.add_argument("image", metavar="A", help="photograph; - reads standard input")
     detect.add_argument("-o", "--output", metavar="FILE", help="write a .png, .pdf or .svg with boxes and points")
+    detect.add_argument("--dpi", type=float, help="dots an inch of a .png (default: 110)")
     info = command("info", _info, "tell about a model and this installation", [], "xcos info --json")
     info.add_argument("model", nargs="?", help="name or file (default: the default model)")
     convert = command("convert", _convert, "turn an ONNX network or a PyTorch checkpoint into a model file", [pixels],

@@ -74,7 +74,7 @@ def new_figure(size: tuple[float, float], **keywords: Any) -> Figure:
 
 
 @ours
-def encode(figure: Figure, kind: str, dpi: int) -> bytes:
+def encode(figure: Figure, kind: str, dpi: float) -> bytes:
     """The figure as a file of `kind` (png, pdf, svg, webp); touches no pyplot state."""
     fit_texts(figure)
     buffer = io.BytesIO()

@@ -29,8 +29,8 @@ try:
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
-from ..measured.truth import LITTLE
 from .figure import encode, figure_of, new_figure, ours
+from .sheet import GAP, Sheet, pale_cells
 from .shown import Decision, Reason
 
 if TYPE_CHECKING:
@@ -51,17 +51,31 @@ _COSINE = colormaps["RdBu"]
 _EVIDENCE = colormaps["PuOr_r"]  # other colours than the contributions, which it is not to be taken for
 _ATTENTION = colormaps["Greys"].with_extremes(over="#ffb000")
 _INK, _QUIET = "#222222", "#666666"
-_SIZE, _SIZE_WITH_WHOLE, _DPI = (10.6, 7.6), (12.1, 7.6), 110  # inches
+_SIZE_OF_SCALE, _DPI = (5, 1.6), 110  # inches
 _PALE = 0.62  # of cells that know little: how much of their colour is taken away
 _in_place_of: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # axes and the explanation drawn in their place
 
 
 @ours
-def explanation(e: Reason, ax: Axes | None = None) -> tuple[Figure, dict[str, Axes]]:
+def explanation(
+    e: Reason,
+    ax: Axes | None = None,
+    *,
+    figsize: tuple[float, float] | None = None,
+    cmap: str | Colormap | None = None,
+    panels: Sequence[str] | None = None,
+) -> tuple[Figure, dict[str, Axes]]:
     """Draws an Explanation in a new pyplot figure, or in the place of `ax`. Returns figure and axes by name."""
+    sheet, colours = Sheet.of(e, panels), _diverging(cmap)
+    if "evidence" in sheet.panels:
+        _check_evidence(e)
     if ax is None:
-        figure = new_figure(_size(e))
-        return figure, _explanation(e, figure)
+        figure = new_figure(sheet.size if figsize is None else figsize)
+        axes = _explanation(e, figure, sheet, colours)
+        _shrink(figure, sheet)
+        return figure, axes
+    if figsize is not None:
+        raise ValueError("figsize: goes without ax, whose figure has a size already")
     place = ax.get_subplotspec()
     if place is None:
         raise ValueError("ax: expected an Axes made by subplots or add_subplot")
@@ -72,29 +86,30 @@ def explanation(e: Reason, ax: Axes | None = None) -> tuple[Figure, dict[str, Ax
     ax.set_visible(False)
     _in_place_of[ax] = part = figure.add_subfigure(place, facecolor="white")
     part.bbox_relative.set(ax.bbox.transformed(figure.transFigure.inverted()))  # without the margins of the grid
-    axes = _explanation(e, part)
-    width, height = (pixels / figure.dpi for pixels in (part.bbox.width, part.bbox.height))
-    _shrink(part, min(1.0, width / _size(e)[0], height / _size(e)[1]))
+    axes = _explanation(e, part, sheet, colours)
+    _shrink(part, sheet)
     return figure, axes
 
 
 @ours
 def evidence(e: Reason, ax: Axes | None = None) -> tuple[Figure, Axes]:
     """Draws the evidence of a calibrated model cell by cell, in `ax` or a new pyplot figure; ValueError without it."""
-    if e.evidence is None:
-        raise ValueError(f"model {e.model!r} is not calibrated, so there is no evidence: see xcos.calibrate")
+    _check_evidence(e)
     if ax is None:
         ax = new_figure((4.2, 4.8)).add_axes((0.07, 0.1, 0.88, 0.77))
-    _map(ax, e.evidence, 1, _EVIDENCE, (-EVIDENCE_LIMIT, EVIDENCE_LIMIT), "Is that usual for one person?",
-         "log-likelihood ratio of each cell alone; no part of the score", pale=_pale(e))
+    _evidence(ax, e)
     return figure_of(ax), ax
 
 
 @ours
-def verification(v: Decision, ax: Axes | None = None) -> tuple[Figure, Axes]:
+def verification(
+    v: Decision, ax: Axes | None = None, *, figsize: tuple[float, float] | None = None
+) -> tuple[Figure, Axes]:
     """Draws score and threshold of a Verification on the scale -1..1, in `ax` or a new pyplot figure."""
     if ax is None:
-        ax = new_figure((5, 1.6), layout="constrained").add_subplot()
+        ax = new_figure(figsize or _SIZE_OF_SCALE, layout="constrained").add_subplot()
+    elif figsize is not None:
+        raise ValueError("figsize: goes without ax, whose figure has a size already")
     _scale(ax, v)
     ax.set_title(v.sentence(), fontsize=10, color=_colour(v))
     return figure_of(ax), ax
@@ -110,70 +125,100 @@ def detections(image: NDArray[np.uint8], faces: Sequence[Face], ax: Axes | None 
 
 
 @ours
-def render(result: Decision, kind: str) -> bytes:
+def render(result: Decision, kind: str, dpi: float | None = None) -> bytes:
     """The plot of a result as a file of `kind` (png, pdf, svg); touches no pyplot state, safe in threads."""
     if isinstance(result, Reason):
-        figure = Figure(figsize=_size(result))
-        _explanation(result, figure)
+        sheet = Sheet.of(result)
+        figure = Figure(figsize=sheet.size)
+        _explanation(result, figure, sheet, _COSINE)
     else:
-        figure = Figure(figsize=(5, 1.6), layout="constrained")
+        figure = Figure(figsize=_SIZE_OF_SCALE, layout="constrained")
         verification(result, figure.add_subplot())
-    return encode(figure, kind, _DPI)
+    return encode(figure, kind, _dots(dpi))
 
 
 @ours
-def render_detections(image: NDArray[np.uint8], faces: Sequence[Face], kind: str) -> bytes:
+def render_detections(image: NDArray[np.uint8], faces: Sequence[Face], kind: str, dpi: float | None = None) -> bytes:
     """The picture of :func:`detections` as a file of `kind` (png, pdf, svg)."""
     figure = Figure(figsize=_picture_size(image))
     _detections(_picture_axes(figure), image, faces)
-    return encode(figure, kind, _DPI)
+    return encode(figure, kind, _dots(dpi))
 
 
-def _explanation(e: Reason, figure: Figure | SubFigure) -> dict[str, Axes]:
-    mixed, pale = e.explained < 1, _pale(e)
-    grid = figure.add_gridspec(
-        2, 3, left=0.03, right=0.845 if mixed else 0.97, bottom=0.085 if pale is None else 0.105, top=0.89,
-        wspace=0.17, hspace=0.27,
-    )  # fmt: skip
-    panels = ("first", "second", "score", "cosine", "attention", "contribution")
-    axes: dict[str, Axes] = {name: figure.add_subplot(grid[divmod(i, 3)]) for i, name in enumerate(panels)}
-    verdict, sign = ("Same person", ">") if e.same else ("Different people", "≤")
-    verdict = verdict if e.reliable else "No answer, a face is too poor"
-    figure.suptitle(
-        f"{verdict}: score {e.score:.3f} {sign} threshold {e.threshold:.3f}",
-        x=0.5, y=0.975, fontsize=17, weight="bold", color=_colour(e),
-    )
+def _dots(dpi: float | None) -> float:
+    """Dots an inch; ValueError unless a number that gives a picture of some size: its sides have up to 12 inches."""
+    if dpi is not None and not 1 <= dpi <= 2400:
+        raise ValueError(f"dpi: expected a number from 1 to 2400, got {dpi}")
+    return _DPI if dpi is None else dpi
+
+
+def _diverging(cmap: str | Colormap | None) -> Colormap:
+    """The colours of cosines and contributions. ValueError for a name that matplotlib does not have."""
+    if cmap is None or isinstance(cmap, Colormap):
+        return cmap or _COSINE
+    if cmap not in colormaps:
+        raise ValueError(f"cmap: expected a matplotlib Colormap or the name of one, got {cmap!r}")
+    return colormaps[cmap]
+
+
+def _explanation(e: Reason, figure: Figure | SubFigure, sheet: Sheet, colours: Colormap) -> dict[str, Axes]:
+    mixed, pale = e.explained < 1, pale_cells(e)
+    grid = figure.add_gridspec(sheet.rows, sheet.columns, wspace=GAP[0], hspace=GAP[1], **sheet.margins)
+    axes: dict[str, Axes] = {}
+    for i, name in enumerate(sheet.panels):
+        axes[name] = figure.add_subplot(grid[divmod(i, sheet.columns)])
+    figure.suptitle(sheet.title, x=0.5, y=sheet.up(-0.19), fontsize=sheet.title_points, weight="bold", color=_colour(e))
     for name, crop, title in zip(("first", "second"), e.crops, e.names, strict=True):
-        _face(axes[name], crop, title, e.cosine_map.shape)
-    _summary(axes["score"], e)
-    _map(axes["cosine"], e.cosine_map, 2, _COSINE, (-COSINE_LIMIT, COSINE_LIMIT),
-         "How alike is each cell?", "patch cosine; the faces, laid over each other",
-         shade=_shade(e.crops), pale=pale)
-    _map(axes["attention"], e.attention, 3, _ATTENTION, (0, ATTENTION_LIMIT),
-         "How much does it count?", "attention, sum 1", pale=pale)
-    total = f"contribution, sum {e.contribution.sum():.3f}"
-    _map(axes["contribution"], e.contribution, 3, _COSINE, (-CONTRIBUTION_LIMIT, CONTRIBUTION_LIMIT),
-         "What does it add?", total if mixed else f"{total} = the score", pale=pale)
-    between = [("cosine", "attention", "×"), ("attention", "contribution", "=")]
-    if mixed:
-        box = axes["contribution"].get_position()
-        axes["whole"] = figure.add_axes((0.9, box.y0, 0.065, box.height))
+        if name in axes:
+            _face(axes[name], crop, title, e.cosine_map.shape)
+    if "score" in axes:
+        _summary(axes["score"], e)
+    if "cosine" in axes:
+        _map(axes["cosine"], e.cosine_map, 2, colours, (-COSINE_LIMIT, COSINE_LIMIT),
+             "How alike is each cell?", "patch cosine; the faces, laid over each other",
+             shade=_shade(e.crops), pale=pale)
+    if "attention" in axes:
+        _map(axes["attention"], e.attention, 3, _ATTENTION, (0, ATTENTION_LIMIT),
+             "How much does it count?", "attention, sum 1", pale=pale)
+    if "contribution" in axes:
+        total = f"contribution, sum {e.contribution.sum():.3f}"
+        _map(axes["contribution"], e.contribution, 3, colours, (-CONTRIBUTION_LIMIT, CONTRIBUTION_LIMIT),
+             "What does it add?", total if mixed else f"{total} = the score", pale=pale)
+    if "evidence" in axes:
+        _evidence(axes["evidence"], e)
+    if sheet.whole:
+        box = axes[sheet.panels[-1]].get_position()
+        left, width = sheet.bar
+        axes["whole"] = figure.add_axes((left, box.y0, width, box.height))
         _whole(axes["whole"], e)
-        between.append(("contribution", "whole", "+"))
-    for left, right, symbol in between:
-        boxes = [axes[name].get_position() for name in (left, right)]
+    for left_name, right_name, symbol in sheet.symbols():
+        boxes = [axes[name].get_position() for name in (left_name, right_name)]
         x, y = (boxes[0].x1 + boxes[1].x0) / 2, (boxes[0].y0 + boxes[0].y1) / 2
         figure.text(x, y, symbol, ha="center", va="center", fontsize=22, color=_INK)
         if mixed and symbol == "=":
-            figure.text(x, y + 0.04, f"× {e.explained:.2g}", ha="center", va="center", fontsize=9, color=_INK)
-    if pale is not None:
-        figure.text(0.03, 0.012, "Faded, numbers slanted: cells that know little. Each alone tells people apart with "
-                    f"an accuracy below {LITTLE:.0%}, where coin tossing has 50%.", fontsize=8.5, color=_QUIET)
+            figure.text(x, y + sheet.up(0.2), f"×\n{e.explained:.2g}", ha="center", va="bottom", fontsize=8.5,
+                        color=_INK)
+    if sheet.note:
+        figure.text(sheet.margins["left"], sheet.up(0.09), sheet.note, fontsize=8.5, color=_QUIET)
     return axes
 
 
-def _shrink(part: SubFigure, scale: float) -> None:
-    """Texts, lines and marks of a drawing in less room than it was made for, as if seen from afar."""
+def _check_evidence(e: Reason) -> None:
+    if e.evidence is None:
+        raise ValueError(f"model {e.model!r} is not calibrated, so there is no evidence: see xcos.calibrate")
+
+
+def _evidence(ax: Axes, e: Reason) -> None:
+    assert e.evidence is not None  # checked before anything is drawn
+    _map(ax, e.evidence, 1, _EVIDENCE, (-EVIDENCE_LIMIT, EVIDENCE_LIMIT), "Is that usual for one person?",
+         "log-likelihood ratio of each cell alone; no part of the score", pale=pale_cells(e))
+
+
+def _shrink(part: Figure | SubFigure, sheet: Sheet) -> None:
+    """Texts, lines and marks of a drawing in less room than its sheet, as if seen from afar."""
+    scale = min(1.0, *(pixels / part.dpi / inches for pixels, inches in zip(part.bbox.size, sheet.size, strict=True)))
+    if scale == 1:
+        return
     artist: Any  # findobj does not tell mypy what it found
     for artist in part.findobj(Text):
         artist.set_fontsize(artist.get_fontsize() * scale)
@@ -183,17 +228,8 @@ def _shrink(part: SubFigure, scale: float) -> None:
     for artist in part.findobj(LineCollection):
         artist.set_linewidth([width * scale for width in artist.get_linewidth()])
     for artist in part.findobj(XAxis) + part.findobj(YAxis):
-        for tick in artist.get_major_ticks():
+        for tick in artist.get_major_ticks() + artist.get_minor_ticks():
             tick.set_pad(tick.get_pad() * scale)
-
-
-def _size(e: Reason) -> tuple[float, float]:
-    return _SIZE_WITH_WHOLE if e.explained < 1 else _SIZE
-
-
-def _pale(e: Reason) -> NDArray[np.bool_] | None:
-    """(H, W): cells that know little; None where there are none, or none are known."""
-    return e.truth.little if e.truth is not None and e.truth.little.any() else None
 
 
 def _whole(ax: Axes, e: Reason) -> None:
@@ -321,12 +357,14 @@ def _scale(ax: Axes, v: Decision) -> None:
     ax.vlines(v.threshold, -0.5, 0.5, color=_INK, linewidth=1.5)
     ax.plot([v.score], [0], "o", color=colour, markersize=9, clip_on=False)
     ax.text(v.score, 0.65, f"{v.score:.3f}", ha="center", va="bottom", color=colour, weight="bold", fontsize=10)
-    ax.set(xlim=(-1, 1), ylim=(-0.5, 1.6), yticks=[], xticks=[-1, v.threshold, 1])
-    labels = ax.set_xticklabels(["-1\ndifferent people", f"threshold {v.threshold:.3f}", "1\nsame person"],
-                                fontsize=8, color=_QUIET)
-    labels[0].set_horizontalalignment("left")
-    labels[-1].set_horizontalalignment("right")
+    ax.set(xlim=(-1, 1), ylim=(-0.5, 1.6), yticks=[])
+    ax.set_xticks([v.threshold], [f"threshold {v.threshold:.3f}"], fontsize=8, color=_QUIET)
     ax.tick_params(length=0, pad=3)
+    ax.set_xticks([-1, 1], ["-1, different people", "1, same person"], minor=True, fontsize=8, color=_QUIET)
+    ax.tick_params(which="minor", length=0, pad=15)  # a line lower, wherever the threshold is
+    left, right = ax.get_xticklabels(minor=True)
+    left.set_horizontalalignment("left")
+    right.set_horizontalalignment("right")
     for spine in ax.spines.values():
         spine.set_visible(False)
 

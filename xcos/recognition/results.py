@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,7 @@ from ..storage.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
     from ..faces.quality import Look, Quality
@@ -147,30 +148,34 @@ class Verification(ByValue):
             "turn_second": second.turn,
         }
 
-    def plot(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
-        """Draws score and threshold on the scale -1..1. Needs matplotlib (``pip install xcos[plot]``)."""
+    def plot(self, ax: Axes | None = None, *, figsize: tuple[float, float] | None = None) -> tuple[Figure, Any]:
+        """Draws score and threshold on the scale -1..1, in `ax` or a new figure of `figsize` inches.
+
+        Raises ValueError for both. Needs matplotlib (``pip install xcos[plot]``).
+        """
         from ..drawing import plot
 
-        return plot.verification(self, ax)
+        return plot.verification(self, ax, figsize=figsize)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, dpi: float | None = None) -> None:
         """Writes .png, .pdf, .svg (the plot) or .json (``to_dict()``), by suffix.
 
-        The file appears whole or not at all. Raises ValueError for another suffix, OSError where the
-        file can't be written, ImportError for a picture without matplotlib.
+        dpi: dots an inch of a .png, 1 to 2400 (default: 110). The file appears whole or not at all. Raises ValueError
+        for another suffix or dpi, OSError where the file can't be written, ImportError for a picture without
+        matplotlib.
         """
-        save(path, {**self._pictures(), ".json": self._write_json})
+        save(path, {**self._pictures(dpi), ".json": self._write_json})
 
-    def _pictures(self) -> dict[str, Callable[[IO[bytes]], object]]:
+    def _pictures(self, dpi: float | None) -> dict[str, Callable[[IO[bytes]], object]]:
         def writer(suffix: str) -> Callable[[IO[bytes]], object]:
-            return lambda file: file.write(self._render(suffix[1:]))
+            return lambda file: file.write(self._render(suffix[1:], dpi))
 
         return {suffix: writer(suffix) for suffix in PICTURES}
 
-    def _render(self, kind: str) -> bytes:
+    def _render(self, kind: str, dpi: float | None = None) -> bytes:
         from ..drawing import plot
 
-        return plot.render(self, kind)
+        return plot.render(self, kind, dpi)
 
     def _write_json(self, file: IO[bytes]) -> None:
         file.write((json.dumps(self.to_dict(), indent=1) + "\n").encode())
@@ -239,16 +244,28 @@ class Explanation(Verification):
             **({} if self.truth is None else {"truth": self.truth.to_dict()}),
         }
 
-    def plot(self, ax: Axes | None = None) -> tuple[Figure, Any]:
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        figsize: tuple[float, float] | None = None,
+        cmap: str | Colormap | None = None,
+        panels: Sequence[str] | None = None,
+    ) -> tuple[Figure, Any]:
         """Draws the two faces, patch cosines, attention and contributions.
 
-        All colour scales are fixed, so that two figures can be compared. With `ax` the drawing stays in that
-        place of its figure, smaller where there is less room. Returns (figure, dict of axes by name). Needs matplotlib
-        (``pip install xcos[plot]``).
+        With `ax` the drawing stays in that place of its figure, smaller where there is less room; else it is a new
+        figure, of `figsize` inches. `cmap`: a matplotlib colour map or its name, for cosines and contributions in
+        place of RdBu; all scales are fixed, so that two figures can be compared. `panels`: which parts are drawn, in
+        which order, three in a row: "first", "second", "score", "cosine", "attention", "contribution", "evidence",
+        and "whole" at the right of the last row.
+
+        Returns (figure, dict of axes by name). Raises ValueError for ax and figsize together, another panel or colour
+        map, or the evidence of a model without calibration. Needs matplotlib (``pip install xcos[plot]``).
         """
         from ..drawing import plot
 
-        return plot.explanation(self, ax)
+        return plot.explanation(self, ax, figsize=figsize, cmap=cmap, panels=panels)
 
     def plot_evidence(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
         """Draws the evidence: which cells are as alike as usual for one person, and which are not.
@@ -259,14 +276,16 @@ class Explanation(Verification):
 
         return plot.evidence(self, ax)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, dpi: float | None = None) -> None:
         """Writes .html (the interactive view), .png, .pdf, .svg (the plot), .json (``to_dict()``) or .npz (all
         arrays), by suffix.
 
-        The file appears whole or not at all. Raises ValueError for another suffix, OSError where the
-        file can't be written, ImportError for a picture without matplotlib.
+        dpi: dots an inch of a .png, 1 to 2400 (default: 110). The file appears whole or not at all. Raises ValueError
+        for another suffix or dpi, OSError where the file can't be written, ImportError for a picture without
+        matplotlib.
         """
-        save(path, {**self._pictures(), ".html": self._write_html, ".json": self._write_json, ".npz": self._write_npz})
+        others = {".html": self._write_html, ".json": self._write_json, ".npz": self._write_npz}
+        save(path, {**self._pictures(dpi), **others})
 
     def _write_html(self, file: IO[bytes]) -> None:
         from ..view import explanation_page
