@@ -44,6 +44,8 @@ xcos.plug("a.onnx", "people", "b.safetensors", steps="3")  # wrong
 xcos.plug("a.onnx", "people", "b.safetensors", steps=3, since=None, whole="learned")
 explainers.CorrRISE(maks=40)  # wrong
 explainers.CorrRISE(3)  # wrong
+xcos.explainers.CorrRISE(masks=40)
+xcos.explainers.CorrRISE(maks=40)  # wrong
 pairs = faithfulness.LabelledCrops(crops, crops, same, "mine")
 faithfulness.compare(None, [explainers.CorrRISE(masks=40)], pairs)
 faithfulness.compare(3, [explainers.CorrRISE()], pairs)  # wrong
