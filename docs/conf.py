@@ -24,7 +24,8 @@ suppress_warnings = ["misc.highlighting_failure"]  # examples abbreviate with â€
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_type_aliases = {name: name for name in ("ArrayLike", "DataLike", "Metric", "ModelLike", "Progress")}
+ALIASES = ("ArrayLike", "DataLike", "FacesLike", "Mapped", "Metric", "ModelLike", "NetworkLike", "Progress")
+autodoc_type_aliases = {name: name for name in ALIASES}
 
 html_theme = "furo"
 html_title = f"xcos {release}"

@@ -25,6 +25,7 @@ from xcos.explainers import (
 )
 from xcos.explainers.base import enlarge
 from xcos.explainers.scoring import Scorer
+from xcos.recognition.shipped import model_path
 
 CHEAP = {"CorrRISE": {"masks": 4}, "OcclusionMap": {"sizes": (56,), "stride": 28}, "MinPlus": {"stride": 56},
          "FGGB": {"chunk": 64}}  # fmt: skip
@@ -437,3 +438,14 @@ def test_progress_and_files(model, crops, tmp_path):
     from matplotlib import pyplot
 
     pyplot.close(figure)
+
+
+def test_a_model_may_be_none_a_name_or_a_path(crops):
+    model = xcos.load()
+    expected = XCos(model)(crops[0], crops[1], aligned=True).first
+    for given in (None, model.name, model_path(model.name)):
+        explainer = XCos(given)
+        assert isinstance(explainer.model, xcos.Model)
+        assert np.array_equal(explainer(crops[0], crops[1], aligned=True).first, expected)
+    with pytest.raises(xcos.ModelFileError, match="no model named 'nobody'"):
+        XCos("nobody")

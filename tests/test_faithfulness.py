@@ -355,3 +355,11 @@ def test_command(pairs, tmp_path, capsys):
 
 def test_every_explainer_has_its_name_in_the_list():
     assert all(name in explainers.__all__ for name in explainers.METHODS)
+
+
+def test_measures_take_a_model_by_name(model, pairs):
+    explainer = CentreMap()
+    by_name = faithfulness.deletion(model.name, explainer, pairs)
+    assert np.array_equal(by_name.per_pair, faithfulness.deletion(model, CentreMap(model), pairs).per_pair)
+    table = faithfulness.compare(None, [explainer], pairs, measures=["localisation"])
+    assert table.model == model.name

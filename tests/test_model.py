@@ -318,6 +318,18 @@ print(sorted(heavy & set(sys.modules)), sorted(set(xcos.__all__) - set(dir(xcos)
     assert out.strip() == "[] []"
 
 
+def test_modules_after_import_xcos():
+    code = """
+import sys, xcos
+assert not [name for name in xcos._MODULES if "xcos." + name in sys.modules]
+print(sorted(set(xcos._MODULES) - set(dir(xcos))), xcos.explainers.XCos.__name__, xcos.faithfulness.truth.__name__)
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[] XCos truth"
+    for name in xcos._MODULES:
+        assert getattr(xcos, name).__name__ == f"xcos.{name}"
+
+
 def test_public_names():
     assert sorted(xcos.__all__) == sorted(xcos._HOME)
     for name in xcos.__all__:

@@ -29,7 +29,8 @@ from xcos.plan.branch import value_shape
 from xcos.plan.network import Network
 from xcos.plugging import find_map, read_network
 from xcos.plugging.data import hold_out, whole_faces
-from xcos.train import read_faces
+from xcos.plugging.settings import Settings
+from xcos.train import Config, read_faces
 
 NARROW = (16, 32, 48, 64)
 PEOPLE, EACH = 24, 3
@@ -143,6 +144,13 @@ def test_command(exported, people, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     assert main(["plug", str(exported), *arguments]) == 2
     assert "needs scikit-learn: pip install xcos[train]" in capsys.readouterr().err
+
+
+def test_type_checkers_know_the_settings_of_training():
+    own = {"model", "color", "mean", "scale", "data", "output", "embedding", "at", "validate", "threads", "progress"}
+    known = {one.name: one.type for one in dataclasses.fields(Config) if one.name not in own}
+    known["since"] = "str | None"  # None: found
+    assert {name: kind.__forward_arg__ for name, kind in Settings.__annotations__.items()} == known
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,13 @@ GIVEN = "paths_of_known = ['a.jpg']\npaths_of_found = ['b.jpg']\n"
 
 # Each line that ends in "# wrong" must be an error, no other line.
 MISTAKES = '''
+import numpy as np
+
 import xcos
 from xcos import explainers, faithfulness
+
+crops = np.zeros((2, 112, 112, 3), np.uint8)
+same = np.array([True, False])
 
 v = xcos.verify("a.jpg", "b.jpg")
 xcos.verify("a.jpg", "b.jpg", treshold=0.3)  # wrong
@@ -34,6 +39,18 @@ xcos.explain("a.jpg", ["b.jpg", "c.jpg"]).cosine_map  # wrong
 xcos.explain("a.jpg", "b.jpg").cosine_map
 xcos.explain("a.jpg", "b.jpg", upside=True)  # wrong
 xcos.load().verify("a.jpg", "b.jpg", treshold=0.3)  # wrong
+xcos.plug("a.onnx", "people", "b.safetensors", stpes=3)  # wrong
+xcos.plug("a.onnx", "people", "b.safetensors", steps="3")  # wrong
+xcos.plug("a.onnx", "people", "b.safetensors", steps=3, since=None, whole="learned")
+explainers.CorrRISE(maks=40)  # wrong
+explainers.CorrRISE(3)  # wrong
+xcos.explainers.CorrRISE(masks=40)
+xcos.explainers.CorrRISE(maks=40)  # wrong
+pairs = faithfulness.LabelledCrops(crops, crops, same, "mine")
+faithfulness.compare(None, [explainers.CorrRISE(masks=40)], pairs)
+faithfulness.compare(3, [explainers.CorrRISE()], pairs)  # wrong
+faithfulness.truth("model.safetensors", "people", pairs, triples=100)
+faithfulness.truth(None, 3)  # wrong
 xcos.load().verify(["a.jpg"], "b.jpg").same  # wrong
 '''
 

@@ -21,6 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import datasets
+    from . import evaluation as evaluation
+    from . import explainers as explainers
+    from . import faithfulness as faithfulness
+    from . import gallery as gallery
+    from . import plugging as plugging
+    from . import ray as ray
+    from . import serve as serve
+    from . import train as train
+    from . import view as view
     from ._core import __version__
     from .api import convert, explain, verify
     from .errors import ImageError, ModelFileError, NoFaceError, XcosError
@@ -72,6 +81,9 @@ _HOME = {
     "verify": "api",
 }
 
+# Not in __all__: some need packages that a star import must not ask for.
+_MODULES = ("evaluation", "explainers", "faithfulness", "gallery", "plugging", "ray", "serve", "train", "view")
+
 __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HOME)
     "verify",
     "explain",
@@ -109,7 +121,7 @@ __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HO
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
+    home = name if name in _MODULES else _HOME.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f".{home}", __name__)
@@ -119,4 +131,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

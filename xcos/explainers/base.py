@@ -18,12 +18,10 @@ from ..base.values import ByValue
 from ..recognition.features import Floats
 from ..recognition.results import PICTURES, save
 from ..storage.progress import Progress
-from .scoring import Scorer, Scores
+from .scoring import NetworkLike, Scorer, Scores, as_network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from ..recognition.model import Model
 
 Crops = NDArray[np.uint8]
 
@@ -120,14 +118,15 @@ class SaliencyPair(ByValue):
 class Explainer(ABC):
     """An explainer with its parameters; ``dataclasses.replace`` makes one with others, say another model.
 
-    model    an ``xcos.Model``, or for the plain cosine alone an ``xcos.Network`` with one (3, 112, 112) input,
-             a header that tells its preprocessing, and an embedding (N, E) among its outputs
+    model    an ``xcos.Model``, a name or a path, None for the default model; or for the plain cosine alone an
+             ``xcos.Network`` with one (3, 112, 112) input, a header that tells its preprocessing, and an embedding
+             (N, E) among its outputs
     score    what is explained: "xcos" or "cosine", as far as the method can
     batch    images in one run of the network
     threads  threads at most; None: the package's default
     """
 
-    model: Model | Any = field(kw_only=False)
+    model: NetworkLike = field(default=None, kw_only=False)
     score: Scores = "xcos"
     batch: int = 32
     threads: int | None = None
@@ -135,7 +134,8 @@ class Explainer(ABC):
     explains: ClassVar[tuple[str, ...]] = ("xcos", "cosine")
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a score that the method cannot explain, or a batch below 1."""
+        """Raises ValueError for a score that the method cannot explain, or a batch below 1; as ``xcos.load``."""
+        object.__setattr__(self, "model", as_network(self.model))
         if self.score not in self.explains:
             expected = " or ".join(map(repr, self.explains))
             raise ValueError(f"{self.name}: score is {self.score!r}; expected {expected}")

@@ -45,6 +45,6 @@ class XCos(Explainer):
         scorer = self.scorer
         a, b = (scorer.features(scorer.inputs(crops)) for crops in (first, second))
         score, cosine, attention = scorer.compare_cells(a, b)
-        assert cosine is not None and attention is not None
+        assert cosine is not None and attention is not None and isinstance(self.model, Model)
         maps = enlarge(cosine if self.map == "cosine" else (1 - self.model.whole) * attention * cosine, SIDE)
         return maps, np.copy(maps), score

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,30 +19,38 @@ from ..plan.network import Network
 from ..plan.pixels import as_input
 from ..recognition.features import Floats, plain_cosine
 from ..recognition.model import SIDE, Model
+from ..recognition.shipped import ModelLike, as_model
 
 if TYPE_CHECKING:
     Scores = Literal["xcos", "cosine"]
 else:
     Scores = str
 
+NetworkLike: TypeAlias = ModelLike | Network  # a model, or a network whose plain cosine is the score
+
 FILLS = ("black", "mean", "blur")
 BLUR = 10.0  # pixels: standard deviation of the blur that hides, as in Fong and Vedaldi, arXiv 1704.03296, section 4
+
+
+def as_network(model: NetworkLike) -> Model | Network:
+    """The model that is meant: a Network or Model as it is, else as ``xcos.load`` takes it. Raises as that."""
+    return model if isinstance(model, Network) else as_model(model)
 
 
 class Scorer:
     """One score of a model over crops and masks; only the layers that this score needs are run."""
 
-    def __init__(self, model: Model | Network, score: Scores, batch: int = 32, threads: int | None = None) -> None:
+    def __init__(self, model: NetworkLike, score: Scores, batch: int = 32, threads: int | None = None) -> None:
         """Raises ValueError for a model without this score, or without what tells how pictures become inputs."""
-        self.model, self.score, self.batch, self.threads = model, score, batch, threads
-        self.file: ModelFile = model.file
+        self.model, self.score, self.batch, self.threads = as_network(model), score, batch, threads
+        self.file: ModelFile = self.model.file
         shapes = [tuple(value["shape"]) for value in self.file.inputs]
         if self.file.preprocess is None or shapes != [(3, SIDE, SIDE)]:
             raise ValueError(
                 f"{self.file.name}: expected a header with 'preprocess' and one input (3, 112, 112), "
                 f"got inputs {shapes} and preprocess {self.file.preprocess}"
             )
-        if score == "xcos" and not isinstance(model, Model):
+        if score == "xcos" and not isinstance(self.model, Model):
             raise ValueError(f"{self.file.name}: a network without an xCos head has the score 'cosine' alone")
 
     @cached_property

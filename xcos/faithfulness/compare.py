@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from ..base.values import ByValue
 from ..explainers import Explainer, SaliencyPair
-from ..explainers.scoring import Scores
+from ..explainers.scoring import NetworkLike, Scores, as_network
 from ..recognition.results import save
 from ..storage.progress import Progress, batches
 from . import curves, patches, sanity, windows
@@ -153,7 +153,7 @@ class Comparison(ByValue):
 
 
 def compare(
-    model: Any,
+    model: NetworkLike,
     explainers: Sequence[Explainer],
     pairs: LabelledCrops,
     *,
@@ -168,6 +168,7 @@ def compare(
     """Measures all explainers on the same pairs, under one score of the model.
 
     An explainer of the other score is measured all the same; the table says what it explains.
+    model : a Model, a name or a path, None for the default model; or a Network, which has the score "cosine" alone.
     runs : at most about so many runs of the network for one set of maps; a method that needs more gets the first
         pairs alone (10 at least), and the table says how many. None: all pairs.
     sanity_pairs : the first so many pairs for the measures that explain each several times: own, leak, parts,
@@ -179,6 +180,7 @@ def compare(
     unknown = set(measures) - set(MEASURES)
     if unknown:
         raise ValueError(f"measures: got {', '.join(sorted(unknown))}; expected some of {', '.join(MEASURES)}")
+    model = as_network(model)
     threads = explainers[0].threads if explainers else None
     threshold = prepare(model, pairs, score, threads).threshold
     rows = []

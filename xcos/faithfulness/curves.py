@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ..explainers import Explainer
-from ..explainers.scoring import Scores
+from ..explainers.scoring import NetworkLike, Scores
 from .imputation import impute
 from .measure import Measure, area, bootstrap
 from .pairs import LabelledCrops, Setting, places, prepare, saliency
@@ -17,7 +15,7 @@ PERCENT = np.arange(0, 101, 10)  # of the pixels, P
 
 
 def deletion(
-    model: Any,
+    model: NetworkLike,
     explainer: Explainer,
     pairs: LabelledCrops,
     *,
@@ -36,7 +34,7 @@ def deletion(
 
 
 def insertion(
-    model: Any,
+    model: NetworkLike,
     explainer: Explainer,
     pairs: LabelledCrops,
     *,
@@ -50,7 +48,7 @@ def insertion(
 
 def _measure(
     name: str,
-    model: Any,
+    model: NetworkLike,
     explainer: Explainer,
     pairs: LabelledCrops,
     fill: str,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..datasets import Pairs
 from ..explainers.base import Crops, Explainer
-from ..explainers.scoring import Scorer, Scores
+from ..explainers.scoring import NetworkLike, Scorer, Scores, as_network
 from ..faces import How, crop_all
 from ..recognition.features import Floats
 
@@ -67,7 +67,7 @@ class Setting:
     """A set of pairs under one score of a model: inputs, scores, threshold."""
 
     def __init__(
-        self, model: Any, pairs: LabelledCrops, score: Scores, threads: int | None, threshold: float | None
+        self, model: NetworkLike, pairs: LabelledCrops, score: Scores, threads: int | None, threshold: float | None
     ) -> None:
         self.pairs = pairs
         self._threshold = threshold
@@ -112,12 +112,14 @@ def equal_error_threshold(scores: NDArray[Any], same: NDArray[np.bool_]) -> floa
     return float(candidates[np.argmin(np.abs(fmr - fnmr))])
 
 
-@lru_cache(maxsize=4)
 def prepare(
-    model: Any, pairs: LabelledCrops, score: Scores, threads: int | None = None, threshold: float | None = None
+    model: NetworkLike, pairs: LabelledCrops, score: Scores, threads: int | None = None, threshold: float | None = None
 ) -> Setting:
-    """The setting of these very objects, made once."""
-    return Setting(model, pairs, score, threads, threshold)
+    """The setting of these very objects, made once; of a path, which may hold another model by now, anew."""
+    return _prepared(as_network(model), pairs, score, threads, threshold)
+
+
+_prepared = lru_cache(maxsize=4)(Setting)
 
 
 @lru_cache(maxsize=4)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..evaluation.protocol import auc
 from ..explainers import Explainer
-from ..explainers.scoring import Scores
+from ..explainers.scoring import NetworkLike, Scores
 from .measure import Measure, area, bootstrap
 from .pairs import LabelledCrops, Setting, places, prepare, saliency
 
@@ -46,7 +46,7 @@ def patched(
 
 
 def localisation(
-    model: Any,
+    model: NetworkLike,
     explainer: Explainer,
     pairs: LabelledCrops,
     *,
@@ -70,7 +70,7 @@ def localisation(
 
 
 def patch_lfw(
-    model: Any,
+    model: NetworkLike,
     explainer: Explainer,
     pairs: LabelledCrops,
     *,

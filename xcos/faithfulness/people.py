@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..datasets import Faces, read_faces
 from ..explainers.base import Crops
 from ..faces import SIDE, Cut, How, cut_each
 
 _log = logging.getLogger("xcos")
+
+FacesLike: TypeAlias = "str | os.PathLike[str] | Faces | tuple[ArrayLike, ArrayLike]"  # of arrays: crops and labels
 
 
 class People:
@@ -26,7 +28,7 @@ class People:
     Raises OSError and ValueError as ``read_faces``, ValueError for arrays that do not fit together.
     """
 
-    def __init__(self, faces: Any, aligned: bool | None = None) -> None:
+    def __init__(self, faces: FacesLike | None, aligned: bool | None = None) -> None:
         self.name: str
         self._read: Callable[[int], Any]
         if isinstance(faces, (str, os.PathLike)):

@@ -10,20 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..explainers import Explainer
-from ..explainers.scoring import Scores
+from ..explainers.scoring import NetworkLike, Scores, as_network
+from ..plan.network import Network
+from ..recognition.model import Model
 from .measure import Measure, bootstrap
 from .pairs import LabelledCrops, saliency
 
 
-@lru_cache(maxsize=1)
-def randomised(model: Any, seed: int = 0) -> Any:
+def randomised(model: NetworkLike, seed: int = 0) -> Model | Network:
     """The model with the numbers of each tensor shuffled: same architecture, same values, nothing learnt."""
+    return _shuffled(as_network(model), seed)
+
+
+@lru_cache(maxsize=1)
+def _shuffled(model: Model | Network, seed: int) -> Model | Network:
     rng = np.random.default_rng(seed)
     tensors = {name: rng.permutation(t.ravel()).reshape(t.shape) for name, t in sorted(model.file.tensors.items())}
     return type(model)(replace(model.file, tensors=tensors))
 
 
-def randomisation(model: Any, explainer: Explainer, pairs: LabelledCrops, *, score: Scores | None = None) -> Measure:
+def randomisation(
+    model: NetworkLike, explainer: Explainer, pairs: LabelledCrops, *, score: Scores | None = None
+) -> Measure:
     """Magnitude of Spearman's correlation between the maps of the model and of one without learning (0 to 1).
 
     Adebayo et al. 2018 (arXiv 1810.03292), all parameters at once, by shuffling each tensor. Lower is better: a
@@ -34,7 +42,7 @@ def randomisation(model: Any, explainer: Explainer, pairs: LabelledCrops, *, sco
     return bootstrap("randomisation", np.abs(_spearman(saliency(explainer, pairs), saliency(other, pairs))))
 
 
-def symmetry(model: Any, explainer: Explainer, pairs: LabelledCrops, *, score: Scores | None = None) -> Measure:
+def symmetry(model: NetworkLike, explainer: Explainer, pairs: LabelledCrops, *, score: Scores | None = None) -> Measure:
     """Spearman's correlation between the first image's map, and the same image's map with the two swapped (-1 to 1).
 
     Higher is better: who comes first should not matter. Cost: the explanations, twice.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,13 @@ from ..explainers.base import Crops
 from ..plan.file import ModelFile
 from ..recognition.features import Features, plain_cosine
 from ..recognition.model import Model
-from ..recognition.shipped import load
+from ..recognition.shipped import ModelLike, as_model
 from .cell_statistics import Doubles, cosines
 
 BATCH = 64  # crops at a time
 
 Grids = NDArray[Any]
+Mapped: TypeAlias = ModelLike | ModelFile | Callable[[Crops], Grids]  # whatever makes a map of a face
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,10 @@ class Subject:
     threads: int | None = None
 
     @classmethod
-    def of(cls, model: Any, threads: int | None) -> Subject:
+    def of(cls, model: Mapped, threads: int | None) -> Subject:
         """What `truth` takes as model. Raises ValueError for anything else."""
         if model is None or isinstance(model, (str, os.PathLike)):
-            model = load(model)
+            model = as_model(model)
         if isinstance(model, ModelFile):
             model = Model(model)
         if isinstance(model, Model):

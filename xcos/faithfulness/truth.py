@@ -15,8 +15,8 @@ from ..faces import How, crop_all
 from ..storage.progress import Progress, batches
 from . import cell_statistics as statistics
 from .pairs import LabelledCrops
-from .people import People
-from .subject import BATCH, Subject
+from .people import FacesLike, People
+from .subject import BATCH, Mapped, Subject
 from .truth_faces import on_faces
 from .truth_result import Cell, Truth
 
@@ -25,9 +25,9 @@ MEASURES = (*ON_PAIRS, "own", "parts", "repeat")
 
 
 def truth(
-    model: Any,
-    faces: Any,
-    pairs: Any = None,
+    model: Mapped,
+    faces: FacesLike | None,
+    pairs: str | os.PathLike[str] | Pairs | LabelledCrops | None = None,
     *,
     measures: Collection[str] = MEASURES,
     cells: Sequence[Cell] | str | None = None,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ..explainers import Explainer
 from ..explainers.base import Crops
-from ..explainers.scoring import Scores
+from ..explainers.scoring import NetworkLike, Scores
 from . import blends
 from .cell_statistics import LEAST_EVIDENCE, Doubles, area_under_curve
 from .measure import Measure, bootstrap
@@ -20,7 +18,7 @@ GRID = (7, 7)  # maps are read in cells of 16 x 16 pixels, whatever their grain,
 CELLS = ((0, 0), (2, 2), (3, 3), (5, 3))  # a corner, an eye, the nose, the mouth
 
 
-def parts(model: Any, explainer: Explainer, pairs: LabelledCrops, *, score: Scores | None = None) -> Measure:
+def parts(model: NetworkLike, explainer: Explainer, pairs: LabelledCrops, *, score: Scores | None = None) -> Measure:
     """Does a map fall just where another person's eyes, nose, mouth or half of the face were blended in (0 to 1)?
 
     For each genuine pair (A, A') the map of A beside A' less that of the blend beside A', in cells of 16 x 16 pixels:
@@ -44,7 +42,7 @@ def parts(model: Any, explainer: Explainer, pairs: LabelledCrops, *, score: Scor
 
 
 def own_and_leak(
-    model: Any, explainer: Explainer, pairs: LabelledCrops, *, score: Scores | None = None
+    model: NetworkLike, explainer: Explainer, pairs: LabelledCrops, *, score: Scores | None = None
 ) -> tuple[Measure, Measure]:
     """Shares of a map's evidence at a cell that stay if only the cell's window is kept (own), or replaced (leak).
 

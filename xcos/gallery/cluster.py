@@ -16,7 +16,7 @@ from ..base.values import ByValue
 from ..faces.folders import collection
 from ..recognition.features import Features, plain_cosine
 from ..recognition.model import Model
-from ..recognition.shipped import load
+from ..recognition.shipped import ModelLike, as_model
 from ..storage.progress import Progress, batches
 from .enrol import Item, cut_all
 from .links import Link
@@ -88,7 +88,7 @@ class Clusters(ByValue):
 
 
 def cluster(
-    folder: str | os.PathLike[str], *, model: Model | str | os.PathLike[str] | None = None,
+    folder: str | os.PathLike[str], *, model: ModelLike = None,
     method: str = "agglomerative", threshold: float | None = None, aligned: bool = False,
     threads: int | None = None, progress: Progress = None,
 ) -> Clusters:
@@ -123,7 +123,7 @@ def cluster(
     """
     if method not in METHODS:
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
-    recognizer = model if isinstance(model, Model) else load(model)
+    recognizer = as_model(model)
     limit = recognizer.threshold if threshold is None else float(threshold)
     names, read = collection(Path(folder))
     if len(names) > MOST:

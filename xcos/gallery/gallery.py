@@ -19,7 +19,7 @@ from ..faces.image import MAX_PIXELS, as_list, read_image, title
 from ..faces.quality import look_at
 from ..recognition.features import Features, plain_cosine
 from ..recognition.model import Model
-from ..recognition.shipped import load
+from ..recognition.shipped import ModelLike, as_model
 from ..storage.progress import Progress, counter
 from . import transfer
 from .enrol import Enrolled, Item, check_name, enrol, meta_text
@@ -107,10 +107,10 @@ class Gallery:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, model: Model | str | os.PathLike[str] | None = None,
+        self, path: str | os.PathLike[str], *, model: ModelLike = None,
         keep_photos: bool | None = None, create: bool = True,
     ) -> None:
-        self._model = model if isinstance(model, Model) else load(model)
+        self._model = as_model(model)
         self._store = Store(path, self._model, keep_photos, create)
         self._view: View | None = None
         self._lock = Lock()

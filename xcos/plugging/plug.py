@@ -22,8 +22,11 @@ from ..recognition.model import SIDE, Model
 from ..storage.files import check_target
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ..evaluation import Table
     from ..faithfulness import Truth
+    from .settings import Settings
 
 _log = logging.getLogger("xcos")
 
@@ -80,7 +83,7 @@ def plug(
     pairs: str | os.PathLike[str] | None = None,
     threads: int | None = None,
     progress: bool = False,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Plugged:
     """Trains an xCos head for a face network and writes both as one model file.
 
