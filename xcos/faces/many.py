@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from itertools import chain, islice, repeat
 from typing import Any
@@ -52,14 +53,15 @@ def cut_each(
     def one(image: Any, face: Choice, threads: int | None) -> Cut:
         return cut(image if read is None else read(image), how, face=face, threads=threads)
 
-    results: Iterator[tuple[int, Callable[[], Cut]]]
+    results: Generator[tuple[int, Callable[[], Cut]], None, None]
     if len(beginning) < 2:
         results = ((i, partial(one, *pair, threads)) for i, pair in beginning)
     else:
         workers = threads or _core.default_threads()
         jobs = ((i, partial(one, *pair, 1)) for i, pair in chain(beginning, source))
         results = _at_work(jobs, workers, ahead or 4 * workers)
-    with counter(total, progress, "faces") as done:
+    # After an error the threads end here; left to the collector, they could be asked to wait for themselves.
+    with closing(results), counter(total, progress, "faces") as done:
         for i, result in results:
             try:
                 found = result()
@@ -100,7 +102,7 @@ def choices(face: Any, n: int) -> list[Choice]:
 
 def _at_work(
     jobs: Iterator[tuple[int, Callable[[], Cut]]], workers: int, ahead: int
-) -> Iterator[tuple[int, Callable[[], Cut]]]:
+) -> Generator[tuple[int, Callable[[], Cut]], None, None]:
     """Jobs done in threads, `ahead` of them begun or done before they are taken; each as what gives its result."""
     waiting: deque[tuple[int, Future[Cut]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
