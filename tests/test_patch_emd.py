@@ -90,4 +90,6 @@ def test_bad_stacks(model, crops):
     with pytest.raises(ValueError, match="two stacks of one length, got 1 and 2"):
         PatchEMD(model).flow(crops[0], crops[1:], aligned=True)
     with pytest.raises(ValueError, match="which has a grid of cells"):
+        PatchEMD(xcos.Network(model.file))
+    with pytest.raises(TypeError, match="expected a Model, a name, a path or None, got object"):
         PatchEMD(object())

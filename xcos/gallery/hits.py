@@ -75,9 +75,9 @@ class Hit(ByValue):
     id: str
     photos: int
     meta: Mapping[str, Any]
-    probe: Probe = field(repr=False, compare=False)
-    enrolled: Features = field(repr=False, compare=False)
-    crop: NDArray[np.uint8] | None = field(repr=False, compare=False)
+    probe: Probe = field(repr=False)
+    enrolled: Features = field(repr=False)
+    crop: NDArray[np.uint8] | None = field(repr=False)
     model: Model = field(repr=False, compare=False)
 
     @property

@@ -46,8 +46,8 @@ class Link(ByValue):
     score: float
     threshold: float
     cosine: float
-    features: Features = field(repr=False, compare=False)
-    crops: NDArray[np.uint8] = field(repr=False, compare=False)
+    features: Features = field(repr=False)
+    crops: NDArray[np.uint8] = field(repr=False)
     model: Model = field(repr=False, compare=False)
 
     def explain(self) -> Explanation:

@@ -55,5 +55,9 @@ def load(name_or_path: str | os.PathLike[str] | None = None, *, whole: float | N
 
 
 def as_model(model: ModelLike) -> Model:
-    """The model that is meant: a Model as it is, else as `load` takes it. Raises as `load`."""
-    return model if isinstance(model, Model) else load(model)
+    """The model that is meant: a Model as it is, else as `load` takes it; TypeError for what is none."""
+    if isinstance(model, Model):
+        return model
+    if model is not None and not isinstance(model, (str, os.PathLike)):
+        raise TypeError(f"model: expected a Model, a name, a path or None, got {type(model).__name__}")
+    return load(model)
