@@ -10,7 +10,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,13 +44,6 @@ typedef struct {
     xc_call call;
 } job;
 
-static void lower(_Atomic int64_t *least, int64_t value)
-{
-    int64_t old = atomic_load(least);
-    while (value < old && !atomic_compare_exchange_weak(least, &old, value))
-        ;
-}
-
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -67,7 +59,7 @@ static void prepare_face(job *j, bool second, int64_t face, float *scratch, floa
     const float *faces = second ? j->b : j->a;
     if (!xh_prepare(&j->call, j->head, faces + (size_t)face * face_size(j->head), second, scratch,
                     record))
-        lower(second ? &j->bad_b : &j->bad_a, face);
+        xh_lower(second ? &j->bad_b : &j->bad_a, face);
 }
 
 /* Faces from..from+count-1 of one side as a block of lanes, the last filling what is left. All
@@ -133,7 +125,7 @@ static void compare_tile(job *j, const float *const *a, int rows, int a_stride, 
             const size_t from = (size_t)i * map + (size_t)l, to = (size_t)pair * cells;
             float score = scores[i * lanes + l];
             if (!isfinite(score))
-                lower(&j->bad_pair, pair);
+                xh_lower(&j->bad_pair, pair);
             if (j->size)
                 score = (1 - h->whole) * score + h->whole * whole[i * lanes + l];
             j->scores[pair] = within_one(score);
@@ -157,7 +149,7 @@ static void prepare_first(void *context, int64_t index, int worker)
     prepare_face(j, false, j->a0 + index, j->scratch + (size_t)worker * j->scratch_size, record);
     if (j->size && !make_unit(j->a_whole + (j->a0 + index) * j->size, j->size,
                               j->a_unit + index * j->size))
-        lower(&j->bad_a, j->a0 + index);
+        xh_lower(&j->bad_a, j->a0 + index);
 }
 
 /* Second faces from..to-1 of the chunk as a block, and their embeddings. */
@@ -167,7 +159,7 @@ static void prepare_columns(job *j, int64_t from, int64_t to, int worker, float 
                   j->scratch + (size_t)worker * j->scratch_size, block);
     for (int64_t i = from; j->size && i < to; i++)
         if (!make_unit(j->b_whole + (j->b0 + i) * j->size, j->size, unit + (i - from) * j->size))
-            lower(&j->bad_b, j->b0 + i);
+            xh_lower(&j->bad_b, j->b0 + i);
 }
 
 /* Compares first faces from..to-1 of the chunk, one run at most, with the block of `count`
@@ -252,9 +244,9 @@ static void compare_block(void *context, int64_t index, int worker)
         const float *x = j->a_whole + (from + l) * j->size, *y = j->b_whole + (from + l) * j->size;
         const double xx = dot(x, x, j->size), yy = dot(y, y, j->size);
         if (!isfinite(xx))
-            lower(&j->bad_a, from + l);
+            xh_lower(&j->bad_a, from + l);
         if (!isfinite(yy))
-            lower(&j->bad_b, from + l);
+            xh_lower(&j->bad_b, from + l);
         const double norms = sqrt(xx) * sqrt(yy);
         cosines[l] = norms > 0 ? (float)(dot(x, y, j->size) / norms) : 0;
     }

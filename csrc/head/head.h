@@ -1,7 +1,8 @@
-/* head.h: what head.c (once per face) and compare.c (the pairs) share. */
+/* head.h: what head.c (once per face), compare.c and transport.c (the pairs) share. */
 #ifndef XCOS_HEAD_H
 #define XCOS_HEAD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -33,6 +34,14 @@ struct xcos_head {
     float *zeros;              /* padding, as wide as a row of taps */
     xk_pair_head pairs;
 };
+
+/* The least of what any thread says: the first face, or pair, that is at fault. */
+static inline void xh_lower(_Atomic int64_t *least, int64_t value)
+{
+    int64_t old = atomic_load(least);
+    while (value < old && !atomic_compare_exchange_weak(least, &old, value))
+        ;
+}
 
 /* Uninitialised, aligned for vectors; xo_free gives it back. */
 float *xh_alloc(size_t count);

@@ -14,7 +14,6 @@
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "blas.h"
@@ -171,13 +170,6 @@ static void iterate(const job *j, const pair *p)
     }
 }
 
-static void lower(_Atomic int64_t *least, int64_t value)
-{
-    int64_t old = atomic_load(least);
-    while (value < old && !atomic_compare_exchange_weak(least, &old, value))
-        ;
-}
-
 static void move_pair(void *context, int64_t index, int worker)
 {
     job *j = context;
@@ -190,12 +182,12 @@ static void move_pair(void *context, int64_t index, int worker)
     memset(scratch, 0, j->scratch_size * sizeof *scratch);
     lay_out(j, scratch, &p);
     if (!measure(j, a, p.mean_a, p.scale))
-        lower(&j->bad_a, j->a_step ? index : 0);
+        xh_lower(&j->bad_a, j->a_step ? index : 0);
     for (int d = 0; d < depth; d++)
         for (int i = 0; i < cells; i++)
             p.unit_a[(ptrdiff_t)i * depth + d] = a[(ptrdiff_t)d * cells + i] * p.scale[i];
     if (!measure(j, b, p.mean_b, p.scale))
-        lower(&j->bad_b, index);
+        xh_lower(&j->bad_b, index);
     for (int d = 0; d < depth; d++)
         for (int i = 0; i < cells; i++)
             p.unit_b[(ptrdiff_t)d * cells + i] = b[(ptrdiff_t)d * cells + i] * p.scale[i];

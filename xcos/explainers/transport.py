@@ -115,7 +115,7 @@ class PatchEMD(Explainer):
 
     def similarities(self, first: Floats, second: Floats) -> Floats:
         """Similarities (N,) in -1..1 of grids first[i] and second[i], (N, D, h, w) as ``Model.features`` has them;
-        a stack of one in `first` stands for all: what re-ranks a list. 20,000 pairs a second on a core."""
+        a stack of one in `first` stands for all: what re-ranks a list."""
         found, _ = _core.transport(
             first, second, self.weights == "cross", self.regularization, self.iterations, False, self.threads or 0
         )

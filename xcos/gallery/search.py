@@ -1,8 +1,8 @@
 """Search: a shortlist by plain cosine, its faces ranked by xCos in the C kernel.
 
 The shortlist comes from all embeddings at once, by one product (exact), or from LanceDB's vector index. Then the whole
-of each person on it is compared: the grids are read, unless an earlier search has read them, and the kernel scores a
-thousand in some milliseconds.
+of each person on it is compared: the grids are read, unless an earlier search has read them, and the kernel scores
+them.
 """
 
 from __future__ import annotations

@@ -43,11 +43,11 @@ class Joined:
     value: Value
 
 
-def refusal_of(operand: "Turned | Joined") -> Refusal:
+def refusal_of(operand: Turned | Joined) -> Refusal:
+    """Why a translator that asks for a value as it stands cannot take this one."""
     if isinstance(operand, Joined):
         return Refusal(f"joins the batch with the next axis of {text(operand.value.shape)}")
-    turned = operand
-    return Refusal(f"perm {list(turned.perm)} moves the batch, which must stay the first axis")
+    return Refusal(f"perm {list(operand.perm)} moves the batch, which must stay the first axis")
 
 
 Operand = Value | Padded | Turned | Joined | Array
