@@ -52,7 +52,7 @@ class Row(ByValue):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Comparison(ByValue):
+class MethodTable(ByValue):
     """The table of :func:`compare`.
 
     Attributes
@@ -85,7 +85,7 @@ class Comparison(ByValue):
     rows: Sequence[Row]
 
     def __repr__(self) -> str:
-        return f"Comparison of {len(self.rows)} methods, {self.score} of {self.model} on {self.data}"
+        return f"MethodTable of {len(self.rows)} methods, {self.score} of {self.model} on {self.data}"
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -204,7 +204,7 @@ def compare(
     sanity_pairs: int = 20,
     examples: int = 4,
     progress: Progress = None,
-) -> Comparison:
+) -> MethodTable:
     """Measures all explainers on the same pairs, under one score of the model.
 
     An explainer of the other score is measured all the same; the table says what it explains.
@@ -230,13 +230,13 @@ def compare(
         The first so many pairs for the measures that explain each several times: own, leak, parts, randomisation and
         symmetry.
     examples : int, default 4
-        The first so many pairs, at least 1, are explained whole, for :meth:`Comparison.html` and the time.
+        The first so many pairs, at least 1, are explained whole, for :meth:`MethodTable.html` and the time.
     progress : bool or callable, optional
         True draws a bar, a function is called as progress(done, total).
 
     Returns
     -------
-    Comparison
+    MethodTable
         A row for each explainer.
 
     Raises
@@ -279,7 +279,7 @@ def compare(
         few = explainer(whole.first, whole.second, aligned=True)
         chosen = {name: found[name] for name in MEASURES if name in measures}
         rows.append(Row(explainer.name, explainer.score, n, chosen, explainer.passes, few.seconds, few))
-    return Comparison(model.file.name, pairs.name, score, fill, threshold, rows)
+    return MethodTable(model.file.name, pairs.name, score, fill, threshold, rows)
 
 
 def _figure(measure: Measure | None, digits: int) -> str:
