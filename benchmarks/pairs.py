@@ -8,16 +8,20 @@ All engines take turns, every round; medians, and the median of the rounds' rati
 the same number of threads, computes what depends on one face once per face, writes into buffers that stay, and goes
 through the pairs in batches of the size that is the fastest of several. The second attention convolution is done in
 two ways, as a convolution and as a product with its dense (784, 49) matrix, and the faster counts.
+--against CHECKOUT lets the head of another built checkout of this repository take its turns too.
 XCOS_DISABLE_CPU=avx512 shows the AVX2 kernels (of xcos; ATEN_CPU_CAPABILITY=avx2 does the same for PyTorch).
 """
 
 import argparse
+import importlib.util
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -107,6 +111,18 @@ class TorchHead:
         return (logits.flatten(1).softmax(1) * cosine).sum(1)
 
 
+def core_of(checkout: Path) -> ModuleType:
+    """The extension module of another checkout, beside ours: it has its own workers, which sleep meanwhile."""
+    found = sorted((checkout / "xcos").glob("_core.*.so"))
+    if len(found) != 1:
+        raise SystemExit(f"{checkout}: expected a checkout with a built xcos/_core, found {len(found)} of them")
+    spec = importlib.util.spec_from_file_location("before._core", found[0])
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def seconds(call: Callable[[], object], repeat: int = 1, clock: Clock = time.perf_counter) -> float:
     start = clock()
     for _ in range(repeat):
@@ -148,6 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         action="store_true",
         help="processor time instead of elapsed time: for one thread on a machine that has other things to do",
     )
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another built checkout of this repository")
     options = parser.parse_args(arguments)
     if options.cpu_time and options.threads != 1:
         parser.error("--cpu-time needs --threads 1")
@@ -156,7 +173,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     threads = options.threads
 
     weights = random_weights(options.depth)
-    head = _core.Head(*weights[:2], SLOPES[0], *weights[2:4], SLOPES[1], *weights[4:], SLOPES[2], CELLS, CELLS)
+    cores = {"xcos": _core} | ({} if options.against is None else {"xcos before": core_of(options.against)})
+    heads = {
+        name: core.Head(*weights[:2], SLOPES[0], *weights[2:4], SLOPES[1], *weights[4:], SLOPES[2], CELLS, CELLS)
+        for name, core in cores.items()
+    }
+    head = heads["xcos"]
     rng = np.random.default_rng(1)
     a, b = (
         rng.standard_normal((count, options.depth, CELLS, CELLS)).astype(np.float32)
@@ -173,7 +195,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     with torch.inference_mode():
         ours = head.compare_all(a, b, threads=threads)[0]
-        calls: dict[str, Callable[[], object]] = {"xcos": partial(head.compare_all, a, b, threads=threads)}
+        calls: dict[str, Callable[[], object]] = {
+            name: partial(one.compare_all, a, b, threads=threads) for name, one in heads.items()
+        }
         error = 0.0
         for name, dense in (("convolution", False), ("dense matrix", True)):
             engine = TorchPairs(weights, dense)
@@ -189,10 +213,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         size = f"all pairs, {len(a)} x {len(b)} of {options.depth} numbers a cell"
         print_rows(size, len(a) * len(b), threads, take_turns(calls, clock, options.rounds))
         for n, repeat in ((count, 1), (1, 200)):
-            pair = {
-                "xcos": partial(head.compare, a[:n], b[:n], maps=False, threads=threads),
-                "PyTorch": partial(straight.scores, torch_a[:n], torch_b[:n]),
+            pair: dict[str, Callable[[], object]] = {
+                name: partial(one.compare, a[:n], b[:n], maps=False, threads=threads) for name, one in heads.items()
             }
+            pair["PyTorch"] = partial(straight.scores, torch_a[:n], torch_b[:n])
             what = f"{n} pairs of two new faces each" if n > 1 else "one pair"
             print_rows(what, n, threads, take_turns(pair, clock, options.rounds, repeat))
         print(f"\nLargest difference of a score between the engines: {error:.1e}")
