@@ -33,6 +33,7 @@ from xcos import _core
 
 EMBED, ATTEND, CELLS = 16, 16, 7
 SLOPES = 0.12, 0.18, 0.5  # of the three PReLUs, about what training gives
+REPEATED = 200  # pairs at least in one figure: fewer take too short a time
 BATCHES = 256, 1024, 4096  # pairs that PyTorch takes at once
 
 Clock = Callable[[], float]
@@ -149,7 +150,7 @@ def print_rows(what: str, pairs: int, threads: int, times: dict[str, list[float]
         ratio = statistics.median(other / own for other, own in zip(taken, ours, strict=True))
         middle = statistics.median(taken)
         rate = f"{pairs / middle / threads / 1e6:.3f}"
-        print(f"| {what} | {name} | {middle * 1e3:.3f} | {middle / pairs * 1e6:.2f} | {rate} | {ratio:.1f} |")
+        print(f"| {what} | {name} | {middle * 1e3:.3f} | {middle / pairs * 1e6:.2f} | {rate} | {ratio:.2f} |")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -211,14 +212,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("| what | engine | ms | us a pair | million pairs a second and core | time / xcos |")
         print("|---|---|---|---|---|---|")
         size = f"all pairs, {len(a)} x {len(b)} of {options.depth} numbers a cell"
-        print_rows(size, len(a) * len(b), threads, take_turns(calls, clock, options.rounds))
-        for n, repeat in ((count, 1), (1, 200)):
+        pairs = len(a) * len(b)
+        print_rows(size, pairs, threads, take_turns(calls, clock, options.rounds, max(1, REPEATED // pairs)))
+        for n in dict.fromkeys((count, 1)):
             pair: dict[str, Callable[[], object]] = {
                 name: partial(one.compare, a[:n], b[:n], maps=False, threads=threads) for name, one in heads.items()
             }
             pair["PyTorch"] = partial(straight.scores, torch_a[:n], torch_b[:n])
             what = f"{n} pairs of two new faces each" if n > 1 else "one pair"
-            print_rows(what, n, threads, take_turns(pair, clock, options.rounds, repeat))
+            print_rows(what, n, threads, take_turns(pair, clock, options.rounds, max(1, REPEATED // n)))
         print(f"\nLargest difference of a score between the engines: {error:.1e}")
 
 
