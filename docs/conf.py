@@ -14,13 +14,16 @@ author = "The xcos founders"
 copyright = "2026, the xcos founders"
 release = version = xcos.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "extensions"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc", "extensions"]
 exclude_patterns = ["_build", "README.md"]
 nb_execution_mode = "off"  # notebooks are committed with their outputs; a test runs them
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
 
 suppress_warnings = ["misc.highlighting_failure"]  # examples abbreviate with …
+
+numpydoc_show_class_members = False  # autodoc lists them
+default_role = "literal"  # `x` in docstrings
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

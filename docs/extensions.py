@@ -1,4 +1,4 @@
-"""What the pages need beyond Sphinx: the interactive view of a pair, and docstrings as they are written here."""
+"""What the pages need beyond Sphinx: the interactive view of a pair, and the files of the repository."""
 
 import logging
 import re
@@ -92,39 +92,6 @@ class Files(SphinxDirective):
         return [entries]
 
 
-_TERM = re.compile(r"^( *)(`{0,2}[\w*., \[\]()-]{1,34}?`{0,2})(?:  +| : )(\S.*)$")
-
-
-def as_written(app: Sphinx, what: str, path: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Turns the columns of our docstrings (name, two spaces or a colon, text) into definition lists, indented blocks
-    into code, and single backticks too."""
-    result: list[str] = []
-    inside = False  # a term, whose text may go on
-    for i, line in enumerate(lines):
-        if line.startswith("    ") and i > 1 and not lines[i - 1] and lines[i - 2][:1].strip():
-            result += ["::", ""]
-        line = line if line.startswith("    ") else re.sub(r"(?<![`:\w])`([^`]+)`(?![`_])", r"``\1``", line)
-        if not line.startswith("    "):  # |x| is an absolute value, no substitution
-            parts = line.split("``")
-            parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
-            line = "``".join(parts)
-        term = _TERM.match(line)
-        if term and not line.startswith("    "):
-            if not inside and result and result[-1]:
-                result.append("")
-            inside = True
-            name = term[2] if term[2].startswith("`") else f"``{term[2]}``"
-            result += [f"{term[1]}{name}", f"{term[1]}    {term[3]}"]
-        elif inside and line.startswith(" "):
-            result.append(f"    {line.strip()}")
-        else:
-            if inside and line:
-                result.append("")
-            inside = False
-            result.append(line)
-    lines[:] = result
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("explanation", Explanation)
     app.add_directive("files", Files)
@@ -132,5 +99,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # A pattern of index.md may match nothing yet; Sphinx gives that warning no type to suppress it by.
     log = logging.getLogger("sphinx.sphinx.directives.other")
     log.addFilter(lambda record: not str(record.msg).startswith("toctree glob pattern"))
-    app.connect("autodoc-process-docstring", as_written)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -46,7 +46,7 @@ def test_all_brings_every_extra_of_a_user():
 
 @pytest.mark.slow
 def test_documentation_builds(tmp_path):
-    for needed in ("sphinx", "myst_nb", "furo", "matplotlib"):
+    for needed in ("sphinx", "myst_nb", "furo", "numpydoc", "matplotlib"):
         if importlib.util.find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed")
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", tmp_path / "html"]

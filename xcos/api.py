@@ -51,10 +51,52 @@ def verify(
     threads: int | None = None,
     progress: Progress = None,
 ) -> Verification | list[Verification]:
-    """Do photographs `a` and `b` show one person? -> Verification, or a list of them for lists.
+    """Decides whether photographs `a` and `b` show one person.
 
-    A photograph is a path, bytes, a file object, a PIL image, or an (H, W, 3) uint8 RGB array. `model`: a
-    Model, a name or a path; None: the default. Other keywords and errors are those of ``Model.verify``.
+    A photograph is a path, bytes, a file object, a PIL image, or an (H, W, 3) uint8 RGB array.
+
+    Parameters
+    ----------
+    a, b : image or list of images
+        The two photographs; lists give a list: a[i] with b[i], or one with each of a list.
+    model : Model, str or path, optional
+        A Model, a name or a path; None: the default.
+    threshold : float, optional
+        In place of the model's.
+    face : int, Face or sequence of them, optional
+        Which face of each photograph: see :class:`Model`; a tuple of two: one for `a`, one for `b`.
+    aligned, bgr, upright : bool, default False
+        What the photographs are like: see :class:`Model`.
+    max_pixels : int, optional
+        Larger pictures are refused.
+    threads : int, optional
+        Threads at most; None: the default.
+    progress : bool or callable, optional
+        True draws a bar, a function is called as progress(done, total).
+
+    Returns
+    -------
+    Verification or list of Verification
+        With score, threshold, decision and quality; for lists, a list.
+
+    Raises
+    ------
+    OSError
+        A file can't be read.
+    ImageError
+        A file is no picture.
+    NoFaceError
+        There is no face on a picture.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> v = xcos.verify(a, b)
+    >>> bool(v), round(v.score, 2), round(v.threshold, 2)
+    (True, 0.71, 0.27)
+    >>> xcos.verify(a, "examples/biden_blue_room_2010.jpg").same
+    False
     """
     result: Verification | list[Verification] = as_model(model).verify(
         a, b, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels,
@@ -100,9 +142,48 @@ def explain(
     max_pixels: int = MAX_PIXELS,
     threads: int | None = None,
 ) -> Explanation | list[Explanation]:
-    """Like ``verify``, with the reason cell by cell -> Explanation, or a list of them for lists.
+    """Decides as :func:`verify` does, and gives the reason cell by cell.
 
-    Keywords and errors are those of ``verify`` and ``Model.explain``.
+    Parameters
+    ----------
+    a, b : image or list of images
+        The two photographs; lists give a list: a[i] with b[i], or one with each of a list.
+    model : Model, str or path, optional
+        A Model, a name or a path; None: the default.
+    threshold : float, optional
+        In place of the model's.
+    face : int, Face or sequence of them, optional
+        Which face of each photograph: see :class:`Model`; a tuple of two: one for `a`, one for `b`.
+    aligned, bgr, upright : bool, default False
+        What the photographs are like: see :class:`Model`.
+    max_pixels : int, optional
+        Larger pictures are refused.
+    threads : int, optional
+        Threads at most; None: the default.
+
+    Returns
+    -------
+    Explanation or list of Explanation
+        With the maps whose arithmetic is the score; for lists, a list.
+
+    Raises
+    ------
+    OSError
+        A file can't be read.
+    ImageError
+        A file is no picture.
+    NoFaceError
+        There is no face on a picture.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> e = xcos.explain(a, b)
+    >>> e.contribution.shape
+    (7, 7)
+    >>> bool(abs(e.contribution.sum() + e.whole - e.score) < 1e-6)
+    True
     """
     result: Explanation | list[Explanation] = as_model(model).explain(
         a, b, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels,
@@ -121,14 +202,51 @@ def convert(
 ) -> ModelFile:
     """Imports a network and, with `target`, writes it as a model file.
 
-    source : an ONNX graph (``pip install xcos[onnx]``), or a PyTorch checkpoint, ``.pth`` (``xcos[train]``) or
-        ``.safetensors``, in the layout of the xCos reference (whole, or an IR or IR-SE backbone) or of
-        InsightFace's iresnet. Nothing pickled in a checkpoint is executed.
-    color, mean, scale : "RGB" or "BGR", and input = (pixel - mean) * scale. Those not given are RGB, 127.5 and
-        1/127.5; an ONNX graph for which none is given stays without.
+    Parameters
+    ----------
+    source : str or path
+        An ONNX graph (``pip install xcos[onnx]``), or a PyTorch checkpoint, ``.pth`` (``xcos[train]``) or
+        ``.safetensors``, in the layout of the xCos reference (whole, or an IR or IR-SE backbone) or of InsightFace's
+        iresnet. Nothing pickled in a checkpoint is executed.
+    target : str or path, optional
+        The model file to write.
+    color : str, optional
+        "RGB" or "BGR", the order of the network's channels. What is not given of `color`, `mean` and `scale` is RGB,
+        127.5 and 1/127.5; an ONNX graph for which none is given stays without.
+    mean, scale : float, optional
+        The input is (pixel - mean) * scale.
 
-    Raises OSError when a file can't be read or written, ModelFileError for content that is damaged, uses
-    an operator that the core lacks or is of an unknown layout; operator and node, or the tensor, are named.
+    Returns
+    -------
+    ModelFile
+        What was imported.
+
+    Raises
+    ------
+    OSError
+        A file can't be read or written.
+    ModelFileError
+        The content is damaged, uses an operator that the core lacks or is of an unknown layout; operator and node, or
+        the tensor, are named.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import numpy as np
+    >>> from onnx import TensorProto, helper, numpy_helper
+    >>> graph = helper.make_graph(
+    ...     [helper.make_node("Gemm", ["x", "w"], ["y"])], "linear",
+    ...     [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])],
+    ...     [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
+    ...     [numpy_helper.from_array(np.ones((2, 3), np.float32), "w")],
+    ... )
+    >>> with open("linear.onnx", "wb") as f:
+    ...     _ = f.write(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+    >>> file = xcos.convert("linear.onnx", "linear.safetensors")
+    >>> file.outputs
+    ['y']
+    >>> xcos.Network.load("linear.safetensors").run([[1, 2]])["y"].tolist()
+    [[3.0, 3.0, 3.0]]
     """
     from .importers import import_network, preprocess
 

@@ -21,25 +21,41 @@ from numpy.typing import NDArray
 from .recognition.features import Features as Stack
 from .recognition.shipped import ModelLike, as_model
 
+__all__ = ["Features"]
+
 
 class Features:
     """What ``map_batches`` calls: batches of encoded images in, batches of features out.
 
-    A batch in is a dict of columns, one of them with images (``column``: "bytes" as ``read_binary_files`` names
-    it; paths do as well); the other columns, such as "path", are passed on. The batch out has, beside these,
+    A batch in is a dict of columns, one of them with images; the other columns, such as "path", are passed on. The
+    batch out has, beside these, "grid" (N, D, H, W) and "embedding" (N, E), float32, and "error", (N,) text: empty, or
+    why the image could not be used; its features are NaN, so that an image that fails is told and the others go on.
 
-    grid       (N, D, H, W) float32
-    embedding  (N, E) float32
-    error      (N,) text: empty, or why the image could not be used; its features are NaN
+    Parameters
+    ----------
+    model : Model, str or path, optional
+        A Model, a name or a path; None: the default.
+    column : str, default "bytes"
+        The column with images: "bytes" as ``read_binary_files`` names it; paths do as well.
+    aligned, bgr : bool, default False
+        As in ``Model.features``.
+    threads : int, optional
+        Threads at most; None: the default.
 
-    so that an image that fails is told and the others go on.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xcos.ray
+    >>> batch = {"path": np.array(["examples/obama_portrait_2012.jpg", "absent.jpg"])}
+    >>> found = xcos.ray.Features(column="path")(batch)
+    >>> found["embedding"].shape, [bool(error) for error in found["error"]]
+    ((2, 512), [False, True])
     """
 
     def __init__(
         self, model: ModelLike = None, *, column: str = "bytes", aligned: bool = False,
         bgr: bool = False, threads: int | None = None,
     ) -> None:
-        """`model`: a Model, a name or a path; None: the default. Others as in ``Model.features``."""
         self._model = as_model(model)
         self._column = column
         self._keywords: dict[str, Any] = {"aligned": aligned, "bgr": bgr, "threads": threads}

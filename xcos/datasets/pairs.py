@@ -17,19 +17,42 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pairs:
-    """N labelled pairs among M images. Images are read when asked for, as often as asked for.
+    """N labelled pairs among M images, which are read when asked for, as often as asked for.
 
-    name     what the data set is called in tables
-    images   sequence of M images, each anything that ``xcos.read_image`` takes
-    names    what they are called in reports, M texts
-    first    (N,) which image is the first of each pair
-    second   (N,) which is the second
-    same     (N,) bool: both show one person (0 and 1, or -1 and 1, will do)
-    folds    how many folds the protocol uses, in the order of the pairs; LFW: 10
-    aligned  the images are 112 x 112 crops aligned to the ArcFace template
-    groups   (N,) texts by the name of their column, for error rates of groups
+    ``pairs[:300]`` holds the first 300 pairs.
 
-    ``pairs[:300]`` holds the first 300 pairs. Raises ValueError where the parts do not fit together.
+    Parameters
+    ----------
+    name : str
+        What the data set is called in tables.
+    images : sequence
+        M images, each anything that ``xcos.read_image`` takes.
+    names : sequence of str
+        What they are called in reports, M texts.
+    first, second : (N,) ndarray of int
+        Which images each pair is made of.
+    same : (N,) ndarray of bool
+        Both show one person (0 and 1, or -1 and 1, will do).
+    folds : int, default 10
+        How many folds the protocol uses, in the order of the pairs; LFW: 10.
+    aligned : bool, default True
+        The images are 112 x 112 crops aligned to the ArcFace template.
+    groups : dict
+        (N,) texts by the name of their column, for error rates of groups.
+
+    Raises
+    ------
+    ValueError
+        The parts do not fit together.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> names = ["obama_portrait_2012", "obama_congress_2009", "biden_blue_room_2010"]
+    >>> photos = [f"examples/{name}.jpg" for name in names]
+    >>> pairs = xcos.datasets.Pairs("three", photos, names, [0, 0], [1, 2], [True, False], folds=2, aligned=False)
+    >>> len(pairs), pairs.used.tolist()
+    (2, [0, 1, 2])
     """
 
     name: str
@@ -77,9 +100,17 @@ class Pairs:
         return np.unique(np.concatenate([self.first, self.second]))
 
     def digest(self) -> str:
-        """SHA-256 of the images in use, in hex: the same images give the same digest, wherever they lie.
+        """SHA-256 of the images in use: the same images give the same digest, wherever they lie.
 
-        Reads all of them. Raises OSError where one can't be read.
+        Returns
+        -------
+        str
+            64 hexadecimal digits. All images are read for it.
+
+        Raises
+        ------
+        OSError
+            An image can't be read.
         """
         total = hashlib.sha256(b"aligned" if self.aligned else b"photographs")
         for i in self.used:

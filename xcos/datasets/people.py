@@ -29,11 +29,23 @@ _LENGTH = (1 << 29) - 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Faces:
-    """Encoded pictures of aligned faces, read when asked for, and who they show.
+    """Encoded pictures of aligned faces, read when asked for, and who they show; made by :func:`read_faces`.
 
-    labels : (N,) int64, 0 to people - 1; -1 for faces of nobody in particular.
-    people : how many labels there are.
-    name   : where they come from, for messages.
+    Attributes
+    ----------
+    labels : (N,) ndarray of int64
+        0 to people - 1; -1 for faces of nobody in particular.
+    people : int
+        How many labels there are.
+    name : str
+        Where they come from, for messages.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> faces = xcos.datasets.read_faces("examples")
+    >>> len(faces), faces.people
+    (4, 4)
     """
 
     labels: NDArray[np.int64]
@@ -48,11 +60,38 @@ class Faces:
         return f"Faces({self.name!r}, {len(self)} of {self.people} people)"
 
     def encoded(self, index: int) -> bytes:
-        """The file of picture `index`."""
+        """The file of a picture.
+
+        Parameters
+        ----------
+        index : int
+            Which picture, counted from 0.
+
+        Returns
+        -------
+        bytes
+            A file's contents.
+        """
         return self._read(index)
 
     def crop(self, index: int) -> NDArray[np.uint8]:
-        """Picture `index`, (112, 112, 3) uint8 RGB. ImageError, naming it, when it is damaged or of another size."""
+        """Reads a picture.
+
+        Parameters
+        ----------
+        index : int
+            Which picture, counted from 0.
+
+        Returns
+        -------
+        (112, 112, 3) ndarray of uint8
+            Its pixels, RGB.
+
+        Raises
+        ------
+        ImageError
+            The picture, which is named, is damaged or of another size.
+        """
         where = f"{self.name}, picture {index}"
         try:
             image = read_image(self._read(index), max_pixels=_MAX_PIXELS)
@@ -64,16 +103,51 @@ class Faces:
         return image
 
     def crops(self, indices: Sequence[int] | NDArray[np.integer], threads: int = 0) -> NDArray[np.uint8]:
-        """Those pictures, (n, 112, 112, 3) uint8 RGB, decoded by `threads` threads (0: the core's default)."""
+        """Reads several pictures.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Which pictures, counted from 0.
+        threads : int, default 0
+            They are decoded by so many threads; 0: the core's default.
+
+        Returns
+        -------
+        (n, 112, 112, 3) ndarray of uint8
+            Their pixels, RGB.
+        """
         return crop_all(map(int, indices), How(aligned=True), read=self.crop, threads=threads or None)
 
 
 def read_faces(source: str | os.PathLike[str]) -> Faces:
     """Faces of a folder (``person/picture``), a tar or zip of the same, or a .rec beside its .idx.
 
-    Pictures that lie in no person's folder are people of one picture each. Order: sorted by name (.rec: by
-    index). A compressed tar is held in memory. What is left out (hidden files, copies that systems keep) is told by
-    a warning. Raises OSError when it cannot be opened, ValueError when it holds no pictures or is damaged.
+    Pictures that lie in no person's folder are people of one picture each. A compressed tar is held in memory. What is
+    left out (hidden files, copies that systems keep) is told by a warning.
+
+    Parameters
+    ----------
+    source : str or path
+        Folder, archive or .rec.
+
+    Returns
+    -------
+    Faces
+        Sorted by name (.rec: by index).
+
+    Raises
+    ------
+    OSError
+        It cannot be opened.
+    ValueError
+        It holds no pictures or is damaged.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> xcos.datasets.read_faces("examples").labels.tolist()
+    [0, 1, 2, 3]
     """
     path = Path(source)
     if path.suffix.lower() == ".rec" and not path.is_dir():
@@ -82,7 +156,25 @@ def read_faces(source: str | os.PathLike[str]) -> Faces:
 
 
 def join(parts: Sequence[Faces]) -> Faces:
-    """One collection of several; people of different collections are different people."""
+    """One collection of several; people of different collections are different people.
+
+    Parameters
+    ----------
+    parts : sequence of Faces
+        The collections.
+
+    Returns
+    -------
+    Faces
+        All of them, in their order.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> faces = xcos.datasets.read_faces("examples")
+    >>> xcos.datasets.join([faces, faces]).people
+    8
+    """
     if len(parts) == 1:
         return parts[0]
     starts = np.cumsum([0, *(len(part) for part in parts)])

@@ -26,10 +26,31 @@ PathLike = str | os.PathLike[str]
 
 
 def read(path: PathLike) -> Pairs:
-    """A benchmark in the form that its name tells: .bin, .csv, or a folder with a bcolz carray.
+    """Reads a benchmark in the form that its name tells: .bin, .csv, or a folder with a bcolz carray.
 
-    Raises ValueError for other names, and what the reader of that form raises. LFW's pairs.txt needs its
-    photographs too: see ``read_lfw``.
+    LFW's pairs.txt needs its photographs too: see :func:`read_lfw`.
+
+    Parameters
+    ----------
+    path : str or path
+        Its file or folder.
+
+    Returns
+    -------
+    Pairs
+        What :func:`read_bin`, :func:`read_csv` or :func:`read_bcolz` reads.
+
+    Raises
+    ------
+    ValueError
+        The name tells another form, or what the reader of the form raises.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.datasets.read("examples/pairs.csv")
+    >>> pairs.same.tolist()
+    [True, False, True, False, True, False]
     """
     path = Path(path)
     if path.is_dir():
@@ -41,12 +62,43 @@ def read(path: PathLike) -> Pairs:
 
 
 def read_bin(path: PathLike, *, folds: int = FOLDS) -> Pairs:
-    """InsightFace's .bin (LFW, CFP-FF, CFP-FP, AgeDB-30, CALFW, CPLFW, VGG2-FP): aligned crops and labels.
+    """Reads InsightFace's .bin (LFW, CFP-FF, CFP-FP, AgeDB-30, CALFW, CPLFW, VGG2-FP): aligned crops and labels.
 
-    The file is a pickle of two lists: encoded images, two for each pair, and bools. It is read by an unpickler
-    that admits lists, bytes, numbers and NumPy arrays alone. An image that occurs in several pairs is kept once.
+    The file is a pickle of two lists: encoded images, two for each pair, and bools. It is read by an unpickler that
+    admits lists, bytes, numbers and NumPy arrays alone. An image that occurs in several pairs is kept once.
 
-    Raises ValueError where the content is anything else, naming it; OSError where the file can't be read.
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    folds : int, optional
+        How many folds the protocol uses.
+
+    Returns
+    -------
+    Pairs
+        The data set, called as the file is.
+
+    Raises
+    ------
+    ValueError
+        The content is anything else, which is named.
+    OSError
+        The file can't be read.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import io, pickle
+    >>> from PIL import Image
+    >>> crops = xcos.load().crops(["examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"])
+    >>> files = [io.BytesIO() for _ in crops]
+    >>> for crop, file in zip(crops, files):
+    ...     Image.fromarray(crop).save(file, "png")
+    >>> with open("two.bin", "wb") as f:
+    ...     pickle.dump(([file.getvalue() for file in files], [True]), f)
+    >>> len(xcos.datasets.read_bin("two.bin"))
+    1
     """
     with open(path, "rb") as file:
         try:
@@ -71,10 +123,41 @@ def read_bin(path: PathLike, *, folds: int = FOLDS) -> Pairs:
 
 
 def read_bcolz(folder: PathLike, *, labels: PathLike | None = None, bgr: bool = False, folds: int = FOLDS) -> Pairs:
-    """InsightFace_Pytorch's form: `folder` is a bcolz carray of crops, two for each pair, beside NAME_list.npy.
+    """Reads InsightFace_Pytorch's form: a bcolz carray of crops, two for each pair, beside NAME_list.npy.
 
-    `labels`: the .npy with the labels, if it lies elsewhere. `bgr`: the crops were stored in the order of
-    OpenCV. Needs ``pip install blosc2``. Raises ValueError for another content, OSError for unreadable files.
+    Needs ``pip install blosc2``.
+
+    Parameters
+    ----------
+    folder : str or path
+        The carray.
+    labels : str or path, optional
+        The .npy with the labels, if it lies elsewhere.
+    bgr : bool, default False
+        The crops were stored in the order of OpenCV.
+    folds : int, optional
+        How many folds the protocol uses.
+
+    Returns
+    -------
+    Pairs
+        The data set, called as the folder is.
+
+    Raises
+    ------
+    ValueError
+        The content is another, which is named.
+    OSError
+        A file can't be read.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> try:
+    ...     xcos.datasets.read_bcolz("absent")
+    ... except ValueError as error:
+    ...     str(error)[:27]
+    'absent: expected the folder'
     """
     folder = Path(folder)
     if not (folder / "meta/sizes").is_file():
@@ -96,12 +179,42 @@ def _check_counts(path: PathLike, images: int, labels: int) -> None:
 
 
 def read_lfw(pairs: PathLike, photos: PathLike, *, aligned: bool = False) -> Pairs:
-    """LFW's own pairs.txt, and its photographs (``Name/Name_0001.jpg``, any folders around) in a folder, tar or zip.
+    r"""Reads LFW's own pairs.txt, and its photographs in a folder, tar or zip.
 
-    Faces are found and aligned by xcos, unless `aligned`. The number of folds is the one in the first line; lines
-    that begin with # are left out. Photographs of another suffix than .jpg are found all the same.
-    Raises ValueError naming the line that can't be understood, FileNotFoundError naming a missing photograph and
-    the line that asks for it.
+    The number of folds is the one in the first line; lines that begin with # are left out. Photographs of another
+    suffix than .jpg are found all the same.
+
+    Parameters
+    ----------
+    pairs : str or path
+        The text.
+    photos : str or path
+        The photographs, ``Name/Name_0001.jpg``, any folders around.
+    aligned : bool, default False
+        They are aligned crops; else faces are found and aligned by xcos.
+
+    Returns
+    -------
+    Pairs
+        The data set.
+
+    Raises
+    ------
+    ValueError
+        A line can't be understood, which is named.
+    FileNotFoundError
+        A photograph is missing; it and the line that asks for it are named.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import pathlib, shutil
+    >>> for i, name in enumerate(["obama_portrait_2012", "obama_congress_2009"], 1):
+    ...     pathlib.Path("lfw/Barack_Obama").mkdir(parents=True, exist_ok=True)
+    ...     _ = shutil.copy(f"examples/{name}.jpg", f"lfw/Barack_Obama/Barack_Obama_{i:04}.jpg")
+    >>> _ = pathlib.Path("pairs.txt").write_text("1\nBarack_Obama\t1\t2\n")
+    >>> xcos.datasets.read_lfw("pairs.txt", "lfw").same.tolist()
+    [True]
     """
     path = Path(pairs)
     lines = [(i, line.strip()) for i, line in enumerate(read_text(path).splitlines(), 1)]
@@ -138,13 +251,40 @@ def _is_number(text: str) -> bool:
 
 
 def read_csv(path: PathLike, *, folds: int = FOLDS, aligned: bool = False) -> Pairs:
-    """A table of pairs with the columns ``first``, ``second``, ``same``; every other column is one of groups.
+    """Reads a table of pairs with the columns ``first``, ``second``, ``same``; every other column is one of groups.
 
     Fields are separated by commas, semicolons, tabs or bars; names of columns may be in capitals, and one without a
-    name or that numbers the rows (the index that pandas writes) is left out. Lines that begin with # before the
-    names of columns are left out, too. Paths count from the table's folder; ``~`` and backslashes are
-    understood. ``same`` is 1, true, same or yes, or 0, -1, false, different or no; 1.0 will do.
-    Raises ValueError naming the line that can't be understood, OSError where the table can't be read.
+    name or that numbers the rows (the index that pandas writes) is left out. Lines that begin with # before the names
+    of columns are left out, too. Paths count from the table's folder; ``~`` and backslashes are understood. ``same`` is
+    1, true, same or yes, or 0, -1, false, different or no; 1.0 will do.
+
+    Parameters
+    ----------
+    path : str or path
+        The table.
+    folds : int, optional
+        How many folds the protocol uses.
+    aligned : bool, default False
+        The images are aligned crops of 112 x 112.
+
+    Returns
+    -------
+    Pairs
+        The data set, called as the file is.
+
+    Raises
+    ------
+    ValueError
+        A line can't be understood, which is named.
+    OSError
+        The table can't be read.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.datasets.read_csv("examples/pairs.csv", folds=3)
+    >>> len(pairs), pairs.folds
+    (6, 3)
     """
     path = Path(path)
     columns, rows = read_table(path)

@@ -13,11 +13,24 @@ from typing import Any
 class Mistake:
     """A pair that the threshold decides wrongly.
 
-    index   which pair of the data set, counted from 0
-    same    whether both show one person: then it is a false non-match, else a false match
-    score   of the pair
-    margin  how far the score lies on the wrong side of the threshold, > 0 (0 on it)
-    names   what the two images are called
+    Attributes
+    ----------
+    index : int
+        Which pair of the data set, counted from 0.
+    same : bool
+        Whether both show one person: then it is a false non-match, else a false match.
+    score : float
+        Of the pair.
+    margin : float
+        How far the score lies on the wrong side of the threshold, above 0 (0 on it).
+    names : (str, str)
+        What the two images are called.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> xcos.evaluation.Mistake(3, True, 0.1, 0.2, ("a.jpg", "b.jpg")).kind
+    'false non-match'
     """
 
     index: int
@@ -28,6 +41,7 @@ class Mistake:
 
     @property
     def kind(self) -> str:
+        """The error's name: "false non-match" or "false match"."""
         return "false non-match" if self.same else "false match"
 
 

@@ -37,14 +37,51 @@ def calibrate(
 ) -> Model:
     """A copy of the model that knows what its scores are worth, measured on `dataset`; ``save`` keeps it.
 
-    Scores become log-likelihood ratios (``v.llr``, ``v.probability(prior)``) by logistic regression, or by
-    isotonic regression (``method="isotonic"``: any monotone map, bounded by one imagined error at either end).
-    Pairs of one person and of two weigh the same, so that no prior odds slip in. Means and deviations of each
-    cell's cosines, for one person and for two, give ``e.evidence``.
+    Scores become log-likelihood ratios (``v.llr``, ``v.probability(prior)``). Pairs of one person and of two weigh the
+    same, so that no prior odds slip in. Means and deviations of each cell's cosines, for one person and for two, give
+    ``e.evidence``.
 
-    ``model.calibration.scores["xcos"].cllr`` tells the cost, each fold being judged by the others.
-    What holds on `dataset` holds for photographs like its own: measure on yours. Keywords as in
-    ``xcos.evaluate``; ``metrics`` are the scores to calibrate. Needs scikit-learn (``pip install xcos[eval]``).
+    ``model.calibration.scores["xcos"].cllr`` tells the cost, each fold being judged by the others. What holds on
+    `dataset` holds for photographs like its own: measure on yours. Needs scikit-learn (``pip install xcos[eval]``).
+
+    Parameters
+    ----------
+    model : Model, str or path, optional
+        A Model, a name or a path; None: the default.
+    dataset : Pairs, str or path
+        Pairs, or the path of a .bin, .csv or bcolz folder.
+    method : str, default "logistic"
+        "logistic" regression, or "isotonic": any monotone map, bounded by one imagined error at either end.
+    metrics : sequence of str, optional
+        The scores to calibrate, of "xcos" and "cosine".
+    folds : int, optional
+        In the order of the pairs; None: as many as the data set says.
+    cache : str or path, optional
+        Folder in which features are kept, for the next run; keyed by the network and the images themselves.
+    threads : int, optional
+        Threads at most; None: XCOS_NUM_THREADS, else what CPU affinity and cgroup quota leave.
+    progress : bool or callable, optional
+        True: a bar by tqdm; a function: called as progress(images done, images).
+
+    Returns
+    -------
+    Model
+        The model, calibrated.
+
+    Raises
+    ------
+    ValueError
+        The method or a metric is unknown, or there are not pairs of both kinds in each fold.
+    OSError
+        A file can't be read.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.datasets.read_csv("examples/pairs.csv", folds=3)
+    >>> model = xcos.calibrate(None, pairs)
+    >>> sorted(model.calibration.scores)
+    ['cosine', 'xcos']
     """
     if method not in METHODS:
         raise ValueError(f"method: expected 'logistic' or 'isotonic', got {method!r}")

@@ -14,11 +14,24 @@ from numpy.typing import NDArray
 class GroupRate:
     """How often one kind of error happens in one group.
 
-    column, group  where the group stands in the data
-    kind           "false match" (among pairs of two people) or "false non-match" (among pairs of one)
-    errors, pairs  counts
-    rate           errors / pairs
-    low, high      ends of the confidence interval
+    Attributes
+    ----------
+    column, group : str
+        Where the group stands in the data.
+    kind : str
+        "false match" (among pairs of two people) or "false non-match" (among pairs of one).
+    errors, pairs : int
+        Counts.
+    rate : float
+        errors / pairs.
+    low, high : float
+        Ends of the confidence interval.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> xcos.evaluation.GroupRate("age", "40-60", "false match", 1, 100, 0.01, 0.002, 0.054).to_dict()["rate"]
+    0.01
     """
 
     column: str
@@ -31,7 +44,13 @@ class GroupRate:
     high: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """The fields as a dict.
+
+        Returns
+        -------
+        dict
+            Plain values, ready for JSON.
+        """
         return asdict(self)
 
 

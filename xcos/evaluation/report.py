@@ -30,23 +30,53 @@ if TYPE_CHECKING:
 class Report(ByValue):
     """One model and metric on one data set, made by ``xcos.evaluate``.
 
-    model, dataset, metric  what they are called
-    index       (N,) which pairs of the data set the scores are of: all, but for those with an image that failed
-    scores      (N,) float32, or float64 of a function as metric; higher is more alike
-    same        (N,) bool labels
-    reference   Folds by the protocol of the xCos reference: thresholds -1, -0.995 ... 1; None where the metric
-                is a function, whose scores those need not fit
-    exact       Folds with all observed scores as thresholds
-    fixed       Folds with the one threshold that ``xcos.evaluate`` was given, else None
-    roc         Roc: all points; for the DET curve roc.far and roc.frr
-    auc         area under it
-    eer         equal error rate
-    tar_at_far  true accept rate by false accept rate: 1e-1, 1e-2 … as far as the pairs allow
-    llr         (N,) log-likelihood ratios of a calibrated model, else None; cllr and min_cllr (bits) belong to them
-    failed      name and message for images that could not be used; their pairs are left out
-    images      how many images are in use
-    seconds     what it took: "features" (of all images in use) and "compare" (of all pairs)
-    flip        features are those of each image and its mirror image together
+    Attributes
+    ----------
+    model, dataset, metric : str
+        What they are called.
+    index : (N,) ndarray of int
+        Which pairs of the data set the scores are of: all, but for those with an image that failed.
+    scores : (N,) ndarray of float32
+        Or float64 of a function as metric; higher is more alike.
+    same : (N,) ndarray of bool
+        Labels.
+    reference : Folds or None
+        By the protocol of the xCos reference: thresholds -1, -0.995 ... 1; None where the metric is a function, whose
+        scores those need not fit.
+    exact : Folds
+        With all observed scores as thresholds.
+    fixed : Folds or None
+        With the one threshold that ``xcos.evaluate`` was given, else None.
+    roc : Roc
+        All points; for the DET curve roc.far and roc.frr.
+    auc : float
+        Area under it.
+    eer : float
+        Equal error rate.
+    tar_at_far : dict
+        True accept rate by false accept rate: 1e-1, 1e-2 ... as far as the pairs allow.
+    llr : (N,) ndarray of float64 or None
+        Log-likelihood ratios of a calibrated model; cllr and min_cllr (bits) belong to them.
+    failed : tuple of (str, str)
+        Name and message for images that could not be used; their pairs are left out.
+    images : int
+        How many images are in use.
+    seconds : dict
+        What it took: "features" (of all images in use) and "compare" (of all pairs).
+    flip : bool
+        Features are those of each image and its mirror image together.
+    pairs : Pairs
+        The data set.
+    model_ : Model
+        The model itself.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> report = xcos.evaluate(None, "examples/pairs.csv", folds=3)
+    >>> len(report.scores), round(report.auc, 2)
+    (6, 1.0)
+    >>> report.save("report.json")
     """
 
     model: str
@@ -112,9 +142,26 @@ class Report(ByValue):
         )
 
     def worst(self, n: int = 10, kind: str | None = None, *, threshold: float | None = None) -> list[Mistake]:
-        """The `n` pairs that are most wrong, worst first; `kind`: only "false match" or "false non-match".
+        """The pairs that are most wrong, worst first.
 
-        At `threshold`; None: the report's.
+        Parameters
+        ----------
+        n : int, default 10
+            How many at most.
+        kind : str, optional
+            Only "false match" or "false non-match".
+        threshold : float, optional
+            None: the report's.
+
+        Returns
+        -------
+        list of Mistake
+            Fewer than `n` where fewer are wrong.
+
+        Raises
+        ------
+        ValueError
+            The kind is another.
         """
         if kind not in (None, "false match", "false non-match"):
             raise ValueError(f"kind: expected 'false match' or 'false non-match', got {kind!r}")
@@ -136,7 +183,18 @@ class Report(ByValue):
         return self.pairs.names[self.pairs.first[k]], self.pairs.names[self.pairs.second[k]]
 
     def explain(self, index: int) -> Explanation:
-        """The explanation of pair `index` of the data set (as in ``Mistake.index``), always by the xCos score."""
+        """Explains one pair of the data set, always by the xCos score.
+
+        Parameters
+        ----------
+        index : int
+            Which pair, as in ``Mistake.index``.
+
+        Returns
+        -------
+        Explanation
+            The reason, cell by cell.
+        """
         first, second = (self.pairs.images[int(which[index])] for which in (self.pairs.first, self.pairs.second))
         explained: Explanation = self.model_.explain(first, second, aligned=self.pairs.aligned)
         return explained
@@ -146,8 +204,26 @@ class Report(ByValue):
     ) -> list[GroupRate]:
         """False match and false non-match rates of every group of every column, with confidence intervals.
 
-        At `threshold`; None: the report's. `interval`: "wilson" or "bootstrap" (percentiles of resampled
-        pairs). Small groups have wide intervals: mind them before comparing.
+        Small groups have wide intervals: mind them before comparing.
+
+        Parameters
+        ----------
+        threshold : float, optional
+            None: the report's.
+        interval : str, default "wilson"
+            "wilson" or "bootstrap" (percentiles of resampled pairs).
+        confidence : float, default 0.95
+            Of the interval.
+
+        Returns
+        -------
+        list of GroupRate
+            One for each group and kind of error.
+
+        Raises
+        ------
+        ValueError
+            The interval or the confidence is none.
         """
         limit = self.threshold if threshold is None else threshold
         wrong = protocol.decide(self.scores, limit) != self.same
@@ -155,7 +231,13 @@ class Report(ByValue):
         return group_rates(columns, wrong, self.same, interval, confidence)
 
     def summary(self) -> dict[str, Any]:
-        """The figures of a table, by the name of their column."""
+        """The figures of a table.
+
+        Returns
+        -------
+        dict
+            By the name of their column.
+        """
         whole = f", whole {self.model_.whole:g}" if self.metric == "xcos" and self.model_.whole else ""
         figures: dict[str, Any] = {
             "data set": self.dataset, "model": self.model, "metric": self.metric + whole + " + flip" * self.flip,
@@ -168,7 +250,13 @@ class Report(ByValue):
         return figures | {"ms/pair": 1000 * self.seconds_per_pair}
 
     def to_dict(self) -> dict[str, Any]:
-        """Figures, scores and labels: numbers, strings and lists only, ready for json.dumps."""
+        """Figures, scores and labels.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and lists only, ready for ``json.dumps``.
+        """
 
         def folds(f: Folds) -> dict[str, Any]:
             lists = {"accuracies": f.accuracies.tolist(), "thresholds": f.thresholds.tolist()}
@@ -189,9 +277,17 @@ class Report(ByValue):
         }  # fmt: skip
 
     def plot(self, ax: Any = None) -> tuple[Figure, Any]:
-        """Draws ROC, DET and histograms of the scores. `ax`: three axes. Returns (figure, the axes).
+        """Draws ROC, DET and histograms of the scores. Needs matplotlib (``pip install xcos[plot]``).
 
-        Needs matplotlib (``pip install xcos[plot]``).
+        Parameters
+        ----------
+        ax : three Axes, optional
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        (Figure, array of Axes)
+            The figure and its axes.
         """
         from . import plots
 
@@ -200,16 +296,38 @@ class Report(ByValue):
     def plot_reliability(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
         """Draws how often pairs of one probability (at even prior odds) are of one person: the diagonal, ideally.
 
-        Raises ValueError when the model has no calibration of this metric. Needs matplotlib.
+        Needs matplotlib (``pip install xcos[plot]``).
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        (Figure, Axes)
+            The figure and its axes.
+
+        Raises
+        ------
+        ValueError
+            The model has no calibration of this metric.
         """
         from . import plots
 
         return plots.reliability(self, ax)
 
     def html(self, path: str | os.PathLike[str], *, worst: int = 10) -> None:
-        """Writes one self-contained page: table, curves, and the `worst` mistakes of both kinds, explained.
+        """Writes one self-contained page: table, curves, and the worst mistakes of both kinds, explained.
 
         It holds pictures of the mistakes: mind the terms of the data set before passing it on. Needs matplotlib.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to; the file appears whole or not at all.
+        worst : int, default 10
+            How many mistakes of either kind.
         """
         from .html import write_html
 
@@ -218,7 +336,15 @@ class Report(ByValue):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes .json (``to_dict()``), .html, .npz (scores, labels, index), or the plot as .png, .pdf, .svg.
 
-        The file appears whole or not at all. Raises ValueError for another suffix.
+        Parameters
+        ----------
+        path : str or path
+            Where to; the file appears whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            The suffix is another.
         """
         from .html import page
 

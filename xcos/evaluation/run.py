@@ -43,29 +43,56 @@ def evaluate(
     threads: int | None = None,
     progress: Progress = None,
 ) -> Report:
-    """Runs a verification benchmark -> Report.
+    """Runs a verification benchmark.
 
-    model     a Model, a name or a path; None: the default
-    dataset   Pairs, or the path of a .bin, .csv or bcolz folder (see ``xcos.datasets``)
-    metric    "xcos", "cosine" (plain cosine of the embeddings), or a function that takes the Features of N first
-              and N second images and returns N scores, higher for more alike
-    threshold judged instead of those that each fold's others choose: a number, or "model": the one that ``verify``
-              uses (for "cosine" the one that the model file has for it). Accuracy, mistakes and rates of groups
-              are then told at it.
-    flip      features are the mean of those of an image and of its mirror image (grids mirrored back)
-    folds     in file order; None: as many as the data set says, 10 for most
-    cache     folder in which features are kept: an interrupted run goes on where it was, another metric or a
-              second run starts from them. Keyed by the network and the images themselves.
-    threads   None: XCOS_NUM_THREADS, else what CPU affinity and cgroup quota leave
-    progress  True: a bar by tqdm; a function: called as progress(images done, images)
+    The scores of a function are on a scale of its own: the reference's thresholds, -1 to 1, would mean nothing, so the
+    report goes by the exact folds, whose thresholds are the scores themselves.
 
-    The scores of a function are on a scale of its own: the reference's thresholds, -1 to 1, would mean nothing, so
-    the report goes by the exact folds, whose thresholds are the scores themselves.
+    Images that can't be used (no face, damaged) are told in ``Report.failed`` and a warning of the log, and their pairs
+    are left out. Needs scikit-learn (``pip install xcos[eval]``).
 
-    Images that can't be used (no face, damaged) are told in ``Report.failed`` and a warning of the log, and
-    their pairs are left out. Needs scikit-learn (``pip install xcos[eval]``). Raises ValueError where there are
-    not pairs of both kinds, or fewer than folds, or for a threshold that is no finite number or that the model does
-    not have; OSError where a file can't be read.
+    Parameters
+    ----------
+    model : Model, str or path, optional
+        A Model, a name or a path; None: the default.
+    dataset : Pairs, str or path
+        Pairs, or the path of a .bin, .csv or bcolz folder (see ``xcos.datasets``).
+    metric : str or callable, default "xcos"
+        "xcos", "cosine" (plain cosine of the embeddings), or a function that takes the Features of N first and N second
+        images and returns N scores, higher for more alike.
+    threshold : float or "model", optional
+        Judged instead of those that each fold's others choose: a number, or the one that ``verify`` uses (for "cosine"
+        the one that the model file has for it). Accuracy, mistakes and rates of groups are then told at it.
+    flip : bool, default False
+        Features are the mean of those of an image and of its mirror image (grids mirrored back).
+    folds : int, optional
+        In the order of the pairs; None: as many as the data set says.
+    cache : str or path, optional
+        Folder in which features are kept, for the next run; keyed by the network and the images themselves.
+    threads : int, optional
+        Threads at most; None: XCOS_NUM_THREADS, else what CPU affinity and cgroup quota leave.
+    progress : bool or callable, optional
+        True: a bar by tqdm; a function: called as progress(images done, images).
+
+    Returns
+    -------
+    Report
+        Figures, curves, mistakes.
+
+    Raises
+    ------
+    ValueError
+        There are not pairs of both kinds, or fewer than folds; or the threshold is no finite number or one that the
+        model does not have.
+    OSError
+        A file can't be read.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> report = xcos.evaluate(None, "examples/pairs.csv", folds=3)
+    >>> report.images, report.failed, round(report.eer, 2)
+    (4, (), 0.0)
     """
     model, pairs = as_model(model), as_pairs(dataset, folds)
     seen = feature_cache.see(model, pairs, flip=flip, cache=cache, threads=threads, progress=progress)
@@ -84,10 +111,49 @@ def compare_models(
     threads: int | None = None,
     progress: Progress = None,
 ) -> Table:
-    """Every model and metric on every data set -> one Table.
+    """Evaluates every model and metric on every data set.
 
-    A mapping names the models; keywords are those of ``evaluate``. Each model sees each image once, whatever
-    the number of metrics.
+    Each model sees each image once, whatever the number of metrics.
+
+    Parameters
+    ----------
+    models : ModelLike or sequence of ModelLike or Mapping[str, ModelLike]
+        One or several; a mapping names them.
+    datasets : DataLike or sequence of DataLike
+        One or several, as in :func:`evaluate`.
+    metrics : str, callable or sequence
+        One or several, as in :func:`evaluate`.
+    threshold : float or "model", optional
+        As in :func:`evaluate`.
+    flip : bool, default False
+        Features are the mean of those of an image and of its mirror image.
+    folds : int, optional
+        In the order of the pairs; None: as many as the data set says.
+    cache : str or path, optional
+        Folder in which features are kept, for the next run; keyed by the network and the images themselves.
+    threads : int, optional
+        Threads at most; None: XCOS_NUM_THREADS, else what CPU affinity and cgroup quota leave.
+    progress : bool or callable, optional
+        True: a bar by tqdm; a function: called as progress(images done, images).
+
+    Returns
+    -------
+    Table
+        One row for each report.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`evaluate`.
+    OSError
+        A file can't be read.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> table = xcos.compare_models({"whole": xcos.load(), "cells": xcos.load(whole=0)}, "examples/pairs.csv", folds=3)
+    >>> [(report.model, report.metric) for report in table]
+    [('whole', 'xcos'), ('whole', 'cosine'), ('cells', 'xcos'), ('cells', 'cosine')]
     """
     if isinstance(models, Mapping):
         named = [(name, as_model(model)) for name, model in models.items()]

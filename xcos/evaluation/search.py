@@ -30,19 +30,26 @@ class SearchReport(ByValue):
     ----------
     photographs, people : int
         Enrolled.
-    index : (M,) int
+    index : (M,) ndarray of int
         Probes whose person is enrolled, "mated" in NIST's words; the per-probe figures are of these, in this order.
-    rank : (M,) int
-        Place of the right person among the people enrolled, 1 the first; a person's score is that of the best of
-        their photographs.
-    mate : (M,) float64
+    rank : (M,) ndarray of int
+        Place of the right person among the people enrolled, 1 the first; a person's score is that of the best of their
+        photographs.
+    mate : (M,) ndarray of float64
         Score of the right person.
-    first_photograph, r_precision, average_precision : (M,) float64, 0..1
-        Of photographs instead of people, R being how many there are of the probe's person: whether the first is of
-        them, the share of them among the first R, and the mean over the first R places of the precision so far, 0 at
+    first_photograph, r_precision, average_precision : (M,) ndarray of float64
+        0 to 1, of photographs instead of people, R being how many there are of the probe's person: whether the first is
+        of them, the share of them among the first R, and the mean over the first R places of the precision so far, 0 at
         the wrong ones (MAP@R: Musgrave et al., arXiv 2003.08505, section 3.2).
-    strangers : (S,) float64
+    strangers : (S,) ndarray of float64
         Highest score of each probe whose person is not enrolled.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> report = xcos.evaluate_search([[0.9, 0.1], [0.3, 0.2]], ["Ann", "Bob"], ["Ann", "Bob"])
+    >>> report.rank.tolist(), report.cmc.tolist()
+    ([1, 2], [0.5, 1.0])
     """
 
     photographs: int
@@ -68,19 +75,70 @@ class SearchReport(ByValue):
         return found
 
     def hit_rate(self, rank: int) -> float:
-        """Share of mated probes whose person is among the first `rank`."""
+        """Share of mated probes whose person is among the first so many.
+
+        Parameters
+        ----------
+        rank : int
+            How many, 1 or more.
+
+        Returns
+        -------
+        float
+            0 to 1.
+        """
         return float((self.rank <= rank).mean())
 
     def fpir(self, threshold: float) -> float:
-        """False positive identification rate: strangers with a candidate at or above the threshold (NIST FRVT 1:N)."""
+        """False positive identification rate: strangers with a candidate at or above the threshold (NIST FRVT 1:N).
+
+        Parameters
+        ----------
+        threshold : float
+            Of the score.
+
+        Returns
+        -------
+        float
+            0 to 1.
+        """
         return float((self._open() >= threshold).mean())
 
     def fnir(self, threshold: float, rank: int = 1) -> float:
-        """False negative identification rate: mated probes whose person is beyond `rank` or below the threshold."""
+        """False negative identification rate: mated probes whose person is beyond `rank` or below the threshold.
+
+        Parameters
+        ----------
+        threshold : float
+            Of the score.
+        rank : int, default 1
+            The last place that counts.
+
+        Returns
+        -------
+        float
+            0 to 1.
+        """
         return float(1 - ((self.rank <= rank) & (self.mate >= threshold)).mean())
 
     def threshold_at(self, rate: float) -> float:
-        """The lowest threshold at which FPIR is at most `rate`, 0..1; -inf where every one will do."""
+        """The lowest threshold at which FPIR is at most a given one.
+
+        Parameters
+        ----------
+        rate : float
+            The false positive identification rate, 0 to 1.
+
+        Returns
+        -------
+        float
+            -inf where every threshold will do.
+
+        Raises
+        ------
+        ValueError
+            The rate is none, or there are no strangers.
+        """
         if not 0 <= rate <= 1:
             raise ValueError(f"rate is {rate!r}; expected 0 to 1")
         highest = np.sort(self._open())[::-1]
@@ -88,11 +146,30 @@ class SearchReport(ByValue):
         return float(np.nextafter(highest[allowed], np.inf)) if allowed < len(highest) else -np.inf
 
     def dir_at(self, rate: float, rank: int = 1) -> float:
-        """Detection and identification rate, 1 - FNIR, where FPIR is at most `rate` (DIR@FAR, open set)."""
+        """Detection and identification rate, 1 - FNIR, where FPIR is at most `rate` (DIR@FAR, open set).
+
+        Parameters
+        ----------
+        rate : float
+            The false positive identification rate, 0 to 1.
+        rank : int, default 1
+            The last place that counts.
+
+        Returns
+        -------
+        float
+            0 to 1.
+        """
         return 1 - self.fnir(self.threshold_at(rate), rank)
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures: numbers and dicts only. DIR at the rates that so many strangers can tell."""
+        """The figures. DIR at the rates that so many strangers can tell.
+
+        Returns
+        -------
+        dict
+            Numbers and dicts only.
+        """
         rates = [rate for rate in RATES if rate * len(self.strangers) >= 1]
         return {
             "photographs": self.photographs,
@@ -107,7 +184,18 @@ class SearchReport(ByValue):
         }
 
     def plot(self, ax: Any = None) -> tuple[Figure, Any]:
-        """Draws the CMC curve and, where there are strangers, FNIR over FPIR, in two axes. Needs matplotlib."""
+        """Draws the CMC curve and, where there are strangers, FNIR over FPIR. Needs matplotlib.
+
+        Parameters
+        ----------
+        ax : two Axes, optional
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        (Figure, array of Axes)
+            The figure and its axes.
+        """
         from .plots import search
 
         return search(self, ax)
@@ -132,23 +220,34 @@ def evaluate_search(
     ----------
     scorer : Model or (P, G) array
         A model, which compares `faces`; or the scores of P probes with G photographs, higher for more alike.
-    gallery, probes : sequence
+    gallery, probes : sequence of object
         Who is on each photograph of the gallery (G) and on each probe (P): names or numbers. Probes of people who are
         not in the gallery make the open set.
-    faces : (Features, Features)
+    faces : (Features, Features), optional
         Of gallery and probes, from ``Model.features``; with a model alone.
     threads : int, optional
-        None: the default.
+        Threads at most; None: the default.
 
     Returns
     -------
     SearchReport
+        Ranks, scores, curves.
 
     Raises
     ------
     ValueError
-        For scores of another shape or that are not finite, an empty gallery, no probe of anybody enrolled, or faces
-        that do not fit the names.
+        Scores of another shape or that are not finite, an empty gallery, no probe of anybody enrolled, or faces that do
+        not fit the names.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> model = xcos.load()
+    >>> people = model.features(["examples/obama_portrait_2012.jpg", "examples/biden_blue_room_2010.jpg"])
+    >>> probes = model.features(["examples/obama_congress_2009.jpg"])
+    >>> report = xcos.evaluate_search(model, ["Obama", "Biden"], ["Obama"], faces=(people, probes))
+    >>> report.hit_rate(1)
+    1.0
     """
     if isinstance(scorer, Model):
         if faces is None:

@@ -19,7 +19,20 @@ _LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | _LATEX_NAMES)
 
 
 class Table:
-    """Reports side by side, one row each; ``table[0]`` is the first Report."""
+    """Reports side by side, one row each; ``table[0]`` is the first Report.
+
+    Parameters
+    ----------
+    reports : sequence of Report
+        The rows.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> table = xcos.compare_models(None, "examples/pairs.csv", folds=3)
+    >>> len(table), len(table.to_markdown().splitlines())
+    (2, 4)
+    """
 
     def __init__(self, reports: Sequence[Report]) -> None:
         self.reports = tuple(reports)
@@ -40,7 +53,18 @@ class Table:
         return rows_as_html([report.summary() for report in self.reports])
 
     def to_frame(self) -> Any:
-        """A pandas DataFrame of the figures as numbers, one row for each report. Raises ImportError without pandas."""
+        """The figures as a pandas DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Numbers, one row for each report.
+
+        Raises
+        ------
+        ImportError
+            There is no pandas.
+        """
         try:
             import pandas as pd
         except ImportError:
@@ -48,13 +72,25 @@ class Table:
         return pd.DataFrame([report.summary() for report in self.reports])
 
     def to_markdown(self) -> str:
-        """The table as Markdown."""
+        """The table as Markdown.
+
+        Returns
+        -------
+        str
+            A line for each report.
+        """
         names, rows = self._texts()
         lines = [names, ["---"] * len(names), *rows]
         return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
     def to_latex(self) -> str:
-        """The table as a LaTeX tabular with booktabs rules."""
+        """The table as a LaTeX tabular with booktabs rules.
+
+        Returns
+        -------
+        str
+            LaTeX.
+        """
         names, rows = self._texts()
         head, *body = (" & ".join(cell.translate(_LATEX) for cell in line) + r" \\" for line in (names, *rows))
         kinds = "".join("l" if isinstance(value, str) else "r" for value in self.reports[0].summary().values())
@@ -63,23 +99,59 @@ class Table:
         return "\n".join([*begin, *body, r"\bottomrule", r"\end{tabular}"])
 
     def plot(self, ax: Any = None) -> tuple[Figure, Any]:
-        """ROC and DET of all reports in one, and histograms of the first. `ax`: three axes. Needs matplotlib."""
+        """Draws ROC and DET of all reports in one, and histograms of the first. Needs matplotlib.
+
+        Parameters
+        ----------
+        ax : three Axes, optional
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        (Figure, array of Axes)
+            The figure and its axes.
+        """
         from . import plots
 
         return plots.reports(self.reports, ax)
 
     def html(self, path: str | os.PathLike[str], *, worst: int = 10) -> None:
-        """One page for all reports; see ``Report.html``."""
+        """Writes one page for all reports; see ``Report.html``.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to; the file appears whole or not at all.
+        worst : int, default 10
+            How many mistakes of either kind.
+        """
         from .html import write_html
 
         write_html(self.reports, path, worst=worst)
 
     def to_dict(self) -> list[dict[str, Any]]:
-        """``Report.to_dict`` of each, ready for json.dumps."""
+        """``Report.to_dict`` of each.
+
+        Returns
+        -------
+        list[dict[str, object]]
+            Ready for ``json.dumps``.
+        """
         return [report.to_dict() for report in self.reports]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes .md, .tex, .json or .html, by suffix; whole or not at all. Raises ValueError for another suffix."""
+        """Writes .md, .tex, .json or .html, by suffix.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to; the file appears whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            The suffix is another.
+        """
         from .html import page
 
         texts = {

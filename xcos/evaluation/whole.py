@@ -31,8 +31,43 @@ def whole_curve(
 ) -> WholeCurve:
     """Thresholds and accuracies of a model for w = 0, 0.05 ... 1: what ``Model.with_whole`` needs.
 
-    ``dataclasses.replace(model.file, whole_curve=curve.to_dict())`` keeps it in a model file. Keywords and errors as
-    in ``xcos.evaluate``; accuracies are K-fold by the reference protocol.
+    ``dataclasses.replace(model.file, whole_curve=curve.to_dict())`` keeps it in a model file. Accuracies are K-fold by
+    the reference protocol.
+
+    Parameters
+    ----------
+    model : Model, str or path, optional
+        A Model, a name or a path; None: the default.
+    dataset : Pairs, str or path
+        As in :func:`xcos.evaluate`.
+    folds : int, optional
+        In the order of the pairs; None: as many as the data set says.
+    cache : str or path, optional
+        Folder in which features are kept, for the next run; keyed by the network and the images themselves.
+    threads : int, optional
+        Threads at most; None: XCOS_NUM_THREADS, else what CPU affinity and cgroup quota leave.
+    progress : bool or callable, optional
+        True: a bar by tqdm; a function: called as progress(images done, images).
+
+    Returns
+    -------
+    WholeCurve
+        By w.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`xcos.evaluate`.
+    OSError
+        A file can't be read.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.datasets.read_csv("examples/pairs.csv", folds=3)
+    >>> curve = xcos.evaluation.whole_curve(None, pairs)
+    >>> curve.pairs
+    6
     """
     model, pairs = as_model(model), as_pairs(dataset, folds)
     seen = feature_cache.see(model, pairs, flip=False, cache=cache, threads=threads, progress=progress)

@@ -33,16 +33,32 @@ _NOT_IN_NAMES = ("model", "score", "batch", "threads", "chunk")
 class SaliencyPair(ByValue):
     """Two maps for each of N pairs of faces: what speaks for "the same person" (+) and what against (-).
 
-    method   name of the explainer
-    target   the score that is explained: "xcos" or "cosine"
-    first    (N, H, W) float32: map of the first face, one value per pixel of its crop; the unit is the method's
-    second   (N, H, W) float32: map of the second face
-    score    (N,) float32 in -1..1: the score of each pair
-    crops    (2, N, H, W, 3) uint8 RGB: the aligned faces
-    passes   runs of the network for one pair, forward or backward
-    seconds  wall time of one pair, mean
-
     ``pair[3]`` and ``pair[2:5]`` hold those pairs alone.
+
+    Attributes
+    ----------
+    method : str
+        Name of the explainer.
+    target : str
+        The score that is explained: "xcos" or "cosine".
+    first, second : (N, H, W) ndarray of float32
+        Map of the first and of the second face, one value per pixel of its crop; the unit is the method's.
+    score : (N,) ndarray of float32
+        The score of each pair, -1 to 1.
+    crops : (2, N, H, W, 3) ndarray of uint8
+        The aligned faces, RGB.
+    passes : int
+        Runs of the network for one pair, forward or backward.
+    seconds : float
+        Wall time of one pair, mean.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> pair = xcos.explainers.XCos()(a, b)
+    >>> pair.method, pair.first.shape, pair.passes
+    ('XCos', (1, 112, 112), 2)
     """
 
     method: str
@@ -71,7 +87,13 @@ class SaliencyPair(ByValue):
         return f"SaliencyPair({self.method} of {self.target}, {len(self)} pairs, {self.passes} passes each)"
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers, strings and lists only (the maps as lists of rows, without the crops)."""
+        """The fields as a dict: maps as lists of rows, without the crops.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and lists only, ready for ``json.dumps``.
+        """
         arrays = {name: getattr(self, name).tolist() for name in ("first", "second", "score")}
         return {
             "method": self.method,
@@ -82,9 +104,21 @@ class SaliencyPair(ByValue):
         }
 
     def plot(self, index: int = 0, ax: Any = None) -> tuple[Figure, Any]:
-        """Draws the two faces of one pair under their maps, blue for and red against; returns (figure, two axes).
+        """Draws the two faces of one pair under their maps, blue for and red against.
 
-        Both maps share one scale, symmetric about zero. `ax`: two axes to draw in. Needs matplotlib.
+        Both maps share one scale, symmetric about zero. Needs matplotlib (``pip install xcos[plot]``).
+
+        Parameters
+        ----------
+        index : int, default 0
+            Which pair.
+        ax : two Axes, optional
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        (Figure, array of Axes)
+            The figure and its two axes.
         """
         from ..drawing import saliency
 
@@ -93,8 +127,19 @@ class SaliencyPair(ByValue):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes .png, .pdf, .svg (all pairs drawn), .json (``to_dict()``) or .npz (all arrays), by suffix.
 
-        The file appears whole or not at all. Raises ValueError for another suffix, OSError where the file
-        can't be written, ImportError for a picture without matplotlib.
+        Parameters
+        ----------
+        path : str or path
+            Where to; the file appears whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            The suffix is another.
+        OSError
+            The file can't be written.
+        ImportError
+            A picture is asked for, and there is no matplotlib.
         """
 
         def picture(suffix: str) -> Callable[[IO[bytes]], object]:
@@ -118,12 +163,35 @@ class SaliencyPair(ByValue):
 class Explainer(ABC):
     """An explainer with its parameters; ``dataclasses.replace`` makes one with others, say another model.
 
-    model    an ``xcos.Model``, a name or a path, None for the default model; or for the plain cosine alone an
-             ``xcos.Network`` with one (3, 112, 112) input, a header that tells its preprocessing, and an embedding
-             (N, E) among its outputs
-    score    what is explained: "xcos" or "cosine", as far as the method can
-    batch    images in one run of the network
-    threads  threads at most; None: the package's default
+    Called with two images or two stacks it gives a :class:`SaliencyPair`.
+
+    Parameters
+    ----------
+    model : Model, Network, str or path, optional
+        An ``xcos.Model``, a name or a path, None for the default model; or for the plain cosine alone an
+        ``xcos.Network`` with one (3, 112, 112) input, a header that tells its preprocessing, and an embedding (N, E)
+        among its outputs.
+    score : "xcos" or "cosine"
+        What is explained, as far as the method can.
+    batch : int, default 32
+        Images in one run of the network.
+    threads : int, optional
+        Threads at most; None: the package's default.
+
+    Raises
+    ------
+    ValueError
+        A score that the method cannot explain, a batch below 1, or a parameter of the method out of range.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import dataclasses
+    >>> explainer = xcos.explainers.CorrRISE(masks=20)
+    >>> explainer.name
+    'CorrRISE:masks=20'
+    >>> dataclasses.replace(explainer, score="cosine").score
+    'cosine'
     """
 
     model: NetworkLike = field(default=None, kw_only=False)
@@ -144,8 +212,10 @@ class Explainer(ABC):
 
     @property
     def name(self) -> str:
-        """The class, and the settings that are not its defaults: ``CorrRISE:fill=blur,masks=40``, sequences joined
-        by +. ``xcos compare-explanations --methods`` reads it."""
+        """The class, and the settings that are not its defaults.
+
+        ``CorrRISE:fill=blur,masks=40``, sequences joined by +. ``xcos compare-explanations --methods`` reads it.
+        """
         chosen = [
             f"{one.name}={'+'.join(map(str, value)) if isinstance(value, tuple) else value}"
             for one in fields(self)
@@ -188,8 +258,20 @@ class Explainer(ABC):
         )
 
     def side(self, which: int, first: Crops, second: Crops) -> Floats:
-        """Maps (N, H, W) of N pairs of crops, of the first faces alone (`which` 0) or of the second (1): what
-        measures look at."""
+        """Maps of one side of pairs of crops alone: what measures look at.
+
+        Parameters
+        ----------
+        which : int
+            0: of the first faces; 1: of the second.
+        first, second : (N, 112, 112, 3) ndarray of uint8
+            Aligned crops, RGB.
+
+        Returns
+        -------
+        (N, H, W) ndarray of float32
+            The maps.
+        """
         return np.ascontiguousarray(self._explain(first, second, None)[which], np.float32)
 
     @abstractmethod

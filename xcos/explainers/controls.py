@@ -26,7 +26,20 @@ class _Control(Explainer):
 
 @dataclass(frozen=True, kw_only=True)
 class RandomMap(_Control):
-    """Noise: each pixel uniform in -1..1. What no explanation may fall below. Cost: nothing."""
+    """Noise: each pixel uniform in -1..1. What no explanation may fall below. Cost: nothing.
+
+    Parameters
+    ----------
+    seed : int, default 0
+        Of the noise.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> xcos.explainers.RandomMap(seed=1)(a, b).first.shape
+    (1, 112, 112)
+    """
 
     seed: int = 0
 
@@ -37,10 +50,23 @@ class RandomMap(_Control):
 
 @dataclass(frozen=True, kw_only=True)
 class CentreMap(_Control):
-    """The same bell in the middle of every face, `sigma` pixels wide (default: a quarter of the crop).
+    """The same bell in the middle of every face. Cost: nothing.
 
-    Faces lie in the middle of aligned crops, so this blind guess already does well by measures that only ask
-    whether the masked pixels mattered. Cost: nothing.
+    Faces lie in the middle of aligned crops, so this blind guess already does well by measures that only ask whether
+    the masked pixels mattered.
+
+    Parameters
+    ----------
+    sigma : float, optional
+        Its width in pixels; by default a quarter of the crop.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> pair = xcos.explainers.CentreMap()(a, b)
+    >>> bool(pair.first[0, 56, 56] > pair.first[0, 0, 0])
+    True
     """
 
     sigma: float = SIDE / 4

@@ -32,13 +32,27 @@ _ARITHMETIC = ("add", "sub", "mul", "div")  # linear where the other operand is 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decomposition(ByValue):
-    """The cosine of N pairs, split. All float64, in units of the cosine.
+    """The cosine of N pairs, split; in units of the cosine.
 
-    first    (N, h, w): share of each cell of the first image; sums to the cosine
-    second   (N, h, w): share of each cell of the second image; sums to the cosine
-    pairs    (N, h*w, h*w): share of each pair of cells, first image down, second across; sums to the cosine,
-             over rows to `first`, over columns to `second`
-    cosine   (N,) the cosine itself
+    Attributes
+    ----------
+    first : (N, h, w) ndarray of float64
+        Share of each cell of the first image; sums to the cosine.
+    second : (N, h, w) ndarray of float64
+        Share of each cell of the second image; sums to the cosine.
+    pairs : (N, h*w, h*w) ndarray of float64
+        Share of each pair of cells, first image down, second across; sums to the cosine, over rows to `first`, over
+        columns to `second`.
+    cosine : (N,) ndarray of float64
+        The cosine itself.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> crops = xcos.load().crops(["examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"])
+    >>> split = xcos.explainers.HeadDecomposition().split(crops[:1], crops[1:])
+    >>> bool(abs(split.first.sum() - split.cosine[0]) < 1e-6)
+    True
     """
 
     first: NDArray[np.float64]
@@ -77,15 +91,31 @@ class HeadDecomposition(_LastMap):
     """Exact split of the plain cosine over the cells of the last feature map (ours; linear algebra alone).
 
     With e = b + sum_p A_p v_p, where v_p are the channels of cell p, A the linear layers after the map and b their
-    bias, shared out evenly over the P cells, e_p = A_p v_p + b / P and
+    bias, shared out evenly over the P cells, e_p = A_p v_p + b / P and::
 
-        cos(e, f) = sum_p <e_p, f> / (|e| |f|) = sum_p sum_q <e_p, f_q> / (|e| |f|).
+        cos(e, f) = sum_p <e_p, f> / (|e| |f|) = sum_p sum_q <e_p, f_q> / (|e| |f|)
 
-    A_p v_p is what the linear layers make of the map with all other cells zero: they run on P + 1 masked maps in
-    the C engine. Cost: 2 forward passes a pair, and for each image the linear layers P + 1 times (0.3 M
-    multiply-adds each for MobileFaceNet, 12.8 M for IR-50). :meth:`split` gives the numbers themselves.
+    A_p v_p is what the linear layers make of the map with all other cells zero: they run on P + 1 masked maps in the C
+    engine. Cost: 2 forward passes a pair, and for each image the linear layers P + 1 times (0.3 M multiply-adds each
+    for MobileFaceNet, 12.8 M for IR-50). :meth:`split` gives the numbers themselves.
 
-    Raises ValueError for a network that is not linear after some map (N, C, h, w).
+    Parameters
+    ----------
+    score : "cosine"
+        What is explained.
+
+    Raises
+    ------
+    ValueError
+        The network is not linear after some map (N, C, h, w).
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> pair = xcos.explainers.HeadDecomposition()(a, b)
+    >>> pair.target, pair.first.shape
+    ('cosine', (1, 112, 112))
     """
 
     @cached_property
@@ -96,7 +126,18 @@ class HeadDecomposition(_LastMap):
         return Network(file)
 
     def split(self, first: Crops, second: Crops) -> Decomposition:
-        """Decomposition of the cosines of N pairs of crops (N, 112, 112, 3) uint8 RGB."""
+        """Splits the cosines of pairs of crops.
+
+        Parameters
+        ----------
+        first, second : (N, 112, 112, 3) ndarray of uint8
+            Aligned crops, RGB.
+
+        Returns
+        -------
+        Decomposition
+            By cell, and by pair of cells.
+        """
         maps = [self._map_of(crops) for crops in (first, second)]
         e, f = (self._shares(one) for one in maps)
         whole_e, whole_f = e.sum(1), f.sum(1)
@@ -130,11 +171,27 @@ class HeadDecomposition(_LastMap):
 
 @dataclass(frozen=True, kw_only=True)
 class CellCosine(_LastMap):
-    """Cosines of the cells of the last feature map, place by place, untrained: what xCos would be without training.
+    """Cosines of the cells of the last feature map, place by place: what xCos would be without training.
 
     c[i, j] = cosine over channels of the two maps at cell (i, j) (the patch cosine of arXiv 2003.05383 on the plain
     network's own map). Both faces have the same map. It does not sum to the score. Cost: 2 forward passes a pair.
-    Raises ValueError as HeadDecomposition does.
+
+    Parameters
+    ----------
+    score : "cosine"
+        What is explained.
+
+    Raises
+    ------
+    ValueError
+        The network is not linear after some map (N, C, h, w).
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> xcos.explainers.CellCosine()(a, b).passes
+    2
     """
 
     def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:

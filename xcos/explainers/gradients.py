@@ -140,16 +140,35 @@ class _Gradient(FaceByFace):
 
 @dataclass(frozen=True, kw_only=True)
 class GradCAM(_Gradient):
-    """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2) of the score s, at the last feature map:
-    the baseline that the xCos paper compares itself with.
+    """Grad-CAM of the score s at the last feature map: the baseline that the xCos paper compares itself with.
+
+    Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2::
 
         w_k = mean over cells of d s / d V_k      map = sum_k w_k V_k, enlarged from 7 x 7
 
     V is the map after which the network is linear for the cosine, and for xCos the grid that its head compares (the
-    part of a score that the face as a whole adds does not hang on the grid, and is not in the map).
-    `relu` keeps the positive part alone, as in the paper; without it (default) what speaks against stays negative.
-    Cost: 2 forward and 2 short backward passes a pair. Raises ValueError where the network is not linear after
-    some map (N, C, h, w).
+    part of a score that the face as a whole adds does not hang on the grid, and is not in the map). Cost: 2 forward and
+    2 short backward passes a pair. Needs torch (``pip install xcos[train]``).
+
+    Parameters
+    ----------
+    score : "cosine" or "xcos"
+        What is explained.
+    relu : bool, default False
+        Keep the positive part alone, as in the paper; without it (default) what speaks against stays negative.
+
+    Raises
+    ------
+    ValueError
+        The network is not linear after some map (N, C, h, w).
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> pair = xcos.explainers.GradCAM(relu=True, threads=1)(a, b)
+    >>> bool(pair.first.min() >= 0)
+    True
     """
 
     explains: ClassVar[tuple[str, ...]] = ("cosine", "xcos")
@@ -184,16 +203,30 @@ class _Arguments(_Gradient):
 
 @dataclass(frozen=True, kw_only=True)
 class xSSAB(_Arguments):
-    """xSSAB (Huber et al., "Efficient Explainable Face Verification based on Similarity Score Argument
-    Backpropagation", WACV 2024, arXiv 2304.13409, section 3).
+    """xSSAB: what supports a match and what opposes it, propagated back to the picture.
 
-    With unit embeddings e, f of d numbers and threshold t, the argument e_i f_i supports a match where it is at
-    least t / d, else opposes it. The sums of the supporting and of the opposing arguments are propagated back to
-    the picture (f fixed), and
+    Huber et al., "Efficient Explainable Face Verification based on Similarity Score Argument Backpropagation", WACV
+    2024, arXiv 2304.13409, section 3. With unit embeddings e, f of d numbers and threshold t, the argument e_i f_i
+    supports a match where it is at least t / d, else opposes it. The sums of the supporting and of the opposing
+    arguments are propagated back to the picture (f fixed), and::
 
         map = mean over colours of |gradient of the supporting| - mean over colours of |gradient of the opposing|
 
-    Cost: 2 forward and 4 backward passes a pair.
+    Cost: 2 forward and 4 backward passes a pair. Needs torch (``pip install xcos[train]``).
+
+    Parameters
+    ----------
+    score : "cosine"
+        What is explained.
+    threshold : float, optional
+        t; None: the model's, of the cosine.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> xcos.explainers.xSSAB(threads=1)(a, b).passes
+    6
     """
 
     @property
@@ -214,19 +247,33 @@ class xSSAB(_Arguments):
 
 @dataclass(frozen=True, kw_only=True)
 class FGGB(_Arguments):
-    """FGGB (Lu et al., "Explainable Face Verification via Feature-Guided Gradient Backpropagation", FG 2024,
-    arXiv 2403.04549, section III).
+    """FGGB: each number of the embedding propagated back alone, and the maps added by what they say of the pair.
 
-    Each of the N numbers of the embedding F is propagated back alone, its gradient normalised, and the maps are
-    added by how far the number's share of the cosine is above an even share of the threshold t:
+    Lu et al., "Explainable Face Verification via Feature-Guided Gradient Backpropagation", FG 2024, arXiv 2403.04549,
+    section III. The gradient of each of the N numbers of the embedding F is normalised, and the maps are added by how
+    far the number's share of the cosine is above an even share of the threshold t::
 
         G_k = d F_k / d picture      w_k = F_k F'_k / (|F| |F'|)      map = sum_k G~_k (w_k - t / N)
 
-    The paper leaves the normalisation open: here G~_k is the mean over colours of |G_k|, divided by its sum over
-    the pixels, so that each number spreads the same weight over the picture.
+    The paper leaves the normalisation open: here G~_k is the mean over colours of the magnitude of G_k, divided by its
+    sum over the pixels, so that each number spreads the same weight over the picture. Cost: 2 forward and 2 N backward
+    passes a pair (1,024 for 512 numbers). Needs torch (``pip install xcos[train]``).
 
-    Cost: 2 forward and 2 N backward passes a pair (1,024 for 512 numbers): `chunk` copies of the image run forward
-    once, and backward with another number each until all are done.
+    Parameters
+    ----------
+    score : "cosine"
+        What is explained.
+    threshold : float, optional
+        t; None: the model's, of the cosine.
+    chunk : int, default 32
+        So many copies of the image run forward once, and backward with another number each until all are done.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> xcos.explainers.FGGB().passes
+    1026
     """
 
     chunk: int = 32

@@ -19,12 +19,27 @@ MAPS = ("contribution", "cosine")
 class XCos(Explainer):
     """The maps of xCos (Lin et al., arXiv 2003.05383, section 3), enlarged from 7 x 7 to the crop.
 
-    map : "contribution", what each of the 49 cells adds to the score; or "cosine", the patch cosines alone. Both
-        faces have the same map, since the cells of one are compared with those of the other at the same place.
-        What the face as a whole adds (see ``Model.with_whole``) has no place and is in neither map.
+    Both faces have the same map, since the cells of one are compared with those of the other at the same place. What
+    the face as a whole adds (see ``Model.with_whole``) has no place and is in neither map. Zero lies where a cell adds
+    nothing to the score, not at the threshold. Cost: 2 forward passes a pair, and the head.
 
-    Zero lies where a cell adds nothing to the score, not at the threshold. Cost: 2 forward passes a pair, and
-    the head. Raises ValueError for another map or a model without an xCos head.
+    Parameters
+    ----------
+    map : str, default "contribution"
+        "contribution", what each of the 49 cells adds to the score; or "cosine", the patch cosines alone.
+
+    Raises
+    ------
+    ValueError
+        Another map, or a model without an xCos head.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> pair = xcos.explainers.XCos(map="cosine")(a, b)
+    >>> pair.first.shape, bool((pair.first == pair.second).all())
+    ((1, 112, 112), True)
     """
 
     map: str = "contribution"

@@ -57,15 +57,36 @@ class _Perturbation(FaceByFace):
 
 @dataclass(frozen=True, kw_only=True)
 class OcclusionMap(_Perturbation):
-    """xFace (Knoche et al., "Explainable Model-Agnostic Similarity and Confidence in Face Verification", WACVW 2023,
-    arXiv 2211.13735): squares of `sizes` pixels hide one image, every `stride` pixels; the other stays whole.
+    """xFace: squares hide one image, place by place; the other stays whole.
 
-    For each size, a pixel's value is the mean of (clean score - score) over the squares that cover it; the map is
-    the mean over the sizes. Squares start at 0, stride, ... below 112 - size, as in the authors' code, so the
+    Knoche et al., "Explainable Model-Agnostic Similarity and Confidence in Face Verification", WACVW 2023, arXiv
+    2211.13735. For each size, a pixel's value is the mean of (clean score - score) over the squares that cover it; the
+    map is the mean over the sizes. Squares start at 0, stride, ... below 112 - size, as in the authors' code, so the
     outermost two pixels right and below are covered by none and stay 0. Where their code offers three ways to pair
     occluded images, this takes occluded against whole; it does not blur the result, as theirs does.
 
     Cost: 2 (441 + 400 + 289) + 2 = 2,262 forward passes a pair by default.
+
+    Parameters
+    ----------
+    fill : str, default "black"
+        What stands where a square hides: see :class:`CorrRISE`.
+    sizes : sequence of int, optional
+        Sides of the squares in pixels, 1 to 111.
+    stride : int, default 5
+        Pixels from one square to the next.
+
+    Raises
+    ------
+    ValueError
+        A size, the stride or the filling is none.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> xcos.explainers.OcclusionMap(sizes=[56], stride=28)(a, b).passes
+    10
     """
 
     sizes: Sequence[int] = (7, 14, 28)
@@ -97,17 +118,44 @@ class OcclusionMap(_Perturbation):
 
 @dataclass(frozen=True, kw_only=True)
 class CorrRISE(_Perturbation):
-    """CorrRISE (Lu et al., "Towards Visual Saliency Explanations of Face Verification", WACV 2024, arXiv 2305.08546).
+    """CorrRISE: correlation of the score with what random masks leave to be seen of one image.
 
-    `masks` random masks hide one image, `patches` squares of `size` pixels each; a pixel's value is Pearson's
-    correlation, over the masks, of "this pixel was seen" with the score: in -1..1. Both images are seen through the
-    same masks, the other one whole. A pixel that all masks treat alike gets 0.
-
-    shape : "patches", or "grid" for the masks of RISE (Petsiuk et al. 2018, arXiv 1806.07421, section 3.2): a
-        7 x 7 grid of zeros and ones (p = 0.5), enlarged bilinearly and shifted at random. With fill="blur" that
-        is RISE with a blurred background, and correlation instead of the mean.
+    Lu et al., "Towards Visual Saliency Explanations of Face Verification", WACV 2024, arXiv 2305.08546. A pixel's value
+    is Pearson's correlation, over the masks, of "this pixel was seen" with the score: in -1..1. Both images are seen
+    through the same masks, the other one whole. A pixel that all masks treat alike gets 0.
 
     Cost: 2 masks + 2 forward passes a pair (1,002).
+
+    Parameters
+    ----------
+    fill : str, default "black"
+        What stands where a mask hides: "black", "mean" (the picture's mean colour) or "blur" (Gaussian, 10 pixels, as
+        RISE-style methods use to stay closer to pictures that the network knows).
+    masks : int, default 500
+        How many.
+    patches : int, default 3
+        Squares of a mask.
+    size : int, default 30
+        Their side in pixels.
+    shape : str, default "patches"
+        "patches", or "grid" for the masks of RISE (Petsiuk et al. 2018, arXiv 1806.07421, section 3.2): a 7 x 7 grid of
+        zeros and ones (p = 0.5), enlarged bilinearly and shifted at random. With fill="blur" that is RISE with a
+        blurred background, and correlation instead of the mean.
+    seed : int, default 0
+        Of the masks.
+
+    Raises
+    ------
+    ValueError
+        A parameter is out of range.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> pair = xcos.explainers.CorrRISE(masks=20)(a, b)
+    >>> pair.method, pair.passes
+    ('CorrRISE:masks=20', 42)
     """
 
     masks: int = 500
@@ -159,18 +207,37 @@ class CorrRISE(_Perturbation):
 
 @dataclass(frozen=True, kw_only=True)
 class MinPlus(_Perturbation):
-    """MinPlus (Mery, "True Black-Box Explanation in Facial Analysis", CVPRW 2022): removal and aggregation.
+    """MinPlus: what is lost where a bell is taken from the picture, and what is there where it alone is shown.
 
-    At each point k of a grid of `stride` pixels a bell G_k (height 1, `sigma` pixels) is taken from the picture, or
-    shown alone of it:
+    Mery, "True Black-Box Explanation in Facial Analysis", CVPRW 2022. At each point k of a grid a bell G_k (height 1)
+    is taken from the picture, or shown alone of it, with the filling where a picture is not seen::
 
         minus_k = s(a, b) - s((1 - G_k) a, b)        plus_k = s(G_k a, b) - s(nothing, b)
         map(p)  = mean of both, each as sum_k G_k(p) value_k / sum_k G_k(p), divided by its largest magnitude
 
-    with the filling where a picture is not seen. The paper also repeats both steps greedily; this is one step of
-    each, and grid and bell are our choice. In -1..1.
-
+    The paper also repeats both steps greedily; this is one step of each, and grid and bell are our choice. In -1..1.
     Cost: 2 (2 (112 / stride)^2 + 1) + 2 forward passes a pair (788 by default).
+
+    Parameters
+    ----------
+    fill : str, default "black"
+        What stands where a picture is not seen: see :class:`CorrRISE`.
+    stride : int, default 8
+        Pixels between the points of the grid.
+    sigma : float, default 14.0
+        Width of the bell in pixels.
+
+    Raises
+    ------
+    ValueError
+        A parameter is out of range.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> xcos.explainers.MinPlus(stride=56)(a, b).passes
+    20
     """
 
     stride: int = 8

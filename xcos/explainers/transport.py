@@ -26,14 +26,22 @@ class CellFlow(ByValue):
 
     Attributes
     ----------
-    similarity : (N,) float32, -1..1
-        Sum of flow x cosine: 1 - the Earth Mover's distance.
-    flow : (N, h*w, h*w) float32
+    similarity : (N,) ndarray of float32
+        Sum of flow x cosine, -1 to 1: 1 - the Earth Mover's distance.
+    flow : (N, h*w, h*w) ndarray of float32
         Share of a cell of the first face (down) that goes to a cell of the second (across); sums to 1.
-    first, second : (N, h, w) float32
+    first, second : (N, h, w) ndarray of float32
         What each cell of either face adds to `similarity`; each sums to it.
-    crops : (2, N, H, W, 3) uint8
+    crops : (2, N, H, W, 3) ndarray of uint8
         The aligned faces, RGB.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> flow = xcos.explainers.PatchEMD().flow(a, b)
+    >>> round(float(flow.flow.sum()), 3), len(flow.matches(count=5))
+    (1.0, 5)
     """
 
     similarity: Floats
@@ -50,11 +58,30 @@ class CellFlow(ByValue):
         return f"CellFlow({len(self)} pairs, {rows} x {columns} cells)"
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers and lists only, without the crops."""
+        """The fields as a dict, without the crops.
+
+        Returns
+        -------
+        dict
+            Numbers and lists only.
+        """
         return {name: getattr(self, name).tolist() for name in ("similarity", "flow", "first", "second")}
 
     def matches(self, index: int = 0, count: int = 12) -> list[tuple[int, int, float]]:
-        """The `count` strongest flows of one pair: cell of the first face, of the second (row x w + column), share."""
+        """The strongest flows of one pair.
+
+        Parameters
+        ----------
+        index : int, default 0
+            Which pair.
+        count : int, default 12
+            How many flows.
+
+        Returns
+        -------
+        list of (int, int, float)
+            Cell of the first face, of the second (row x w + column), and the share, the strongest first.
+        """
         flow = self.flow[index]
         strongest = np.argsort(-flow, axis=None, kind="stable")[:count]
         return [
@@ -62,7 +89,22 @@ class CellFlow(ByValue):
         ]
 
     def plot(self, index: int = 0, ax: Any = None, count: int = 12) -> tuple[Figure, Any]:
-        """Draws the faces of one pair side by side, and its `count` strongest matches as lines; needs matplotlib."""
+        """Draws the faces of one pair side by side, and its strongest matches as lines. Needs matplotlib.
+
+        Parameters
+        ----------
+        index : int, default 0
+            Which pair.
+        ax : Axes, optional
+            Where to draw; None: a new figure.
+        count : int, default 12
+            How many matches.
+
+        Returns
+        -------
+        (Figure, Axes)
+            The figure and its axes.
+        """
         from ..drawing import flow
 
         rows, columns = self.first.shape[1:]
@@ -74,25 +116,33 @@ class CellFlow(ByValue):
 class PatchEMD(Explainer):
     """Patch-wise Earth Mover's distance between the grids of two faces (DeepFace-EMD, arXiv 2112.04016, section 3).
 
-    The maps hold what each cell of a face adds to the similarity, the sum over all cells that it was matched to of
-    flow x cosine; they differ between the faces. The score beside them is the model's own, of which they are no part:
+    The maps hold what each cell of a face adds to the similarity, the sum over all cells that it was matched to of flow
+    x cosine; they differ between the faces. The score beside them is the model's own, of which they are no part:
     whoever asks what the distance itself is, or which cell was matched to which, calls :meth:`flow`.
 
     Parameters
     ----------
-    weights : "cross" or "uniform"
-        What a cell weighs: its cosine with the mean cell of the other face where that is above 0 (the paper's
-        average-pooling correlation), or the same as all others.
-    regularization : float, 0.001 to 100
-        Of the entropy, in units of the cost 1 - cosine; 0.05 in the code of the paper's authors.
-    iterations : int
+    weights : str, default "cross"
+        "cross" or "uniform": what a cell weighs: its cosine with the mean cell of the other face where that is above 0
+        (the paper's average-pooling correlation), or the same as all others.
+    regularization : float, default 0.05
+        Of the entropy, 0.001 to 100, in units of the cost 1 - cosine; 0.05 in the code of the paper's authors.
+    iterations : int, default 100
         Of Sinkhorn's algorithm. The authors end a batch as soon as its scalings move by less than 0.1 in the mean, and
         after 100 at the latest; here it is always this many, so that no result depends on the batch.
 
     Raises
     ------
     ValueError
-        For other weights, numbers outside these ranges, or a model without a grid.
+        Other weights, numbers outside these ranges, or a model without a grid.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> pair = xcos.explainers.PatchEMD(iterations=50)(a, b)
+    >>> pair.method, pair.passes
+    ('PatchEMD:iterations=50', 2)
     """
 
     weights: str = "cross"
@@ -114,15 +164,47 @@ class PatchEMD(Explainer):
         return 2
 
     def similarities(self, first: Floats, second: Floats) -> Floats:
-        """Similarities (N,) in -1..1 of grids first[i] and second[i], (N, D, h, w) as ``Model.features`` has them;
-        a stack of one in `first` stands for all: what re-ranks a list."""
+        """Similarities of grids, first[i] with second[i].
+
+        Parameters
+        ----------
+        first, second : (N, D, h, w) ndarray of float32
+            Grids as ``Model.features`` has them; a stack of one in `first` stands for all: what re-ranks a list.
+
+        Returns
+        -------
+        (N,) ndarray of float32
+            -1 to 1.
+        """
         found, _ = _core.transport(
             first, second, self.weights == "cross", self.regularization, self.iterations, False, self.threads or 0
         )
         return found
 
     def flow(self, a: Any, b: Any, *, face: Any = None, aligned: bool = False, bgr: bool = False) -> CellFlow:
-        """Which cell of a[i] goes to which of b[i]; arguments and errors as those of a call of the explainer."""
+        """Tells which cell of a[i] goes to which of b[i].
+
+        Parameters
+        ----------
+        a, b : image or list of images
+            The two faces, or two stacks of one length.
+        face : int, Face or list, optional
+            Which face of each photograph, as ``xcos.detect`` numbers them; None: the main one.
+        aligned : bool, default False
+            The images are aligned crops of 112 x 112.
+        bgr : bool, default False
+            Arrays are in the order of OpenCV.
+
+        Returns
+        -------
+        CellFlow
+            Flows, similarities and shares of the cells.
+
+        Raises
+        ------
+        ValueError
+            The two stacks differ in length.
+        """
         crops = [self.scorer.crops(images, face=face, aligned=aligned, bgr=bgr) for images in (a, b)]
         if len(crops[0]) != len(crops[1]):
             raise ValueError(f"{self.name}: expected two stacks of one length, got {len(crops[0])} and {len(crops[1])}")

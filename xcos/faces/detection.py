@@ -72,12 +72,25 @@ _LOOK = 64
 class Face(ByValue):
     """A face in a picture; all coordinates in pixels of the upright picture, pixel centres at integers.
 
-    box     left, top, right, bottom; may reach beyond the picture
-    score   0 to 1, the detector's confidence
-    points  (5, 2) float32, x and y of the eyes (the one at the image's left first), the nose and the
-            corners of the mouth (likewise); left as the face has it when it is upright
-    turn    0, 45, 90 … 315: degrees by which the picture was turned, clockwise, for the face to be upright, more or
-            less. Box and points are those of the picture as it is
+    Attributes
+    ----------
+    box : (float, float, float, float)
+        Left, top, right, bottom; may reach beyond the picture.
+    score : float
+        0 to 1, the detector's confidence.
+    points : (5, 2) ndarray of float32
+        x and y of the eyes (the one at the image's left first), the nose and the corners of the mouth (likewise); left
+        as the face has it when it is upright.
+    turn : int
+        0, 45, 90 ... 315: degrees by which the picture was turned, clockwise, for the face to be upright, more or less.
+        Box and points are those of the picture as it is.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> face = xcos.detect("examples/obama_portrait_2012.jpg")[0]
+    >>> face.points.shape, face.turn
+    ((5, 2), 0)
     """
 
     box: tuple[float, float, float, float]
@@ -91,7 +104,13 @@ class Face(ByValue):
         return f"Face(box=({left:.0f}, {top:.0f}, {right:.0f}, {bottom:.0f}), score={self.score:.3f}{turn})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers, ready for JSON."""
+        """The fields as a dict.
+
+        Returns
+        -------
+        dict
+            Plain lists and numbers, ready for JSON.
+        """
         return {"box": list(self.box), "score": self.score, "points": self.points.tolist(), "turn": self.turn}
 
 
@@ -142,20 +161,47 @@ def detect(
     max_pixels: int = MAX_PIXELS,
     threads: int | None = None,
 ) -> list[Face] | list[list[Face]]:
-    """The faces of a picture, best score first; of many pictures, a list of such lists.
+    """Finds the faces of a picture, best score first.
 
-    image      anything that `read_image` takes; or many: a list or tuple of it, or an array (N, H, W, 3)
-    min_score  0 to 1, faces with less are left out
-    max_iou    0 to 1, of two boxes that overlap by more (intersection over union) the better stays
-    max_side   pixels, at least 32: larger pictures are made smaller for the detector until their longer
-               side has this length. Faces of less than about 20 pixels after that are missed.
-    bgr        arrays are in the order of OpenCV
-    upright    the pictures stand upright: where no sure face is found, do not look at them turned.
-               Otherwise all faces of a picture have the turn of its main face (``Face.turn``)
-    max_pixels larger pictures are refused, see `read_image`
-    threads    None: the default
+    Parameters
+    ----------
+    image : image or list of images
+        Anything that :func:`read_image` takes; or many: a list or tuple of it, or an array (N, H, W, 3).
+    min_score : float, optional
+        0 to 1, faces with less are left out.
+    max_iou : float, optional
+        0 to 1, of two boxes that overlap by more (intersection over union) the better stays.
+    max_side : int, optional
+        Pixels, at least 32: larger pictures are made smaller for the detector until their longer side has this length.
+        Faces of less than about 20 pixels after that are missed.
+    bgr : bool, default False
+        Arrays are in the order of OpenCV.
+    upright : bool, default False
+        The pictures stand upright: where no sure face is found, do not look at them turned. Otherwise all faces of a
+        picture have the turn of its main face (``Face.turn``).
+    max_pixels : int, optional
+        Larger pictures are refused, see :func:`read_image`.
+    threads : int, optional
+        Threads at most; None: the default.
 
-    Raises what `read_image` raises, and ValueError for arguments out of range.
+    Returns
+    -------
+    list of Face or list of list of Face
+        The faces; of many pictures, a list of such lists.
+
+    Raises
+    ------
+    ValueError
+        An argument is out of range, or what :func:`read_image` raises.
+    OSError
+        A file can't be read.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> faces = xcos.detect("examples/obama_portrait_2012.jpg")
+    >>> len(faces), bool(faces[0].score > 0.9)
+    (1, True)
     """
     for name, value in (("min_score", min_score), ("max_iou", max_iou)):
         if not 0 <= value <= 1:
@@ -179,18 +225,42 @@ def _as_faces(pixels: NDArray[np.uint8], found: NDArray[np.float32], threads: in
 def align(
     image: ImageLike, points: Any, size: int = SIDE, *, bgr: bool = False, max_pixels: int = MAX_PIXELS
 ) -> NDArray[np.uint8]:
-    """Cuts faces out upright, as face networks expect them: (size, size, 3) uint8 RGB.
+    """Cuts faces out upright, as face networks expect them.
 
-    The similarity transform (rotation, scale, shift; no reflection) that brings the points closest to
-    ArcFace's template in the least-squares sense (Umeyama, 1991), with bilinear sampling; what lies
-    outside the picture is black.
+    The similarity transform (rotation, scale, shift; no reflection) that brings the points closest to ArcFace's
+    template in the least-squares sense (Umeyama, 1991), with bilinear sampling; what lies outside the picture is black.
 
-    image   anything that `read_image` takes; `bgr`, `max_pixels`: see there
-    points  (5, 2) as in `Face.points`, or a `Face`; a list of these or an array (N, 5, 2) gives a stack
-            (N, size, size, 3)
+    Parameters
+    ----------
+    image : image
+        Anything that :func:`read_image` takes.
+    points : (5, 2) array, Face, or several
+        As in ``Face.points``, or a `Face`; a list of these or an array (N, 5, 2) gives a stack.
+    size : int, optional
+        Side of the crop in pixels.
+    bgr : bool, default False
+        An array is in the order of OpenCV.
+    max_pixels : int, optional
+        Larger pictures are refused, see :func:`read_image`.
 
-    Raises what `read_image` raises, and ValueError for points of another shape, not finite or all in one
-    place.
+    Returns
+    -------
+    (size, size, 3) ndarray of uint8
+        The crop, RGB; a stack (N, size, size, 3) for several.
+
+    Raises
+    ------
+    ValueError
+        Points of another shape, not finite or all in one place, or what :func:`read_image` raises.
+    OSError
+        A file can't be read.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> photo = "examples/obama_portrait_2012.jpg"
+    >>> xcos.align(photo, xcos.detect(photo)).shape
+    (1, 112, 112, 3)
     """
     if size < 1:
         raise ValueError(f"size: expected at least 1, got {size}")
@@ -273,18 +343,45 @@ def crop(
     max_pixels: int = MAX_PIXELS,
     threads: int | None = None,
 ) -> NDArray[np.uint8]:
-    """The face of a picture as the (112, 112, 3) uint8 RGB crop that verification uses.
+    """The face of a picture as the crop that verification uses.
 
-    image       anything that `read_image` takes
-    face        None: the largest x most central one (see `choose`); a number: that one of `detect`'s list;
-                a `Face` of this picture: that one
-    aligned     the picture is such a crop already and is returned as it is; None: it is if it is 112 x 112
-    bgr         an array is in the order of OpenCV
-    upright     do not look at the picture turned, see `detect`
-    max_pixels  larger pictures are refused, see `read_image`
+    Parameters
+    ----------
+    image : image
+        Anything that :func:`read_image` takes.
+    face : int or Face, optional
+        None: the largest x most central one; a number: that one of :func:`detect`'s list; a `Face` of this picture:
+        that one.
+    aligned : bool, optional
+        The picture is such a crop already and is returned as it is; None: it is if it is 112 x 112.
+    bgr : bool, default False
+        An array is in the order of OpenCV.
+    upright : bool, default False
+        Do not look at the picture turned, see :func:`detect`.
+    max_pixels : int, optional
+        Larger pictures are refused, see :func:`read_image`.
+    threads : int, optional
+        Threads at most; None: the default.
 
-    Raises what `read_image` raises; NoFaceError, naming the picture, when no face is found or there is
-    none of that number; ImageError when `aligned` and the picture is not 112 x 112.
+    Returns
+    -------
+    (112, 112, 3) ndarray of uint8
+        The aligned face, RGB.
+
+    Raises
+    ------
+    NoFaceError
+        No face is found in the picture, which is named, or there is none of that number.
+    ImageError
+        The content is no picture, or `aligned` and not 112 x 112.
+    OSError
+        A file can't be read.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> xcos.crop("examples/obama_portrait_2012.jpg").shape
+    (112, 112, 3)
     """
     return cut(image, How(aligned, bgr, upright, max_pixels), face=face, threads=threads).crop
 

@@ -51,7 +51,7 @@ _reading = Lock()  # file objects have one position, whoever reads
 
 
 def read_image(x: ImageLike, *, bgr: bool = False, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Reads a picture and returns it as (H, W, 3) uint8 RGB, C-contiguous, upright.
+    """Reads a picture and returns it as an array, upright.
 
     `x` is one of
 
@@ -64,16 +64,42 @@ def read_image(x: ImageLike, *, bgr: bool = False, max_pixels: int = MAX_PIXELS)
     - an array: (H, W, 3) or (H, W, 4) uint8 RGB(A), (H, W), (H, W, 1) or (H, W, 2) grey (and alpha);
       uint16 is reduced to its upper byte. The result may share memory with it.
 
-    Orientation is applied, from Exif, or from XMP or text chunks where that has none; grey is repeated, transparency
-    is composed over white, 16 bits become 8. A file that is damaged but whole enough to be shown (Pillow shows it) is
+    Orientation is applied, from Exif, or from XMP or text chunks where that has none; grey is repeated, transparency is
+    composed over white, 16 bits become 8. A file that is damaged but whole enough to be shown (Pillow shows it) is
     read, with a warning of the log.
 
-    `bgr`: the channels of an *array* are in the order of OpenCV; other inputs say their order themselves.
-    `max_pixels`: files, bytes and PIL images of more pixels are refused before memory is taken for them.
+    Parameters
+    ----------
+    x : image
+        The picture.
+    bgr : bool, default False
+        The channels of an *array* are in the order of OpenCV; other inputs say their order themselves.
+    max_pixels : int, optional
+        Files, bytes and PIL images of more pixels are refused before memory is taken for them.
 
-    Raises ImageError (a ValueError) when the content is no such picture, is damaged, truncated, empty or
-    too large, or the array is of another shape or type; OSError (FileNotFoundError, IsADirectoryError,
-    PermissionError…) when a path cannot be read; TypeError for other objects. Messages name the input.
+    Returns
+    -------
+    (H, W, 3) ndarray of uint8
+        RGB, C-contiguous.
+
+    Raises
+    ------
+    ImageError
+        The content (which is named) is no such picture, is damaged, truncated, empty or too large, or the array is of
+        another shape or type. It is a ValueError.
+    OSError
+        A path cannot be read: FileNotFoundError, IsADirectoryError, PermissionError ...
+    TypeError
+        `x` is another object.
+    ValueError
+        `max_pixels` is below 1.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> image = xcos.read_image("examples/obama_portrait_2012.jpg")
+    >>> image.shape, image.dtype.name
+    ((900, 720, 3), 'uint8')
     """
     if max_pixels < 1:
         raise ValueError(f"max_pixels: expected at least 1, got {max_pixels}")

@@ -53,11 +53,26 @@ class Row(ByValue):
 class Comparison(ByValue):
     """The table of :func:`compare`.
 
-    model, data  what was measured
-    score        the score that decides: "xcos" or "cosine"
-    fill         what hides pixels in deletion and insertion
-    threshold    of that score: equal error on the untouched pairs
-    rows         one per method
+    Attributes
+    ----------
+    model, data : str
+        What was measured.
+    score : str
+        The score that decides: "xcos" or "cosine".
+    fill : str
+        What hides pixels in deletion and insertion.
+    threshold : float
+        Of that score: equal error on the untouched pairs.
+    rows : sequence of Row
+        One per method.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 2)
+    >>> table = xcos.faithfulness.compare(None, [xcos.explainers.XCos()], pairs, measures=["localisation"])
+    >>> table.columns
+    ['localisation']
     """
 
     model: str
@@ -75,10 +90,17 @@ class Comparison(ByValue):
 
     @property
     def columns(self) -> list[str]:
+        """Names of the measures, in their order."""
         return [name for name in MEASURES if any(name in row.measures for row in self.rows)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers, strings and lists only."""
+        """The fields as a dict.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and lists only, ready for ``json.dumps``.
+        """
         rows = [
             {
                 "method": row.method,
@@ -94,18 +116,40 @@ class Comparison(ByValue):
         return {**facts, "threshold": self.threshold, "rows": rows}
 
     def to_markdown(self) -> str:
-        """The table with 95 % intervals in brackets, and one line that says what it is of."""
+        """The table with 95 % intervals in brackets, and one line that says what it is of.
+
+        Returns
+        -------
+        str
+            Markdown.
+        """
         return "\n".join([self._caption(), "", *("| " + " | ".join(line) + " |" for line in self._lines("|"))])
 
     def html(self, path: str | os.PathLike[str]) -> None:
         """Writes one page: the table, and the first pairs with all methods' maps side by side. Needs matplotlib.
 
         The page holds the pictures of the pairs: mind whose they are.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to; the file appears whole or not at all.
         """
         save(path, {".html": lambda file: file.write(self._page().encode())})
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes .md, .json or .html, by suffix; the file appears whole or not at all."""
+        """Writes .md, .json or .html, by suffix.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to; the file appears whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            The suffix is another.
+        """
 
         def text(make: Callable[[], str]) -> Callable[[IO[bytes]], object]:
             return lambda file: file.write((make() + "\n").encode())
@@ -168,14 +212,50 @@ def compare(
     """Measures all explainers on the same pairs, under one score of the model.
 
     An explainer of the other score is measured all the same; the table says what it explains.
-    model : a Model, a name or a path, None for the default model; or a Network, which has the score "cosine" alone.
-    runs : at most about so many runs of the network for one set of maps; a method that needs more gets the first
-        pairs alone (10 at least), and the table says how many. None: all pairs.
-    sanity_pairs : the first so many pairs for the measures that explain each several times: own, leak, parts,
-        randomisation and symmetry.
-    examples : the first so many pairs, at least 1, are explained whole, for :meth:`Comparison.html` and the time.
 
-    Raises ValueError for a measure not in MEASURES, and what explainers and measures raise.
+    Parameters
+    ----------
+    model : Model, Network, str or path, optional
+        A Model, a name or a path, None for the default model; or a Network, which has the score "cosine" alone.
+    explainers : sequence of Explainer
+        What makes the maps, a row each.
+    pairs : LabelledCrops
+        What is explained.
+    measures : sequence of str, optional
+        Names from MEASURES, all by default.
+    score : str, default "xcos"
+        The score that decides.
+    fill : str, default "black"
+        What hides pixels in deletion and insertion: "black", "mean", "blur" or "road".
+    runs : int, optional
+        At most about so many runs of the network for one set of maps; a method that needs more gets the first pairs
+        alone (10 at least), and the table says how many. None: all pairs.
+    sanity_pairs : int, default 20
+        The first so many pairs for the measures that explain each several times: own, leak, parts, randomisation and
+        symmetry.
+    examples : int, default 4
+        The first so many pairs, at least 1, are explained whole, for :meth:`Comparison.html` and the time.
+    progress : bool or callable, optional
+        True draws a bar, a function is called as progress(done, total).
+
+    Returns
+    -------
+    Comparison
+        A row for each explainer.
+
+    Raises
+    ------
+    ValueError
+        A measure is not in MEASURES, or what explainers and measures raise.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 2)
+    >>> methods = [xcos.explainers.XCos(), xcos.explainers.RandomMap()]
+    >>> table = xcos.faithfulness.compare(None, methods, pairs, measures=["localisation"])
+    >>> [row.method for row in table.rows]
+    ['XCos', 'RandomMap']
     """
     unknown = set(measures) - set(MEASURES)
     if unknown:

@@ -25,10 +25,43 @@ def deletion(
 ) -> Measure:
     """Accuracy while the P % highest pixels of the first image are hidden, P = 0, 10 ... 100; the second untouched.
 
-    Petsiuk et al. 2018 (arXiv 1806.07421), for verification as Lu et al. (arXiv 2305.08546, section 4): accuracy
-    over all pairs at `threshold` (None: equal error on the untouched pairs, candidates: the observed scores), area by
-    trapezoids, divided by the range, x 100. Lower is better. `fill`: "black", "mean", "blur" or "road" (noisy linear
-    imputation): black squares are no pictures that the network knows. Cost: the explanations, and 11 passes a pair.
+    Petsiuk et al. 2018 (arXiv 1806.07421), for verification as Lu et al. (arXiv 2305.08546, section 4): accuracy over
+    all pairs, area by trapezoids, divided by the range, x 100. Lower is better. Cost: the explanations, and 11 passes a
+    pair.
+
+    Parameters
+    ----------
+    model : Model, Network, str or path, optional
+        What decides; a Network has the score "cosine" alone.
+    explainer : Explainer
+        Makes the maps.
+    pairs : LabelledCrops
+        What they are made of.
+    fill : str, default "black"
+        "black", "mean", "blur" or "road" (noisy linear imputation): black squares are no pictures that the network
+        knows.
+    score : str, optional
+        What decides; None: the score that the explainer explains.
+    threshold : float, optional
+        Of the score; None: equal error on the untouched pairs, candidates: the observed scores.
+
+    Returns
+    -------
+    Measure
+        The area.
+
+    Raises
+    ------
+    ValueError
+        The filling or the score is unknown.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 2)
+    >>> measure = xcos.faithfulness.deletion(None, xcos.explainers.XCos(), pairs)
+    >>> bool(0 <= measure.value <= 100)
+    True
     """
     return _measure("deletion", model, explainer, pairs, fill, score, threshold)
 
@@ -42,7 +75,41 @@ def insertion(
     score: Scores | None = None,
     threshold: float | None = None,
 ) -> Measure:
-    """As :func:`deletion`, with only the P % highest pixels left to be seen. Higher is better."""
+    """As :func:`deletion`, with only the P % highest pixels left to be seen. Higher is better.
+
+    Parameters
+    ----------
+    model : Model, Network, str or path, optional
+        What decides; a Network has the score "cosine" alone.
+    explainer : Explainer
+        Makes the maps.
+    pairs : LabelledCrops
+        What they are made of.
+    fill : str, default "black"
+        "black", "mean", "blur" or "road".
+    score : str, optional
+        What decides; None: the score that the explainer explains.
+    threshold : float, optional
+        Of the score; None: equal error on the untouched pairs.
+
+    Returns
+    -------
+    Measure
+        The area.
+
+    Raises
+    ------
+    ValueError
+        The filling or the score is unknown.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 2)
+    >>> measure = xcos.faithfulness.insertion(None, xcos.explainers.XCos(), pairs)
+    >>> bool(0 <= measure.value <= 100)
+    True
+    """
     return _measure("insertion", model, explainer, pairs, fill, score, threshold)
 
 

@@ -18,9 +18,29 @@ from ..recognition.features import Floats
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LabelledCrops:
-    """N pairs of aligned crops: first and second (N, 112, 112, 3) uint8 RGB, same (N,) bool.
+    """N pairs of aligned crops; ``pairs[:20]`` holds the first 20.
 
-    ``pairs[:20]`` holds the first 20. Raises ValueError where the parts do not fit together.
+    Parameters
+    ----------
+    first, second : (N, 112, 112, 3) ndarray of uint8
+        The crops, RGB.
+    same : (N,) ndarray of bool
+        Both show one person.
+    name : str, default "pairs"
+        What the pairs are called in tables.
+
+    Raises
+    ------
+    ValueError
+        The parts do not fit together.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import numpy as np
+    >>> crops = xcos.load().crops(["examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"])
+    >>> len(xcos.faithfulness.LabelledCrops(crops[:1], crops[1:], np.array([True])))
+    1
     """
 
     first: Crops
@@ -45,9 +65,33 @@ class LabelledCrops:
 
 
 def sample(pairs: Pairs, n: int, seed: int = 0) -> LabelledCrops:
-    """`n` pairs drawn without replacement, genuine and impostor by turns, so that any beginning is balanced.
+    """Draws pairs without replacement, genuine and impostor by turns, so that any beginning is balanced.
 
-    Raises ValueError where a class has less than n / 2 pairs.
+    Parameters
+    ----------
+    pairs : Pairs
+        The data set.
+    n : int
+        How many.
+    seed : int, default 0
+        Of the draw.
+
+    Returns
+    -------
+    LabelledCrops
+        The pairs' crops.
+
+    Raises
+    ------
+    ValueError
+        A class has less than n / 2 pairs.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 4)
+    >>> pairs.same.tolist()
+    [True, False, True, False]
     """
     rng = np.random.default_rng(seed)
     chosen = np.empty(n, np.intp)

@@ -22,15 +22,35 @@ RESTORED = np.arange(5, 100, 5)  # percent of the pixels
 def patched(
     pairs: LabelledCrops, patches: int = PATCHES, side: int = SIDE
 ) -> tuple[LabelledCrops, NDArray[np.bool_]]:
-    """The pairs with 27 patches of 16 x 16 pasted on each first image, and where: (N, 112, 112) bool.
+    """Pastes patches of 16 x 16 on each first image, 27 of them.
 
-    `patches` and `side` (1..111 pixels) make other ones by the same recipe.
+    Patch-LFW (Huber et al., arXiv 2304.13409, section 4): from the same places of the second image for impostors, of
+    another person's image for genuine pairs. Columns are uniform in 0..95, lower edges in 16..111; NumPy's
+    RandomState(3) anew for each class, and for each pair 27 columns, 27 edges and, for genuine pairs, the donor. The
+    donor is the second image of any other pair of the set: without names in a .bin, the chance that it shows the same
+    person is not excluded, but is small.
 
-    Patch-LFW (Huber et al., arXiv 2304.13409, section 4): from the same places of the second image for impostors,
-    of another person's image for genuine pairs. Columns are uniform in 0..95, lower edges in 16..111; NumPy's
-    RandomState(3) anew for each class, and for each pair 27 columns, 27 edges and, for genuine pairs, the donor.
-    The donor is the second image of any other pair of the set: without names in a .bin, the chance that it shows
-    the same person is not excluded, but is small.
+    Parameters
+    ----------
+    pairs : LabelledCrops
+        Where they are pasted; the last few sets are remembered.
+    patches : int, optional
+        How many, by the same recipe.
+    side : int, optional
+        Their side in pixels, 1 to 111.
+
+    Returns
+    -------
+    (LabelledCrops, (N, 112, 112) ndarray of bool)
+        The changed pairs, and where.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 4)
+    >>> changed, where = xcos.faithfulness.patched(pairs)
+    >>> len(changed), where.shape
+    (4, (4, 112, 112))
     """
     first, where = pairs.first.copy(), np.zeros(pairs.first.shape[:3], bool)
     for label in (False, True):
@@ -56,11 +76,37 @@ def localisation(
 ) -> Measure:
     """How well the map of the first image tells the pasted patches from the rest: area under the ROC curve (ours).
 
-    The places are known (:func:`patched`). An impostor's patches show the second face itself and should stand
-    high, a genuine pair's show a stranger and should stand low (there the map is negated). 0.5 is chance, 1 perfect;
-    a draw counts half, so that a map of one value has 0.5. Needs scikit-learn.
-    Nothing is asked of the model, `score` is not used: this measures whether a map says *where*. Cost: the
-    explanations.
+    The places are known (:func:`patched`). An impostor's patches show the second face itself and should stand high, a
+    genuine pair's show a stranger and should stand low (there the map is negated). 0.5 is chance, 1 perfect; a draw
+    counts half, so that a map of one value has 0.5. Needs scikit-learn. Nothing is asked of the model: this measures
+    whether a map says *where*. Cost: the explanations.
+
+    Parameters
+    ----------
+    model : Model, Network, str or path, optional
+        Not asked; as in other measures.
+    explainer : Explainer
+        Makes the maps.
+    pairs : LabelledCrops
+        What they are made of.
+    score : str, optional
+        Not used; as in other measures.
+    patches : int, optional
+        How many.
+    side : int, optional
+        Their side in pixels, 1 to 111.
+
+    Returns
+    -------
+    Measure
+        The area.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 2)
+    >>> xcos.faithfulness.localisation(None, xcos.explainers.CentreMap(), pairs).name
+    'localisation'
     """
     _ = model, score
     changed, where = patched(pairs, patches, side)
@@ -77,14 +123,39 @@ def patch_lfw(
     score: Scores | None = None,
     threshold: float | None = None,
 ) -> tuple[Measure, Measure]:
-    """Patch-LFW's replacement test (Huber et al., arXiv 2304.13409, section 4): (FNMR, FMR), each an area.
+    """Patch-LFW's replacement test (Huber et al., arXiv 2304.13409, section 4).
 
     The map is made of the patched pair. p = 5, 10 ... 95 % of the first image's pixels are then restored: the
-    lowest-ranked where the patched pair was rejected, the highest-ranked where it was accepted (`threshold`; None:
-    equal error on the untouched pairs). The curves hold the error over p, and of as many random pixels as the control;
-    the measure is the area between control and method (trapezoids, divided by the range, x 100): above 0 the map
-    names what mattered better than chance. FNMR is over genuine pairs, FMR over impostors. Cost: the explanations,
-    and 38 passes a pair.
+    lowest-ranked where the patched pair was rejected, the highest-ranked where it was accepted. The curves hold the
+    error over p, and of as many random pixels as the control; the measure is the area between control and method
+    (trapezoids, divided by the range, x 100): above 0 the map names what mattered better than chance. Cost: the
+    explanations, and 38 passes a pair.
+
+    Parameters
+    ----------
+    model : Model, Network, str or path, optional
+        What decides; a Network has the score "cosine" alone.
+    explainer : Explainer
+        Makes the maps.
+    pairs : LabelledCrops
+        What they are made of.
+    score : str, optional
+        What decides; None: the score that the explainer explains.
+    threshold : float, optional
+        Of the score; None: equal error on the untouched pairs.
+
+    Returns
+    -------
+    (Measure, Measure)
+        FNMR over genuine pairs, FMR over impostors, each an area.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 2)
+    >>> fnmr, fmr = xcos.faithfulness.patch_lfw(None, xcos.explainers.XCos(), pairs)
+    >>> sorted(fnmr.curves)
+    ['method', 'random', 'x']
     """
     setting = prepare(model, pairs, score or explainer.score, explainer.threads, threshold)
     changed, _ = patched(pairs)

@@ -18,7 +18,27 @@ from .pairs import LabelledCrops, saliency
 
 
 def randomised(model: NetworkLike, seed: int = 0) -> Model | Network:
-    """The model with the numbers of each tensor shuffled: same architecture, same values, nothing learnt."""
+    """The model with the numbers of each tensor shuffled: same architecture, same values, nothing learnt.
+
+    Parameters
+    ----------
+    model : Model, Network, str or path, optional
+        A Model, a name or a path, None for the default model; or a Network.
+    seed : int, default 0
+        Of the shuffle.
+
+    Returns
+    -------
+    Model or Network
+        Of the kind that was given.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> bool(abs(xcos.faithfulness.randomised(None).verify(a, b).cosine - xcos.verify(a, b).cosine) > 0.01)
+    True
+    """
     return _shuffled(as_network(model), seed)
 
 
@@ -34,8 +54,31 @@ def randomisation(
 ) -> Measure:
     """Magnitude of Spearman's correlation between the maps of the model and of one without learning (0 to 1).
 
-    Adebayo et al. 2018 (arXiv 1810.03292), all parameters at once, by shuffling each tensor. Lower is better: a
-    map that stays does not come from what the model has learnt. Cost: the explanations, twice.
+    Adebayo et al. 2018 (arXiv 1810.03292), all parameters at once, by shuffling each tensor. Lower is better: a map
+    that stays does not come from what the model has learnt. Cost: the explanations, twice.
+
+    Parameters
+    ----------
+    model : Model, Network, str or path, optional
+        What decides; a Network has the score "cosine" alone.
+    explainer : Explainer
+        Makes the maps.
+    pairs : LabelledCrops
+        What they are made of.
+    score : str, optional
+        Not used; as in other measures.
+
+    Returns
+    -------
+    Measure
+        The correlation.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 4)
+    >>> xcos.faithfulness.randomisation(None, xcos.explainers.CentreMap(), pairs).value
+    1.0
     """
     _ = score
     other = replace(explainer, model=randomised(model))
@@ -46,6 +89,29 @@ def symmetry(model: NetworkLike, explainer: Explainer, pairs: LabelledCrops, *, 
     """Spearman's correlation between the first image's map, and the same image's map with the two swapped (-1 to 1).
 
     Higher is better: who comes first should not matter. Cost: the explanations, twice.
+
+    Parameters
+    ----------
+    model : Model, Network, str or path, optional
+        What decides; a Network has the score "cosine" alone.
+    explainer : Explainer
+        Makes the maps.
+    pairs : LabelledCrops
+        What they are made of.
+    score : str, optional
+        Not used; as in other measures.
+
+    Returns
+    -------
+    Measure
+        The correlation.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 4)
+    >>> round(xcos.faithfulness.symmetry(None, xcos.explainers.CentreMap(), pairs).value, 6)
+    1.0
     """
     _ = model, score
     swapped = explainer.side(1, pairs.second, pairs.first)

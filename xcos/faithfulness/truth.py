@@ -38,21 +38,7 @@ def truth(
     threads: int | None = None,
     progress: Progress = None,
 ) -> Truth:
-    """Does each cell of the model's map say something about its own place, or does every cell hold the whole face?
-
-    model : a Model, ModelFile, name or path, None for the default model; or a function of crops
-        (N, 112, 112, 3) uint8 RGB -> grid (N, D, H, W), which has neither score nor embedding
-    faces : people with two pictures or more each, for *own*, *parts*, *repeat*: a folder ``person/picture``, a tar
-        of the same or a .rec (``xcos.datasets.read_faces``), Faces, or (crops (N, 112, 112, 3) uint8, labels (N,))
-    pairs : for *alone* and *rank*: a path (``xcos.datasets.read``), Pairs, or LabelledCrops
-    measures : some of "alone", "rank", "own" (with leak), "parts", "repeat". The first two look at the pairs, the
-        others at the faces; what no chosen measure looks at may be None. A quick look:
-        ``triples=100, measures=("alone", "rank", "own")``
-    cells : (row, column) of those whose *own* and *leak* are measured, "all", or None: ten of all regions
-    triples : at most so many people are A (each once); fewer where `faces` has fewer people with two pictures
-    folds : of *alone*, in the order of the pairs
-    aligned : the faces are aligned crops, or (False) photographs; None: pictures of 112 x 112 are crops
-    progress : as elsewhere, anew for each measure
+    """Asks whether each cell of the model's map says something about its own place, or every cell holds the whole face.
 
     The measures (docs/explanations.md; ours):
 
@@ -69,9 +55,56 @@ def truth(
 
     Blends: masks are blurred by a Gaussian of 2 pixels; pasted colours take the mean of what they cover, and its
     deviation within a factor of 2. Intervals: 95 %, pairs or triples drawn with replacement (2,000 times; rank 200).
-
     Costs about 2 runs of the network a pair, and 2 for each cell, 4 for parts, 6 for the rest of a triple.
-    Raises ValueError for arguments out of range and for fewer than two people, and what readers and model raise.
+
+    Parameters
+    ----------
+    model : Model, ModelFile, str, path or callable, optional
+        None: the default model; a function of crops (N, 112, 112, 3) uint8 RGB gives a grid (N, D, H, W) and has
+        neither score nor embedding.
+    faces : str, path, Faces or (array, array), optional
+        People with two pictures or more each, for *own*, *parts*, *repeat*: a folder ``person/picture``, a tar of the
+        same or a .rec (``xcos.datasets.read_faces``), Faces, or (crops (N, 112, 112, 3) uint8, labels (N,)).
+    pairs : str or path or Pairs or LabelledCrops, optional
+        For *alone* and *rank*: a path (``xcos.datasets.read``), Pairs, or LabelledCrops.
+    measures : collection of str, optional
+        Some of "alone", "rank", "own" (with leak), "parts", "repeat". The first two look at the pairs, the others at
+        the faces; what no chosen measure looks at may be None. A quick look: ``triples=100, measures=("alone", "rank",
+        "own")``.
+    cells : "all" or sequence of (int, int), optional
+        Row and column of those whose *own* and *leak* are measured; None: ten of all regions.
+    triples : int, default 300
+        At most so many people are A (each once); fewer where `faces` has fewer people with two pictures.
+    folds : int, default 5
+        Of *alone*, in the order of the pairs.
+    aligned : bool, optional
+        The faces are aligned crops, or (False) photographs; None: pictures of 112 x 112 are crops.
+    seed : int, default 0
+        Of all draws.
+    threads : int, optional
+        Threads at most; None: the default.
+    progress : bool or callable, optional
+        As elsewhere, anew for each measure.
+
+    Returns
+    -------
+    Truth
+        Every figure with its interval.
+
+    Raises
+    ------
+    ValueError
+        An argument is out of range, there are fewer than two people, or what readers and model raise.
+    TypeError
+        `faces` or `pairs` is another object.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.datasets.read("examples/pairs.csv")
+    >>> found = xcos.faithfulness.truth(None, None, pairs, measures=["alone"], folds=3)
+    >>> found.alone.value.shape
+    (7, 7)
     """
     unknown = set(measures) - set(MEASURES)
     if unknown or not measures:

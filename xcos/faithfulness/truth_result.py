@@ -25,25 +25,48 @@ Cell = tuple[int, int]
 class Truth(ByValue):
     """What :func:`truth` found of a model; every figure an :class:`Estimate`. What was not measured is None.
 
-    model, faces, data    what was measured, on pictures of which people and on which pairs
-    pairs, triples, seed  how many pairs; how many triples of two pictures of one person and one of another
-    score, cosine         accuracy of the score of the local cells (attention x cosine) and of the plain cosine of
-                          the embeddings; None where the model has none
-    alone                 (H, W) accuracy of each cell's cosine alone, 0.5 is chance
-    corners_alone         mean of the four corners
-    best_alone, best_cell the best cell, (row, column); chosen on these very pairs
-    rank                  "same", "different": how many independent things the cells say, over pairs of one person
-                          and of two; 1 to H x W
-    own, leak             mean over the measured cells of the share of a cell's evidence for one person that stays
-                          when only its window is kept, and when only its window is replaced. Ideal: 1 and 0
-    own_map, leak_map     the same (H, W), NaN for cells that were not measured or tell nothing
-    corners_leak          mean over the measured corners
-    centre_leak           of the middle cell (mean over those in the middle of an even grid)
-    parts                 "eyes", "nose", "mouth", "half": {"drop", "rise"}, areas under the curve; 1 is ideal,
-                          0.5 chance
-    repeat                "same", "different" and the shuffled controls "same control", "different control":
-                          correlations, -1 to 1
-    missing               by name, why something that was asked for is not there
+    Attributes
+    ----------
+    model, faces, data : str
+        What was measured, on pictures of which people and on which pairs.
+    pairs, triples, seed : int
+        How many pairs; how many triples of two pictures of one person and one of another; the seed.
+    score, cosine : Estimate or None
+        Accuracy of the score of the local cells (attention x cosine) and of the plain cosine of the embeddings; None
+        where the model has none.
+    alone : Estimate or None
+        (H, W) accuracy of each cell's cosine alone, 0.5 is chance.
+    corners_alone : Estimate or None
+        Mean of the four corners.
+    best_alone : Estimate or None
+        The best cell's; chosen on these very pairs.
+    best_cell : (int, int) or None
+        Its row and column.
+    rank : dict or None
+        "same", "different": how many independent things the cells say, over pairs of one person and of two; 1 to H x W.
+    own, leak : Estimate or None
+        Mean over the measured cells of the share of a cell's evidence for one person that stays when only its window is
+        kept, and when only its window is replaced. Ideal: 1 and 0.
+    own_map, leak_map : Estimate or None
+        The same (H, W), NaN for cells that were not measured or tell nothing.
+    corners_leak : Estimate or None
+        Mean over the measured corners.
+    centre_leak : Estimate or None
+        Of the middle cell (mean over those in the middle of an even grid).
+    parts : dict or None
+        "eyes", "nose", "mouth", "half": {"drop", "rise"}, areas under the curve; 1 is ideal, 0.5 chance.
+    repeat : dict or None
+        "same", "different" and the shuffled controls "same control", "different control": correlations, -1 to 1.
+    missing : dict
+        By name, why something that was asked for is not there.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.datasets.read("examples/pairs.csv")
+    >>> found = xcos.faithfulness.truth(None, None, pairs, measures=["alone"], folds=3)
+    >>> found.pairs, found.own is None
+    (6, True)
     """
 
     model: str
@@ -79,11 +102,28 @@ class Truth(ByValue):
         return f"Truth({', '.join([repr(self.model), *found])})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers, strings and lists only; each figure as value, low and high."""
+        """The fields as a dict; each figure as value, low and high.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and lists only.
+        """
         return {key: _plain(getattr(self, key)) for key in self.__slots__}
 
     def to_markdown(self, *others: Truth) -> str:
-        """A table of this and other models, a column each: figures with 95 % intervals in brackets."""
+        """A table of this and other models, a column each: figures with 95 % intervals in brackets.
+
+        Parameters
+        ----------
+        *others : Truth
+            Of other models.
+
+        Returns
+        -------
+        str
+            Markdown.
+        """
         models = [self, *others]
         figures = [model._figures() for model in models]
         names = list(dict.fromkeys(name for found in figures for name in found))
@@ -94,20 +134,42 @@ class Truth(ByValue):
         return "\n".join([self._caption(), "", *table, *([""] if missing else []), *missing])
 
     def plot(self, ax: Any = None, *, beside: Truth | None = None) -> tuple[Figure, Any]:
-        """Draws the maps *own*, *leak* and *alone*; those of `beside`, another model's Truth, in a second row.
+        """Draws the maps *own*, *leak* and *alone*. Needs matplotlib (``pip install xcos[plot]``).
 
-        Colours have fixed scales, so that figures compare. ax: three Axes for each row to draw in; None: a new
-        pyplot figure. Returns (figure, axes (rows, 3)). Needs matplotlib (``pip install xcos[plot]``).
+        Colours have fixed scales, so that figures compare.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Three for each row to draw in; None: a new pyplot figure.
+        beside : Truth, optional
+            Another model's, in a second row.
+
+        Returns
+        -------
+        (Figure, (rows, 3) array of Axes)
+            The figure and its axes.
         """
         from ..drawing import truth
 
         return truth.truths([self] if beside is None else [self, beside], ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes .png, .pdf, .svg (the plot), .json or .md, by suffix; the file appears whole or not at all.
+        """Writes .png, .pdf, .svg (the plot), .json or .md, by suffix.
 
-        Raises ValueError for another suffix, OSError where the file can't be written, ImportError for a picture
-        without matplotlib.
+        Parameters
+        ----------
+        path : str or path
+            Where to; the file appears whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            The suffix is another.
+        OSError
+            The file can't be written.
+        ImportError
+            A picture is asked for, and there is no matplotlib.
         """
 
         def picture(kind: str) -> bytes:

@@ -19,15 +19,42 @@ CELLS = ((0, 0), (2, 2), (3, 3), (5, 3))  # a corner, an eye, the nose, the mout
 
 
 def parts(model: NetworkLike, explainer: Explainer, pairs: LabelledCrops, *, score: Scores | None = None) -> Measure:
-    """Does a map fall just where another person's eyes, nose, mouth or half of the face were blended in (0 to 1)?
+    """Asks whether a map falls just where another person's eyes, nose, mouth or half of the face were blended in.
 
     For each genuine pair (A, A') the map of A beside A' less that of the blend beside A', in cells of 16 x 16 pixels:
-    area under the ROC curve of covered cells against free ones, mean over the four parts. 0.5 is chance, and what a
-    map of one value gets. The blended face is the first of the next genuine pair (the same person by chance: small).
-    The masks and the blend are those of :func:`xcos.faithfulness.truth` (*parts*, drop; shared/design/TRUTH.md),
-    which asks a model's cells; `score` and the model's decision are not used. Cost: five explanations a genuine pair.
+    area under the ROC curve of covered cells against free ones, mean over the four parts, 0 to 1. 0.5 is chance, and
+    what a map of one value gets. The blended face is the first of the next genuine pair (the same person by chance:
+    small). The masks and the blend are those of :func:`xcos.faithfulness.truth` (*parts*, drop;
+    shared/design/TRUTH.md), which asks a model's cells. Cost: five explanations a genuine pair. Needs scipy.
 
-    Raises ValueError where there are fewer than two genuine pairs. Needs scipy.
+    Parameters
+    ----------
+    model : Model, Network, str or path, optional
+        Not asked; as in other measures.
+    explainer : Explainer
+        Makes the maps.
+    pairs : LabelledCrops
+        What they are made of.
+    score : str, optional
+        Not used; as in other measures.
+
+    Returns
+    -------
+    Measure
+        The area.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than two genuine pairs.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 4)
+    >>> measure = xcos.faithfulness.parts(None, xcos.explainers.XCos(), pairs)
+    >>> bool(0 <= measure.value <= 1)
+    True
     """
     _ = model, score
     faces, donors, beside = _triples(pairs)
@@ -46,16 +73,42 @@ def own_and_leak(
 ) -> tuple[Measure, Measure]:
     """Shares of a map's evidence at a cell that stay if only the cell's window is kept (own), or replaced (leak).
 
-    For genuine pairs (A, A') and another person B (the next pair's): (map of the blend − map of B) / (map of A − map
-    of B), all beside A', each a mean over pairs at one cell of 16 x 16 pixels; the mean over four cells (a corner, an
-    eye, the nose, the mouth) is given. own: A's window of 3 x 3 cells in B's face; leak: B's window in A's face. A map
-    of places has own 1 and leak 0; one that spreads the whole face's similarity has both near the window's share of
-    it. Cells whose evidence is within a tenth of the deviation of B's are left out; the evidence is held fixed where
-    pairs are drawn for the interval. Definitions: shared/design/TRUTH.md, which asks a model's cells.
-    Cost: ten explanations a genuine pair.
+    For genuine pairs (A, A') and another person B (the next pair's): (map of the blend − map of B) / (map of A − map of
+    B), all beside A', each a mean over pairs at one cell of 16 x 16 pixels; the mean over four cells (a corner, an eye,
+    the nose, the mouth) is given. own: A's window of 3 x 3 cells in B's face; leak: B's window in A's face. A map of
+    places has own 1 and leak 0; one that spreads the whole face's similarity has both near the window's share of it.
+    Cells whose evidence is within a tenth of the deviation of B's are left out; the evidence is held fixed where pairs
+    are drawn for the interval. Definitions: shared/design/TRUTH.md, which asks a model's cells. Cost: ten explanations
+    a genuine pair. Needs scipy.
 
-    NaN, of no pair, where no cell has evidence. Raises ValueError where there are fewer than two genuine pairs.
-    Needs scipy.
+    Parameters
+    ----------
+    model : Model, Network, str or path, optional
+        Not asked; as in other measures.
+    explainer : Explainer
+        Makes the maps.
+    pairs : LabelledCrops
+        What they are made of.
+    score : str, optional
+        Not used; as in other measures.
+
+    Returns
+    -------
+    (Measure, Measure)
+        own and leak; NaN, of no pair, where no cell has evidence.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than two genuine pairs.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 4)
+    >>> own, leak = xcos.faithfulness.own_and_leak(None, xcos.explainers.XCos(), pairs)
+    >>> own.name, leak.name
+    ('own', 'leak')
     """
     _ = model, score
     faces, donors, beside = _triples(pairs)

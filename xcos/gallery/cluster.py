@@ -37,6 +37,13 @@ class Cluster(ByValue):
     link : Link
         The least certain one: the weakest of the strongest links that hold the cluster together (its maximum spanning
         tree). If it is wrong, these are two people.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> found = xcos.gallery.cluster("examples")
+    >>> found.clusters[0].photos
+    ('obama_blue_room_2010.jpg', 'obama_congress_2009.jpg', 'obama_portrait_2012.jpg')
     """
 
     photos: tuple[str, ...]
@@ -46,7 +53,13 @@ class Cluster(ByValue):
         return len(self.photos)
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """The fields as a dict.
+
+        Returns
+        -------
+        dict
+            Ready for JSON.
+        """
         return {"photos": list(self.photos), "link": self.link.to_dict()}
 
 
@@ -57,13 +70,22 @@ class Clusters(ByValue):
     Attributes
     ----------
     clusters : tuple of Cluster
+        The clusters.
     single : tuple of str
         Photographs that are like no other.
     failed : tuple of (str, str)
         Name and reason of those that could not be used.
-    labels : (N,) int
+    labels : (N,) ndarray of int
         The cluster of each photograph that could be used, in the order of `photos`; -1: of none.
-    photos : tuple of N str
+    photos : tuple of str
+        Those that could be used.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> found = xcos.gallery.cluster("examples")
+    >>> len(found.clusters), found.single
+    (1, ('biden_blue_room_2010.jpg',))
     """
 
     clusters: tuple[Cluster, ...]
@@ -82,7 +104,13 @@ class Clusters(ByValue):
         return f"Clusters({len(self.clusters)} of {len(self.photos)} photographs, {len(self.single)} alone)"
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """The fields as a dict.
+
+        Returns
+        -------
+        dict
+            Ready for JSON.
+        """
         return {"clusters": [one.to_dict() for one in self.clusters], "single": list(self.single),
                 "failed": [list(pair) for pair in self.failed]}  # fmt: skip
 
@@ -96,30 +124,41 @@ def cluster(
 
     Parameters
     ----------
-    folder
+    folder : str or path
         Of the main face of each photograph.
     model : Model, str or path, optional
-        None: the default.
+        A Model, a name or a path; None: the default.
     method : {"agglomerative", "hdbscan"}
         Clusters are joined while the mean score between them is over the threshold (scikit-learn's
         AgglomerativeClustering, average linkage); or HDBSCAN, which needs no threshold, only dense groups.
     threshold : float, optional
         None: the model's.
-    aligned : bool
+    aligned : bool, default False
         The photographs are aligned crops of 112 x 112.
-    threads, progress
-        As in ``Model.features``.
+    threads : int, optional
+        Threads at most; None: the default.
+    progress : bool or callable, optional
+        True draws a bar, a function is called as progress(done, total).
 
     Returns
     -------
     Clusters
+        The clusters, the largest first.
 
     Raises
     ------
     ValueError
         The folder holds no pictures, or more than 20,000 faces; an unknown `method`.
+    OSError
+        It can't be read.
     ImportError
         scikit-learn is missing: ``pip install xcos[eval]``.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> xcos.gallery.cluster("examples").labels.tolist()
+    [-1, 0, 0, 0]
     """
     if method not in METHODS:
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")

@@ -28,6 +28,12 @@ class Enrolled:
         What the photographs are called that the same person was enrolled with already; they are left out.
     failed : tuple of (str, str)
         Name and reason of those that could not be used.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> xcos.gallery.Enrolled(ids=("a1",)).to_dict()
+    {'faces': 1, 'ids': ['a1'], 'repeated': [], 'failed': []}
     """
 
     ids: tuple[str, ...] = ()
@@ -44,7 +50,13 @@ class Enrolled:
         return f"Enrolled({len(self.ids)} faces, {len(self.repeated)} repeated, {len(self.failed)} failed)"
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """The fields as a dict.
+
+        Returns
+        -------
+        dict
+            Ready for JSON.
+        """
         return {"faces": len(self.ids), "ids": list(self.ids), "repeated": list(self.repeated),
                 "failed": [list(pair) for pair in self.failed]}  # fmt: skip
 

@@ -42,7 +42,9 @@ class GalleryInfo:
     Attributes
     ----------
     path : str
+        Where it lies.
     people, faces : int
+        How many.
     model, digest : str
         Name, and SHA-256, of the model that saw the faces.
     keep_photos : bool
@@ -51,6 +53,12 @@ class GalleryInfo:
         The kind of vector index, None: searches are exact.
     version : int
         Counts the changes.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> xcos.Gallery("people_info").info().people
+    0
     """
 
     path: str
@@ -63,7 +71,13 @@ class GalleryInfo:
     version: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """The fields as a dict.
+
+        Returns
+        -------
+        dict
+            Ready for JSON.
+        """
         return asdict(self)
 
 
@@ -73,19 +87,20 @@ class Gallery:
     Kept are names, what you say with them (`meta`), what the photographs are called, and features; nothing of the
     photographs themselves, unless asked. Features are biometric data all the same: see docs/gallery.md.
 
-    Any number of processes may search while one writes; writers take turns. What a method that writes has returned
-    from is on the disk, also when the process is killed. Safe from any number of threads.
+    Any number of processes may search while one writes; writers take turns. What a method that writes has returned from
+    is on the disk, also when the process is killed. Safe from any number of threads.
 
     Parameters
     ----------
     path : str or path
-        A folder, made when it is missing; or an address of object storage as LanceDB reads it (``s3://…``).
+        A folder, made when it is missing; or an address of object storage as LanceDB reads it (``s3://...``).
     model : Model, str or path, optional
-        None: the default model. Another model than the one that the faces were enrolled with is refused.
+        A Model, a name or a path; None: the default. Another model than the one that the faces were enrolled with is
+        refused.
     keep_photos : bool, optional
-        Keep the aligned crop of each face, for the pictures of ``Hit.explain``. Decided when the gallery is made;
-        None: as it was made, for a new one False.
-    create : bool
+        Keep the aligned crop of each face, for the pictures of ``Hit.explain``. Decided when the gallery is made; None:
+        as it was made, for a new one False.
+    create : bool, default True
         Make the gallery where there is none.
 
     Raises
@@ -99,11 +114,15 @@ class Gallery:
 
     Examples
     --------
+    >>> import xcos
     >>> gallery = xcos.Gallery("people")
-    >>> gallery.add("Ann", ["ann_1.jpg", "ann_2.jpg"], meta={"team": "blue"})
-    Enrolled(2 faces, 0 repeated, 0 failed)
-    >>> hits = gallery.search("someone.jpg")
-    >>> hits.nobody, hits[0].name, hits[0].explain().save("why.png")
+    >>> gallery.add("Barack Obama", "examples/obama_portrait_2012.jpg", meta={"team": "blue"})
+    Enrolled(1 faces, 0 repeated, 0 failed)
+    >>> hits = gallery.search("examples/obama_congress_2009.jpg")
+    >>> hits.nobody, hits[0].name
+    (False, 'Barack Obama')
+    >>> gallery.search("examples/biden_blue_room_2010.jpg").nobody
+    True
     """
 
     def __init__(
@@ -140,7 +159,13 @@ class Gallery:
         return self._read(lambda view: list(view.names))
 
     def info(self) -> GalleryInfo:
-        """What the gallery holds."""
+        """Tells what the gallery holds.
+
+        Returns
+        -------
+        GalleryInfo
+            Counts, and the model.
+        """
         facts, kind = self._store.facts, self._store.index
         return self._read(
             lambda view: GalleryInfo(self._store.path, len(view.names), len(view), facts["model"], facts["digest"],
@@ -148,7 +173,23 @@ class Gallery:
         )  # fmt: skip
 
     def photos(self, name: str) -> list[dict[str, Any]]:
-        """The photographs of a person: id, what each is called, and `meta`. Raises ValueError for an unknown name."""
+        """The photographs of a person.
+
+        Parameters
+        ----------
+        name : str
+            Of the person.
+
+        Returns
+        -------
+        list[dict[str, object]]
+            Id, what each is called, and `meta`.
+
+        Raises
+        ------
+        ValueError
+            Nobody has this name.
+        """
         rows = self._rows(name, None)[1]
         return [{**row, "meta": json.loads(row["meta"])} for row in rows]
 
@@ -163,16 +204,20 @@ class Gallery:
         ----------
         name : str
             Whom they show; the person may be there already.
-        photos
+        photos : image or list of images
             One photograph or a list; see ``Model`` for what one may be.
         meta : dict, optional
             Kept with each of them; what JSON can hold.
-        called : str
+        called : str, default ""
             What a photograph is called that is no file, but pixels or bytes.
         face : int, Face or list, optional
             Which face, as ``xcos.detect`` numbers them, of group photographs.
-        aligned, bgr, upright, max_pixels, threads
-            As in ``Model``.
+        aligned, bgr, upright : bool, default False
+            What the photographs are like: see ``Model``.
+        max_pixels : int, optional
+            Larger pictures are refused.
+        threads : int, optional
+            Threads at most; None: the default.
 
         Returns
         -------
@@ -182,9 +227,9 @@ class Gallery:
         Raises
         ------
         ValueError
-            For a photograph that is enrolled under another name, or can't be used (ImageError, NoFaceError).
+            A photograph is enrolled under another name, or can't be used (ImageError, NoFaceError).
         OSError
-            For a file that can't be read.
+            A file can't be read.
         """
         check_name(name)
         meta_text(meta)
@@ -202,15 +247,33 @@ class Gallery:
     ) -> Enrolled:
         """Enrols the photographs of a folder ``person/photograph``; those that lie in it directly are people of one.
 
-        Photographs are enrolled by the hundred; run again after an interruption it goes on, since what is there
-        already is left out. Those that cannot be used are told in the result.
+        Photographs are enrolled by the hundred; run again after an interruption it goes on, since what is there already
+        is left out.
+
+        Parameters
+        ----------
+        folder : str or path
+            Where they lie.
+        aligned, upright : bool, default False
+            What the photographs are like: see ``Model``.
+        max_pixels : int, optional
+            Larger pictures are refused.
+        threads : int, optional
+            Threads at most; None: the default.
+        progress : bool or callable, optional
+            True draws a bar, a function is called as progress(done, total).
+
+        Returns
+        -------
+        Enrolled
+            Photographs that cannot be used are told there.
 
         Raises
         ------
         ValueError
             The folder holds no pictures.
         OSError
-            It is none.
+            It is none (NotADirectoryError), or can't be read.
         """
         root = Path(folder)
         if not root.is_dir():
@@ -233,11 +296,17 @@ class Gallery:
 
         Parameters
         ----------
-        names : list of N str
+        names : list of str
+            One for each face.
         features : Features
             Of N faces.
-        photos : list of N str, optional
-            What the photographs are called.
+        photos : list of str, optional
+            What the photographs are called, one for each face.
+
+        Returns
+        -------
+        Enrolled
+            Photographs that the person was enrolled with already are left out and named there.
 
         Raises
         ------
@@ -256,37 +325,44 @@ class Gallery:
 
         Parameters
         ----------
-        photo
+        photo : image
             One photograph; see ``Model`` for what it may be.
-        k : int
+        k : int, default 10
             People at most.
         threshold : float, optional
-            A person is found where score > threshold. None: the model's, which was set on pairs; the more people
-            there are, the more strangers pass it: see :meth:`threshold_for`.
+            A person is found where score > threshold. None: the model's, which was set on pairs; the more people there
+            are, the more strangers pass it: see :meth:`threshold_for`.
         people : {"template", "best", "mean"}
             How several photographs of a person count: their averaged features, the best score, or the mean of scores.
-        shortlist : int
+        shortlist : int, optional
             Photographs that are compared by xCos, those most alike by plain cosine.
         exact : bool, optional
             Make the shortlist from all embeddings, held in memory (2 kB a face); False: by the index. None: by the
             index where there is one.
-        nprobes : int
+        nprobes : int, optional
             Lists of the index to look into; more find more and take longer.
         refine : int, optional
             Read the embeddings of `refine` times as many as the shortlist and rank those; None: rank by the index.
-        face, aligned, bgr, upright, max_pixels, threads
-            As in ``Model``.
+        face : int or Face, optional
+            Which face, as ``xcos.detect`` numbers them, of a group photograph.
+        aligned, bgr, upright : bool, default False
+            What the photograph is like: see ``Model``.
+        max_pixels : int, optional
+            A larger picture is refused.
+        threads : int, optional
+            Threads at most; None: the default.
 
         Returns
         -------
         Hits
+            The hits, best first.
 
         Raises
         ------
         ValueError
-            For arguments out of range, `exact=False` without an index, or a photograph that can't be used.
+            An argument is out of range, `exact=False` without an index, or a photograph that can't be used.
         OSError
-            For a file that can't be read.
+            A file can't be read.
         """
         if k < 1 or shortlist < k:
             raise ValueError(f"expected k of at least 1 and a shortlist of at least k, got {k} and {shortlist}")
@@ -318,21 +394,27 @@ class Gallery:
     def threshold_for(self, rate: float = 0.01, *, sample: int = 500, threads: int | None = None) -> float:
         """The threshold over which `rate` of strangers are taken for somebody, measured on the gallery's own people.
 
-        Each of a sample of people is searched for among all the others, who are strangers to them; the threshold is
-        the score that `rate` of the best wrong hits pass. People enrolled under two names spoil it: see
-        :meth:`duplicates`.
+        Each of a sample of people is searched for among all the others, who are strangers to them; the threshold is the
+        score that `rate` of the best wrong hits pass. People enrolled under two names spoil it: see :meth:`duplicates`.
 
         Parameters
         ----------
-        rate : float
+        rate : float, default 0.01
             The false positive identification rate, between 0 and 1.
-        sample : int
+        sample : int, default 500
             People to try, chosen evenly among all.
+        threads : int, optional
+            Threads at most; None: the default.
+
+        Returns
+        -------
+        float
+            Of the score.
 
         Raises
         ------
         ValueError
-            There are fewer than 1 / rate people.
+            There are fewer than 1 / rate people, or the rate is none.
         """
         if not 0 < rate < 1:
             raise ValueError(f"rate: expected a number between 0 and 1, got {rate}")
@@ -357,12 +439,13 @@ class Gallery:
     def remove(self, name: str, *, photo: str | None = None) -> int:
         """Deletes a person, or one photograph of theirs, really: their bytes are in no file any more.
 
-        The parts of the table that held them, and the index if there is one, are written anew, which takes a while in
-        a large gallery. What copies of the disk hold is beyond this.
+        The parts of the table that held them, and the index if there is one, are written anew, which takes a while in a
+        large gallery. What copies of the disk hold is beyond this.
 
         Parameters
         ----------
         name : str
+            Of the person.
         photo : str, optional
             The id of one photograph.
 
@@ -385,10 +468,21 @@ class Gallery:
                photo: str | None = None) -> int:  # fmt: skip
         """Gives a person another name, or all their photographs (or one, by its id) another `meta`.
 
+        Parameters
+        ----------
+        name : str
+            Of the person.
+        new_name : str, optional
+            One that is there already joins the two.
+        meta : dict, optional
+            What JSON can hold.
+        photo : str, optional
+            The id of one photograph.
+
         Returns
         -------
         int
-            Faces changed. A `new_name` that is there already joins the two.
+            Faces changed.
 
         Raises
         ------
@@ -424,6 +518,11 @@ class Gallery:
     def export(self, path: str | os.PathLike[str]) -> int:
         """Writes everything into one Parquet file; it appears whole or not at all.
 
+        Parameters
+        ----------
+        path : str or path
+            Where to.
+
         Returns
         -------
         int
@@ -433,6 +532,16 @@ class Gallery:
 
     def load(self, path: str | os.PathLike[str]) -> Enrolled:
         """Enrols the faces of a file written by :meth:`export`, but for those that are there already.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+
+        Returns
+        -------
+        Enrolled
+            What became of them.
 
         Raises
         ------
@@ -452,6 +561,8 @@ class Gallery:
         ----------
         threshold : float, optional
             Pairs with a score over this; None: the model's.
+        threads : int, optional
+            Threads at most; None: the default.
 
         Returns
         -------

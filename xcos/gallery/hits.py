@@ -30,11 +30,19 @@ class Probe(ByValue):
     ----------
     name : str
         What the photograph is called.
-    crop : (112, 112, 3) uint8 RGB
+    crop : (112, 112, 3) ndarray of uint8
+        The aligned face, RGB.
     features : Features
         A stack of one.
     look : Look
         Where the face was found, and its quality.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> gallery = xcos.Gallery("people_probe")
+    >>> gallery.search("examples/obama_portrait_2012.jpg").probe.name
+    'obama_portrait_2012.jpg'
     """
 
     name: str
@@ -52,11 +60,11 @@ class Hit(ByValue):
     name : str
         Whom the hit shows.
     score : float
-        -1 to 1: the xCos score of the face with this person's photographs.
+        The xCos score of the face with this person's photographs, -1 to 1.
     threshold : float
         The two are called the same person where score > threshold.
     cosine : float
-        -1 to 1: plain cosine of the two embeddings; it decides nothing but through the score.
+        Plain cosine of the two embeddings, -1 to 1; it decides nothing but through the score.
     photo : str
         What the photograph is called that is most like the one searched for.
     id : str
@@ -65,6 +73,23 @@ class Hit(ByValue):
         How many of the person there are.
     meta : dict
         What was kept with that photograph.
+    probe : Probe
+        The face that was searched for.
+    enrolled : Features
+        Features of the person's photographs.
+    crop : (112, 112, 3) ndarray of uint8 or None
+        The photograph, where the gallery keeps them.
+    model : Model
+        What compared them.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> gallery = xcos.Gallery("people_hit")
+    >>> _ = gallery.add("Barack Obama", "examples/obama_portrait_2012.jpg")
+    >>> hit = gallery.search("examples/obama_congress_2009.jpg")[0]
+    >>> hit.same, hit.explain().contribution.shape
+    (True, (7, 7))
     """
 
     name: str
@@ -82,7 +107,7 @@ class Hit(ByValue):
 
     @property
     def same(self) -> bool:
-        """score > threshold."""
+        """True where score > threshold."""
         return self.score > self.threshold
 
     def __repr__(self) -> str:
@@ -98,6 +123,7 @@ class Hit(ByValue):
         Returns
         -------
         Explanation
+            The reason, cell by cell.
         """
         crop = self.crop if self.crop is not None else np.full_like(self.probe.crop, GREY)
         shown = self.photo if len(self.photo) else self.name
@@ -109,12 +135,29 @@ class Hit(ByValue):
         return found[0]
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers, strings and what `meta` holds, ready for JSON."""
+        """The fields as a dict.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and what `meta` holds, ready for JSON.
+        """
         names = ("name", "same", "score", "threshold", "cosine", "photo", "id", "photos")
         return {**{name: getattr(self, name) for name in names}, "meta": dict(self.meta)}
 
     def plot(self, ax: Axes | None = None) -> tuple[Figure, Any]:
-        """Draws the explanation. Needs matplotlib (``pip install xcos[plot]``)."""
+        """Draws the explanation. Needs matplotlib (``pip install xcos[plot]``).
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        (Figure, dict of Axes)
+            The figure and its axes by name.
+        """
         return self.explain().plot(ax)
 
 
@@ -134,6 +177,15 @@ class Hits(ByValue):
         How many photographs of the gallery were compared by xCos.
     faces : int
         How many photographs the gallery holds.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> gallery = xcos.Gallery("people_hits")
+    >>> _ = gallery.add("Barack Obama", "examples/obama_portrait_2012.jpg")
+    >>> hits = gallery.search("examples/obama_congress_2009.jpg")
+    >>> len(hits), hits.found[0].name, hits.reliable
+    (1, 'Barack Obama', True)
     """
 
     hits: tuple[Hit, ...]
@@ -167,7 +219,13 @@ class Hits(ByValue):
         return self.probe.look.quality.reliable
 
     def sentence(self) -> str:
-        """The answer in words."""
+        """The answer in words.
+
+        Returns
+        -------
+        str
+            One line.
+        """
         if not self.reliable:
             return f"no answer: the face in the photograph is {self.probe.look.quality.reason()}"
         if self.nobody:
@@ -180,12 +238,29 @@ class Hits(ByValue):
         return f"Hits({self.sentence()})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """The fields as a dict.
+
+        Returns
+        -------
+        dict
+            Ready for JSON.
+        """
         names = ("nobody", "reliable", "threshold", "compared", "faces")
         return {**{name: getattr(self, name) for name in names}, "hits": [hit.to_dict() for hit in self.hits]}
 
     def plot(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
-        """Draws the scores as bars, and the threshold. Needs matplotlib (``pip install xcos[plot]``)."""
+        """Draws the scores as bars, and the threshold. Needs matplotlib (``pip install xcos[plot]``).
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        (Figure, Axes)
+            The figure and its axes.
+        """
         from .plots import bars
 
         return bars([hit.name for hit in self.hits], [hit.score for hit in self.hits], self.threshold, ax)

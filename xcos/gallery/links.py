@@ -34,11 +34,24 @@ class Link(ByValue):
     first, second : str
         Names of the two people, or of two photographs.
     score : float
-        -1 to 1: the xCos score, of first with second.
+        The xCos score of first with second, -1 to 1.
     threshold : float
         Over this the two are called the same person.
     cosine : float
-        -1 to 1: plain cosine.
+        Plain cosine, -1 to 1.
+    features : Features
+        Of the two faces.
+    crops : (2, 112, 112, 3) ndarray of uint8
+        The faces, grey squares where photographs are not kept.
+    model : Model
+        What compared them.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> link = xcos.gallery.cluster("examples").clusters[0].link
+    >>> link.score > link.threshold
+    True
     """
 
     first: str
@@ -51,18 +64,41 @@ class Link(ByValue):
     model: Model = field(repr=False, compare=False)
 
     def explain(self) -> Explanation:
-        """Why: the maps whose arithmetic is this score. Photographs that were not kept are grey squares."""
+        """Why: the maps whose arithmetic is this score. Photographs that were not kept are grey squares.
+
+        Returns
+        -------
+        Explanation
+            The reason, cell by cell.
+        """
         names = [(self.first, self.second)]
         return self.model.explain_features(
             self.features[0], self.features[1], [self.crops], names=names, threshold=self.threshold
         )[0]
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """The fields as a dict.
+
+        Returns
+        -------
+        dict
+            Ready for JSON.
+        """
         return {name: getattr(self, name) for name in ("first", "second", "score", "threshold", "cosine")}
 
     def plot(self, ax: Axes | None = None) -> tuple[Figure, Any]:
-        """Draws the explanation. Needs matplotlib (``pip install xcos[plot]``)."""
+        """Draws the explanation. Needs matplotlib (``pip install xcos[plot]``).
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        (Figure, dict of Axes)
+            The figure and its axes by name.
+        """
         return self.explain().plot(ax)
 
 

@@ -99,20 +99,49 @@ class CellStatistics(ByValue):
 class Calibration:
     """All that a model file knows about the worth of its scores.
 
-    scores  ScoreCalibration by metric: "xcos", perhaps "cosine"
-    cells   CellStatistics, or None
+    Attributes
+    ----------
+    scores : dict of ScoreCalibration
+        By metric: "xcos", perhaps "cosine".
+    cells : CellStatistics or None
+        Statistics of each cell's cosine.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> calibration = xcos.calibrate(None, xcos.datasets.read_csv("examples/pairs.csv", folds=3)).calibration
+    >>> sorted(calibration.to_dict()["scores"])
+    ['cosine', 'xcos']
     """
 
     scores: Mapping[str, ScoreCalibration]
     cells: CellStatistics | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The value of ``ModelFile.calibration``, ready for JSON."""
+        """The value of ``ModelFile.calibration``.
+
+        Returns
+        -------
+        dict
+            Ready for JSON.
+        """
         scores = {metric: score.to_dict() for metric, score in self.scores.items()}
         return {"scores": scores, "cells": self.cells.to_dict() if self.cells else None}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Calibration:
+        """Reads the value of ``ModelFile.calibration``.
+
+        Parameters
+        ----------
+        value : dict
+            What :meth:`to_dict` gives.
+
+        Returns
+        -------
+        Calibration
+            The same as an object.
+        """
         scores = {metric: ScoreCalibration.from_dict(entry) for metric, entry in value["scores"].items()}
         return cls(scores, CellStatistics.from_dict(value["cells"]) if value["cells"] else None)
 

@@ -23,13 +23,28 @@ _MAPS = {"own": (-1.0, 2.0), "leak": (-1.0, 2.0), "alone": (0.0, 1.0)}  # shares
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CellTruth(ByValue):
-    """Measures of each cell of a model, (H, W) float64 each; NaN where a cell was not measured.
+    """Measures of each cell of a model; NaN where a cell was not measured.
 
-    window  side in pixels of the square around a cell's own that it is about
-    own     share of a cell's evidence for one person that stays when only its window is kept and the rest of the
-            picture shows another face: 1 at best
-    leak    share that stays when only its window shows another face: 0 at best
-    alone   accuracy of telling people apart by the cosine of this cell alone: 0.5 knows nothing
+    Attributes
+    ----------
+    window : int
+        Side in pixels of the square around a cell's own that it is about.
+    own : (H, W) ndarray of float64
+        Share of a cell's evidence for one person that stays when only its window is kept and the rest of the picture
+        shows another face: 1 at best.
+    leak : (H, W) ndarray of float64
+        Share that stays when only its window shows another face: 0 at best.
+    alone : (H, W) ndarray of float64
+        Accuracy of telling people apart by the cosine of this cell alone: 0.5 knows nothing.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import numpy as np
+    >>> from xcos.measured.truth import CellTruth
+    >>> cells = CellTruth(48, own=np.full((7, 7), 0.8), leak=np.full((7, 7), 0.1), alone=np.full((7, 7), 0.6))
+    >>> int(cells.little.sum())
+    49
     """
 
     window: int
@@ -47,10 +62,26 @@ class CellTruth(ByValue):
 
     @classmethod
     def of(cls, measured: Any, window: int = 48) -> CellTruth:
-        """The maps of a result of ``xcos.faithfulness.truth`` that holds alone, own and leak; window: what it kept
-        and replaced, in pixels. Shares of cells with hardly any evidence can be far off; they are cut to -1 and 2.
+        """The maps of a result of ``xcos.faithfulness.truth`` that holds alone, own and leak.
 
-        Raises ValueError where one of the three was not measured.
+        Shares of cells with hardly any evidence can be far off; they are cut to -1 and 2.
+
+        Parameters
+        ----------
+        measured : Truth
+            The result.
+        window : int, default 48
+            What it kept and replaced, in pixels.
+
+        Returns
+        -------
+        CellTruth
+            The maps.
+
+        Raises
+        ------
+        ValueError
+            One of the three was not measured.
         """
         missing = [name for name in ("alone", "own_map", "leak_map") if getattr(measured, name) is None]
         if missing:
@@ -59,12 +90,34 @@ class CellTruth(ByValue):
         return cls(window, *(np.clip(m, low, high) for m, (low, high) in zip(maps, _MAPS.values(), strict=True)))
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in the model file: numbers, null for those not measured, and lists of rows."""
+        """The maps as they stand in the model file.
+
+        Returns
+        -------
+        dict
+            Numbers, null for those not measured, and lists of rows.
+        """
         return {"window": self.window, **{key: _rows(getattr(self, key)) for key in _MAPS}}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> CellTruth:
-        """Raises ModelFileError unless `value` is what ``to_dict`` gives."""
+        """Reads what :meth:`to_dict` gives.
+
+        Parameters
+        ----------
+        value : dict
+            From a model file.
+
+        Returns
+        -------
+        CellTruth
+            The maps.
+
+        Raises
+        ------
+        ModelFileError
+            It is something else.
+        """
         if not isinstance(value, Mapping) or set(value) != {"window", *_MAPS}:
             raise ModelFileError("truth must be an object with window, own, leak and alone")
         window = value["window"]

@@ -25,11 +25,27 @@ _ROWS = ("whole", "threshold", "accuracy")
 class WholeCurve(ByValue):
     """Thresholds and accuracies by w, measured on one set of pairs.
 
-    whole      (K,) w, ascending from 0 to 1
-    threshold  (K,) of the score with that w, -1 to 1: the one that decides most pairs rightly
-    accuracy   (K,) share of pairs decided rightly, K-fold
-    data       what the pairs are called
-    pairs      how many they are
+    Attributes
+    ----------
+    whole : (K,) ndarray of float64
+        w, ascending from 0 to 1.
+    threshold : (K,) ndarray of float64
+        Of the score with that w, -1 to 1: the one that decides most pairs rightly.
+    accuracy : (K,) ndarray of float64
+        Share of pairs decided rightly, K-fold.
+    data : str
+        What the pairs are called.
+    pairs : int
+        How many they are.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import numpy as np
+    >>> from xcos.measured.whole import WholeCurve
+    >>> curve = WholeCurve(np.array([0.0, 1.0]), np.array([0.2, 0.3]), np.array([0.98, 0.99]), "mine", 6000)
+    >>> round(curve.threshold_at(0.5), 2), curve.smallest(within=0.02)
+    (0.25, 0.0)
     """
 
     whole: Doubles
@@ -43,20 +59,64 @@ class WholeCurve(ByValue):
         return f"WholeCurve({len(self.whole)} w, accuracy {ends}, {self.pairs} pairs of {self.data})"
 
     def threshold_at(self, whole: float) -> float:
-        """The threshold for any w in 0 to 1, on a straight line between the two that were measured around it."""
+        """The threshold for any w, on a straight line between the two that were measured around it.
+
+        Parameters
+        ----------
+        whole : float
+            w, 0 to 1.
+
+        Returns
+        -------
+        float
+            Of the score.
+        """
         return float(np.interp(whole, self.whole, self.threshold))
 
     def smallest(self, within: float = 0.002) -> float:
-        """The smallest measured w whose accuracy is at most `within` (a share) below the plain cosine's, w = 1."""
+        """The smallest measured w whose accuracy is hardly below the plain cosine's, w = 1.
+
+        Parameters
+        ----------
+        within : float, default 0.002
+            How much below, at most, as a share.
+
+        Returns
+        -------
+        float
+            w.
+        """
         return float(self.whole[int(np.argmax(self.accuracy >= self.accuracy[-1] - within - 1e-9))])
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in the model file: lists and numbers alone."""
+        """The curve as it stands in the model file.
+
+        Returns
+        -------
+        dict
+            Lists and numbers alone.
+        """
         return {**{key: getattr(self, key).tolist() for key in _ROWS}, "data": self.data, "pairs": self.pairs}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> WholeCurve:
-        """Raises ModelFileError unless `value` is what ``to_dict`` gives."""
+        """Reads what :meth:`to_dict` gives.
+
+        Parameters
+        ----------
+        value : dict
+            From a model file.
+
+        Returns
+        -------
+        WholeCurve
+            The curve.
+
+        Raises
+        ------
+        ModelFileError
+            It is something else.
+        """
         if not isinstance(value, Mapping) or set(value) != {*_ROWS, "data", "pairs"}:
             raise ModelFileError("whole_curve must be an object with whole, threshold, accuracy, data and pairs")
         try:

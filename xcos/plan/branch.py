@@ -22,7 +22,33 @@ def value_shape(file: ModelFile, value: str) -> tuple[int, ...]:
 
 
 def front(file: ModelFile, values: Sequence[str]) -> ModelFile:
-    """The part of the plan that computes `values`, and nothing else: what is frozen, run by the C core."""
+    """The part of the plan that computes some values, and nothing else: what is frozen, run by the C core.
+
+    Parameters
+    ----------
+    file : ModelFile
+        The network.
+    values : sequence of str
+        Names of values of its plan.
+
+    Returns
+    -------
+    ModelFile
+        Its outputs are the values.
+
+    Raises
+    ------
+    ValueError
+        No layer gives such a value.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> file = xcos.load().file
+    >>> value = xcos.train.last_map(file, file.outputs[-1])
+    >>> xcos.train.front(file, [value]).outputs == [value]
+    True
+    """
     made = {layer["output"] for layer in file.layers}
     for value in values:
         if value not in made:
@@ -39,9 +65,34 @@ def front(file: ModelFile, values: Sequence[str]) -> ModelFile:
 
 
 def back(file: ModelFile, values: Sequence[str], outputs: Sequence[str]) -> ModelFile:
-    """The part of the plan from `values`, its inputs now, to `outputs`: what is trained.
+    """The part of the plan from some values, its inputs now, to outputs: what is trained.
 
-    Raises ValueError where an output needs more than the values.
+    Parameters
+    ----------
+    file : ModelFile
+        The network.
+    values : sequence of str
+        Names of values of its plan.
+    outputs : sequence of str
+        Names of values that are made from them alone.
+
+    Returns
+    -------
+    ModelFile
+        The part.
+
+    Raises
+    ------
+    ValueError
+        An output needs more than the values.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> file = xcos.load().file
+    >>> value = xcos.train.last_map(file, file.outputs[-1])
+    >>> [entry["name"] for entry in xcos.train.back(file, [value], file.outputs[-1:]).inputs] == [value]
+    True
     """
     needed, layers = set(outputs), []
     for layer in reversed(file.layers):
@@ -70,7 +121,33 @@ def back(file: ModelFile, values: Sequence[str], outputs: Sequence[str]) -> Mode
 
 
 def last_map(file: ModelFile, embedding: str) -> str:
-    """The last value before `embedding` that is a map of more than one cell."""
+    """The last value before the embedding that is a map of more than one cell.
+
+    Parameters
+    ----------
+    file : ModelFile
+        The network.
+    embedding : str
+        The name of the output.
+
+    Returns
+    -------
+    str
+        The value's name.
+
+    Raises
+    ------
+    ValueError
+        There is none.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> file = xcos.load().file
+    >>> value = xcos.train.last_map(file, file.head["embedding"])
+    >>> value in {layer["output"] for layer in file.layers}
+    True
+    """
     layers = front(file, [embedding]).layers
     names = [layer["output"] for layer in layers]
     for start in range(len(names), 0, -60):  # a network of the core has at most 64 outputs
@@ -83,8 +160,30 @@ def last_map(file: ModelFile, embedding: str) -> str:
 
 
 def larger_map(file: ModelFile, at: str) -> str:
-    """The last value before the map `at` that has more rows and columns, and that `at` is made from alone: a copy of
-    the layers from there on is the network's last stage. Empty where there is none."""
+    """The last value before a map that has more rows and columns, and that the map is made from alone.
+
+    A copy of the layers from there on is the network's last stage.
+
+    Parameters
+    ----------
+    file : ModelFile
+        The network.
+    at : str
+        The map's name.
+
+    Returns
+    -------
+    str
+        The value's name; empty where there is none.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> file = xcos.load().file
+    >>> value = xcos.train.last_map(file, file.head["embedding"])
+    >>> xcos.train.larger_map(file, value) != value
+    True
+    """
     size = value_shape(file, at)[1:]
     for layer in reversed(front(file, [at]).layers):
         value = layer["output"]
@@ -100,10 +199,38 @@ def larger_map(file: ModelFile, at: str) -> str:
 
 
 def own_copy(file: ModelFile, since: str, at: str) -> tuple[ModelFile, str]:
-    """A second copy of the layers that lead from the value (or input) `since` to `at`, with own tensors.
+    """A second copy of the layers that lead from one value to another, with own tensors.
 
-    Training the copy leaves the embedding as it is. Returns the new file and the name of the copy of `at`.
-    Raises ValueError when `at` does not come from `since`.
+    Training the copy leaves the embedding as it is.
+
+    Parameters
+    ----------
+    file : ModelFile
+        The network.
+    since : str
+        Name of the value (or input) where the copy starts.
+    at : str
+        Name of the value where it ends.
+
+    Returns
+    -------
+    (ModelFile, str)
+        The new file, and the name of the copy of `at`.
+
+    Raises
+    ------
+    ValueError
+        `at` does not come from `since`.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> file = xcos.load().file
+    >>> plain = xcos.train.front(file, [file.head["embedding"]])
+    >>> at = xcos.train.last_map(plain, *plain.outputs)
+    >>> new, name = xcos.train.own_copy(plain, xcos.train.larger_map(plain, at), at)
+    >>> len(new.layers) > len(plain.layers), name == f"grid.{at}"
+    (True, True)
     """
     names = [entry["name"] for entry in file.inputs]
     if since not in names and since not in {layer["output"] for layer in file.layers}:
@@ -197,10 +324,33 @@ class PlanWriter:
 
 
 def projection(file: ModelFile, at: str, depth: int = 32, seed: int = 0) -> Grown:
-    """The reference's grid: 1x1 convolution to `depth` numbers a cell and PReLU on the map `at` (C, H, W).
+    """The reference's grid: 1x1 convolution and PReLU on a map (C, H, W).
 
     The batch norm between them in the reference is part of the convolution, as in every file of ours.
-    The new file has the outputs of `file` and "grid".
+
+    Parameters
+    ----------
+    file : ModelFile
+        The network.
+    at : str
+        The map's name.
+    depth : int, default 32
+        Numbers of a cell.
+    seed : int, default 0
+        Of the weights.
+
+    Returns
+    -------
+    Grown
+        The new file with the outputs of `file` and "grid", and the names of the new tensors.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> file = xcos.load().file
+    >>> grown = xcos.train.projection(file, xcos.train.last_map(file, file.head["embedding"]), depth=8)
+    >>> grown.file.outputs[-1], len(grown.fresh)
+    ('grid', 3)
     """
     channels = _channels(file, at)
     writer = PlanWriter("grid.end", seed)
@@ -211,14 +361,47 @@ def projection(file: ModelFile, at: str, depth: int = 32, seed: int = 0) -> Grow
 def cell_branch(file: ModelFile, at: str, copy: str, depth: int = 96, width: int = 256, seed: int = 0) -> Grown:
     """A branch whose cells see little beyond themselves.
 
-    From the map `at` (C, 2H, 2W): the stride-2 unit that makes the value `copy` of the network (1x1 convolution,
-    PReLU, 3x3 depthwise convolution, PReLU, 1x1 convolution) with its weights as a start, then per cell a
-    residual pair of 1x1 convolutions, one to `width` numbers with PReLU, and for each cell its own linear map
-    to `depth` numbers. Two things keep cells local: no convolution of the new part but the stride's looks at
-    neighbours, and the stride's window starts *at* the cell (pad bottom and right only). Networks pad all
-    around, so that a cell of a 7x7 map of 112 pixels is centred on its upper left corner, 7.5 pixels off.
+    From the map `at` (C, 2H, 2W): the stride-2 unit that makes the value `copy` of the network (1x1 convolution, PReLU,
+    3x3 depthwise convolution, PReLU, 1x1 convolution) with its weights as a start, then per cell a residual pair of 1x1
+    convolutions, one to `width` numbers with PReLU, and for each cell its own linear map to `depth` numbers. Two things
+    keep cells local: no convolution of the new part but the stride's looks at neighbours, and the stride's window
+    starts *at* the cell (pad bottom and right only). Networks pad all around, so that a cell of a 7x7 map of 112 pixels
+    is centred on its upper left corner, 7.5 pixels off.
 
-    Raises ValueError where the network has no such unit.
+    Parameters
+    ----------
+    file : ModelFile
+        The network.
+    at : str
+        The map's name.
+    copy : str
+        The value that the unit makes.
+    depth : int, default 96
+        Numbers of a cell.
+    width : int, default 256
+        Numbers between the residual pair.
+    seed : int, default 0
+        Of the new weights.
+
+    Returns
+    -------
+    Grown
+        The new file with the output "grid", and the names of the new tensors.
+
+    Raises
+    ------
+    ValueError
+        The network has no such unit.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> file = xcos.load().file
+    >>> try:
+    ...     xcos.train.cell_branch(file, xcos.train.last_map(file, file.head["embedding"]), "unknown")
+    ... except ValueError:
+    ...     "no such unit"
+    'no such unit'
     """
     channels = _channels(file, at)
     by_output = {layer["output"]: layer for layer in file.layers}
@@ -296,10 +479,33 @@ class LinearEnd(NamedTuple):
 
 
 def linear_end(file: ModelFile, embedding: str) -> LinearEnd:
-    """What the layers between the last map and the embedding come to, batch norms included: convolutions over the
-    whole map, fully connected layers, in any number.
+    """What the layers between the last map and the embedding come to, batch norms included.
 
-    Raises ValueError where there are other layers than these, and where `embedding` is a map itself.
+    They are convolutions over the whole map and fully connected layers, in any number.
+
+    Parameters
+    ----------
+    file : ModelFile
+        The network.
+    embedding : str
+        The name of the output.
+
+    Returns
+    -------
+    LinearEnd
+        One linear map.
+
+    Raises
+    ------
+    ValueError
+        There are other layers than these, or `embedding` is a map itself.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> file = xcos.load().file
+    >>> xcos.train.linear_end(file, file.head["embedding"]).at == xcos.train.last_map(file, file.head["embedding"])
+    True
     """
     by_output = {layer["output"]: layer for layer in file.layers}
     value, size = embedding, int(np.prod(value_shape(file, embedding)))

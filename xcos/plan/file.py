@@ -29,23 +29,51 @@ class ModelFile:
     """A model file in memory; every object that exists has passed all checks of form.
 
     The fields are those of docs/model-file.md and hold plain JSON values, not to be changed in place
-    (`dataclasses.replace` makes a changed copy).
+    (``dataclasses.replace`` makes a changed copy).
 
-    Attributes
+    Parameters
     ----------
-    kind : "recognizer", "detector" or "landmarks".
-    name : what the model is called.
-    inputs : one ``{"name", "shape"}`` per input, shapes after the batch, None = any size.
-    layers : the plan, in topological order.
-    outputs : names of the values that a run returns.
-    tensors : float32 arrays by name: weights, constants, and ``head.*`` of an xCos head.
-    preprocess : ``{"color", "mean", "scale"}``, or None for a raw network. input = (pixel - mean) * scale.
-    head : ``{"kind": "xcos", "grid", "embedding", "temperature", "normalization", "whole"}``, or None.
-    thresholds : decision thresholds by name of the score, in the score's own unit (-1 to 1).
-    thresholds_from, license, origin, training : prose.
-    calibration : what scores mean on a named data set, made by `xcos.calibrate`; None without.
-    whole_curve : thresholds by what the face as a whole counts, made by `xcos.evaluation.whole_curve`; None without.
-    truth : what was measured of each cell, `xcos.measured.truth.CellTruth.to_dict`; None without.
+    kind : str
+        "recognizer", "detector" or "landmarks".
+    name : str
+        What the model is called.
+    inputs : sequence of dict
+        One ``{"name", "shape"}`` per input, shapes after the batch, None = any size.
+    layers : sequence of dict
+        The plan, in topological order.
+    outputs : sequence of str
+        Names of the values that a run returns.
+    tensors : dict of ndarray of float32
+        By name: weights, constants, and ``head.*`` of an xCos head.
+    preprocess : dict, optional
+        ``{"color", "mean", "scale"}``, or None for a raw network. input = (pixel - mean) * scale.
+    head : dict, optional
+        ``{"kind": "xcos", "grid", "embedding", "temperature", "normalization", "whole"}``, or None.
+    thresholds : dict
+        Decision thresholds by name of the score, in the score's own unit (-1 to 1).
+    thresholds_from, license, origin, training : str, default ""
+        Prose.
+    calibration : dict, optional
+        What scores mean on a named data set, made by `xcos.calibrate`; None without.
+    whole_curve : dict, optional
+        Thresholds by what the face as a whole counts, made by `xcos.evaluation.whole_curve`; None without.
+    truth : dict, optional
+        What was measured of each cell, `xcos.measured.truth.CellTruth.to_dict`; None without.
+
+    Raises
+    ------
+    ModelFileError
+        A field is of another form, which is named.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import dataclasses
+    >>> file = xcos.load().file
+    >>> file.kind, file.preprocess["color"]
+    ('recognizer', 'BGR')
+    >>> dataclasses.replace(file, name="mine").name
+    'mine'
     """
 
     kind: str
@@ -94,15 +122,27 @@ class ModelFile:
 
     @classmethod
     def read(cls, source: safetensors.Source) -> "ModelFile":
-        """Reads a model file from a path, its bytes, or a binary file object.
+        """Reads a model file.
 
-        A path is memory-mapped, not read: the tensors are views of the file, which must not be changed in
-        place while they live (`write` never does, it replaces the file).
+        A path is memory-mapped, not read: the tensors are views of the file, which must not be changed in place while
+        they live (`write` never does, it replaces the file).
+
+        Parameters
+        ----------
+        source : str, path, bytes or binary file
+            The file, or its contents.
+
+        Returns
+        -------
+        ModelFile
+            The file in memory.
 
         Raises
         ------
-        ModelFileError : the file is damaged or no model file; says which file and why.
-        OSError : the file cannot be opened.
+        ModelFileError
+            The file is damaged or no model file; says which file and why.
+        OSError
+            The file cannot be opened.
         """
         try:
             metadata, tensors = safetensors.load(source)
@@ -115,20 +155,39 @@ class ModelFile:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the file in one step: whoever opens `path` sees the old file or the whole new one.
 
-        Raises OSError where the folder cannot be written to.
+        Parameters
+        ----------
+        path : str or path
+            Where to.
+
+        Raises
+        ------
+        OSError
+            The folder cannot be written to.
         """
         with replacing(path) as file:
             for chunk in self._chunks():
                 file.write(chunk)
 
     def to_bytes(self) -> bytes:
-        """The contents of the file that `write` would write."""
+        """The contents of the file that :meth:`write` would write.
+
+        Returns
+        -------
+        bytes
+            A safetensors file.
+        """
         return b"".join(self._chunks())
 
     def digest(self) -> str:
-        """SHA-256, in hex, of what features and attention depend on: plan, weights, preprocessing and head.
+        """SHA-256 of what features and attention depend on: plan, weights, preprocessing and head.
 
         Name, prose, thresholds and `whole` do not count: models that differ in these alone see the same.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
         """
         head = {key: value for key, value in (self.head or {}).items() if key != "whole"} or None
         parts = (self.inputs, self.layers, self.outputs, self.preprocess, head)

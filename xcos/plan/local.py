@@ -25,12 +25,52 @@ def local_branch(
 ) -> Grown:
     """`xcos.train.embedding_branch` whose cells do not look at each other.
 
-    For networks that are linear from their last map to the embedding (`linear_end`). Of the copied 3x3
-    depthwise convolutions on the grid's cells the first `spread` stay; of the others only the middle is copied, which
-    makes them one number per channel. They, not the frozen layers, are what lets a cell know the whole face:
-    docs/experiments.md has the figures. In their place come `blocks` residual blocks of 1x1 convolutions.
+    For networks that are linear from their last map to the embedding (`linear_end`). Of the copied 3x3 depthwise
+    convolutions on the grid's cells the first `spread` stay; of the others only the middle is copied, which makes them
+    one number per channel. They, not the frozen layers, are what lets a cell know the whole face: docs/experiments.md
+    has the figures. In their place come residual blocks of 1x1 convolutions.
 
-    Raises ValueError where the network ends otherwise, or has no residual blocks on the last map's cells.
+    Parameters
+    ----------
+    file : ModelFile
+        The network.
+    embedding : str
+        The name of the output.
+    since : str
+        The value from which layers are copied.
+    basis : (E, depth) ndarray of float32
+        Directions of the embedding that the grid keeps.
+    mean : (E,) ndarray of float32
+        The embeddings' mean.
+    blocks : int, default 2
+        Residual blocks more than the network has.
+    spread : int, default 0
+        How many copied convolutions may see neighbours.
+    seed : int, default 0
+        Of the new weights.
+
+    Returns
+    -------
+    Grown
+        The new file with the output "grid", and the names of the new tensors.
+
+    Raises
+    ------
+    ValueError
+        The network ends otherwise, or has no residual blocks on the last map's cells.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import numpy as np
+    >>> file = xcos.load().file
+    >>> embedding = file.head["embedding"]
+    >>> plain = xcos.train.front(file, [embedding])
+    >>> since = xcos.train.larger_map(plain, xcos.train.last_map(plain, embedding))
+    >>> basis, mean = np.eye(512, 8, dtype=np.float32), np.zeros(512, np.float32)
+    >>> grown = xcos.train.local_branch(plain, embedding, since, basis, mean)
+    >>> grown.file.outputs[-1]
+    'grid'
     """
     end = linear_end(file, embedding)
     copied, value = own_copy(file, since, end.at)

@@ -18,9 +18,34 @@ _POINTWISE = (
 
 
 def find_map(file: ModelFile, embedding: str, layer: str = "") -> tuple[str, str]:
-    """The last map before `embedding` (or `layer`), and how the network goes on from it to the embedding.
+    """The last map before the embedding, and how the network goes on from it to the embedding.
 
-    Raises ValueError where there is no map of more than one cell, or `layer` is none.
+    Parameters
+    ----------
+    file : ModelFile
+        The network.
+    embedding : str
+        The name of the output.
+    layer : str, default ""
+        Another map to take.
+
+    Returns
+    -------
+    (str, str)
+        The map's name, and the way from it in words.
+
+    Raises
+    ------
+    ValueError
+        There is no map of more than one cell, or `layer` is none.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> file = xcos.load().file
+    >>> at, way = xcos.plugging.find_map(file, file.head["embedding"])
+    >>> at == xcos.train.last_map(file, file.head["embedding"])
+    True
     """
     producers = {entry["output"]: entry for entry in file.layers}
     at = layer or last_map(file, embedding)
@@ -33,11 +58,34 @@ def find_map(file: ModelFile, embedding: str, layer: str = "") -> tuple[str, str
 
 
 def grid_settings(file: ModelFile, embedding: str, at: str, since: str | None = None) -> dict[str, Any]:
-    """How the grid is made from the map `at`, as settings of ``xcos.train.Config``.
+    """How the grid is made from a map, as settings of ``xcos.train.Config``.
 
-    By default the network's last stage, from the last larger map on, is copied and trained: its branch is
-    `embedding` where the network is linear from `at` on, else `projection`. `since` names another value to start
-    from; "none", or a network without a larger map: a projection of `at` as it is.
+    By default the network's last stage, from the last larger map on, is copied and trained: its branch is `embedding`
+    where the network is linear from `at` on, else `projection`.
+
+    Parameters
+    ----------
+    file : ModelFile
+        The network.
+    embedding : str
+        The name of the output.
+    at : str
+        The map's name.
+    since : str, optional
+        Another value to start from; "none", or a network without a larger map: a projection of `at` as it is.
+
+    Returns
+    -------
+    dict
+        Settings by name.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> file = xcos.load().file
+    >>> at, way = xcos.plugging.find_map(file, file.head["embedding"])
+    >>> xcos.plugging.grid_settings(file, file.head["embedding"], at)["branch"]
+    'embedding'
     """
     if since is None:
         since = larger_map(file, at)

@@ -18,15 +18,33 @@ Shape = tuple[int | None, ...]
 class Network:
     """The plan of a model file, ready to run. Immutable; any number of threads may run it at once.
 
-    Like a session of an inference engine: `run` takes float32 arrays with the batch first and returns the
-    outputs by name. Pictures, colour order and normalisation are `Model`'s business. Pickles with its weights.
+    Like a session of an inference engine: :meth:`run` takes float32 arrays with the batch first and returns the outputs
+    by name. Pictures, colour order and normalisation are `Model`'s business. Pickles with its weights.
+
+    Where an input may have any size, what depends on it shows when the network runs, as a ValueError.
+
+    Parameters
+    ----------
+    file : ModelFile
+        The plan and its weights.
+
+    Raises
+    ------
+    ModelFileError
+        Shapes within the plan do not fit together; the layer is named.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import numpy as np
+    >>> network = xcos.Network(xcos.load().file)
+    >>> network.inputs
+    {'input': (None, 3, 112, 112)}
+    >>> sorted(network.run(np.zeros((1, 3, 112, 112)))) == sorted(network.outputs)
+    True
     """
 
     def __init__(self, file: ModelFile) -> None:
-        """Raises ModelFileError, naming the layer, where shapes within the plan do not fit together.
-
-        Where an input may have any size, what depends on it shows when the network runs, as a ValueError.
-        """
         self._file = file
         try:
             self._core = _core.Network(file.inputs, file.layers, file.outputs, file.tensors)
@@ -37,9 +55,24 @@ class Network:
 
     @classmethod
     def load(cls, source: str | os.PathLike[str] | bytes | ModelFile) -> "Network":
-        """A network from a model file: its path (memory-mapped), its bytes, or a ModelFile.
+        """Makes a network from a model file.
 
-        Raises ModelFileError for what is no sound model file, OSError where it cannot be opened.
+        Parameters
+        ----------
+        source : str, path, bytes or ModelFile
+            Its path (memory-mapped), its bytes, or itself.
+
+        Returns
+        -------
+        Network
+            Ready to run.
+
+        Raises
+        ------
+        ModelFileError
+            It is no sound model file.
+        OSError
+            It cannot be opened.
         """
         return cls(source if isinstance(source, ModelFile) else ModelFile.read(source))
 
@@ -51,9 +84,30 @@ class Network:
         shapes: Mapping[str, Sequence[int | None]] | None = None,
         outputs: Sequence[str] | None = None,
     ) -> "Network":
-        """A network from an ONNX file or its bytes; see `xcos.importers.onnx.import_onnx`.
+        """Makes a network from an ONNX graph; see ``xcos.importers.onnx.import_onnx``.
 
-        Raises ModelFileError for what cannot be imported, ImportError without the package onnx.
+        Parameters
+        ----------
+        source : str, path or bytes
+            The file, or its bytes.
+        shapes : dict, optional
+            Of the inputs by name, without the batch, in place of those of the graph; None in a shape: any size.
+        outputs : sequence of str, optional
+            Names of values in place of the graph's outputs.
+
+        Returns
+        -------
+        Network
+            Ready to run.
+
+        Raises
+        ------
+        ModelFileError
+            It cannot be imported.
+        OSError
+            It cannot be read.
+        ImportError
+            The package onnx is missing.
         """
         from ..importers.onnx.importer import import_onnx
 
@@ -75,9 +129,22 @@ class Network:
         return dict(self._outputs)
 
     def output_shapes(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
-        """Shapes of the outputs for given shapes of the inputs (batch included), by name.
+        """Shapes of the outputs for given shapes of the inputs.
 
-        Raises ValueError where the inputs do not fit the network.
+        Parameters
+        ----------
+        shapes : dict
+            By name, batch included.
+
+        Returns
+        -------
+        dict
+            By name, batch included.
+
+        Raises
+        ------
+        ValueError
+            The inputs do not fit the network.
         """
         self._check_names(shapes)
         found = self._core.output_shapes([list(shapes[name]) for name in self.inputs])
@@ -88,18 +155,22 @@ class Network:
 
         Parameters
         ----------
-        x : float32 array (N, …) for a network with one input, or a dict of arrays by name; N is any batch,
-            the same for all. Other real numbers are converted to float32.
-        threads : how many threads at most, the caller's among them; None: XCOS_NUM_THREADS, else what CPU
-            affinity and the cgroup quota leave. Results do not depend on it.
+        x : (N, ...) array or dict of arrays
+            For a network with one input, or by name; N is any batch, the same for all. Other real numbers are converted
+            to float32.
+        threads : int, optional
+            How many threads at most, the caller's among them; None: XCOS_NUM_THREADS, else what CPU affinity and the
+            cgroup quota leave. Results do not depend on it.
 
         Returns
         -------
-        Outputs by name, float32 arrays (N, …).
+        dict of (N, ...) ndarray of float32
+            Outputs by name.
 
         Raises
         ------
-        ValueError : names, shapes or types of the inputs are not those of the network.
+        ValueError
+            Names, shapes or types of the inputs are not those of the network.
         """
         if threads is not None and threads < 1:
             raise ValueError(f"threads is {threads}; expected 1 or more, or None for the default")

@@ -34,14 +34,29 @@ _log = logging.getLogger("xcos")
 class Plugged(ByValue):
     """What ``xcos.plug`` made.
 
-    model  the network with its head, as written
-    layer  the value of the plan that the grid is made from
-    way    how the network goes on from there to its embedding
-    branch what the grid is: `embedding` (each cell's share of it) or `projection` of that value
-    since  the value from which layers were copied and trained; empty where the last map is taken as it is
-    table  accuracy of xCos and of the plain cosine on the pairs that the threshold was chosen on
-    truth  is each cell about its own place? On the same pairs and on people held out; None where it was not
-           measured or could not be
+    Attributes
+    ----------
+    model : Model
+        The network with its head, as written.
+    layer : str
+        The value of the plan that the grid is made from.
+    way : str
+        How the network goes on from there to its embedding.
+    branch : str
+        What the grid is: `embedding` (each cell's share of it) or `projection` of that value.
+    since : str
+        The value from which layers were copied and trained; empty where the last map is taken as it is.
+    table : Table
+        Accuracy of xCos and of the plain cosine on the pairs that the threshold was chosen on.
+    truth : Truth or None
+        Is each cell about its own place? On the same pairs and on people held out; None where it was not measured or
+        could not be.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> xcos.Plugged.__dataclass_fields__["truth"].type
+    'Truth | None'
     """
 
     model: Model
@@ -57,7 +72,13 @@ class Plugged(ByValue):
         return f"Plugged({self.model.name}: {figures} on {len(self.table[0].scores)} pairs; grid from {self.layer!r})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for json.dumps."""
+        """The fields as a dict.
+
+        Returns
+        -------
+        dict
+            Plain values, ready for ``json.dumps``.
+        """
         return {
             "name": self.model.name,
             "layer": self.layer,
@@ -88,32 +109,70 @@ def plug(
     """Trains an xCos head for a face network and writes both as one model file.
 
     The network's last stage is copied and trained to give a grid whose cells are about their own places: where the
-    network is linear from its last map on, each cell's share of the embedding to begin with, else a 1x1 convolution
-    and PReLU. A new attention compares two grids (Lin et al., arXiv 2003.05383); all learn what the network's own
-    cosine says of pairs, faces pasted on faces among them. The network itself is not touched: its embeddings stay
-    the same to the bit. What it sees in the pictures is computed once and kept in a folder beside `output`, so that
-    an interrupted run goes on; what was left by another network, data or settings is refused (`resume`).
+    network is linear from its last map on, each cell's share of the embedding to begin with, else a 1x1 convolution and
+    PReLU. A new attention compares two grids (Lin et al., arXiv 2003.05383); all learn what the network's own cosine
+    says of pairs, faces pasted on faces among them. The network itself is not touched: its embeddings stay the same to
+    the bit. What it sees in the pictures is computed once and kept in a folder beside `output`, so that an interrupted
+    run goes on; what was left by another network, data or settings is refused (`resume`).
 
-    model : .onnx, a PyTorch checkpoint of a known layout (see ``xcos.convert``), or a model file, whose head, if
-        any, is replaced; with one input of 3 x 112 x 112 pixels.
-    data : pictures for training: a folder ``person/picture``, a tar of the same, InsightFace's .rec, or several
-        of these. Pictures of 112 x 112 pixels are aligned crops; in others the face is found and cut out.
-    output : the model file to write.
-    layer : the value that the grid is made from; by default found: the last map of more than one cell.
-    embedding : the network's output that is its embedding; by default the first.
-    color, mean, scale : how pixels become the input, as in ``xcos.convert``; a model file says it itself.
-    pairs : an InsightFace .bin of pairs for choosing the threshold and the best step. By default a tenth of the
-        people with several pictures is held out from training for it.
-    threads : at most so many; None: the default. progress : draw bars with tqdm.
-    settings : any other setting of ``xcos.train.Config``, such as steps, depth, name, license, seed; `since`, the value
-        from which layers are copied, by default the last map with more cells than the grid, "none" for a projection
-        of the frozen last map; `truth`, how many triples of people it is measured on, 0 for not at all; `whole`,
-        what the network's own cosine counts in the score beside the cells, 0 unless given (``Model.with_whole``
-        changes it later: the file has the thresholds for every w).
+    Parameters
+    ----------
+    model : str or path or ModelFile
+        .onnx, a PyTorch checkpoint of a known layout (see ``xcos.convert``), or a model file, whose head, if any, is
+        replaced; with one input of 3 x 112 x 112 pixels.
+    data : str or path or sequence of str or path
+        Pictures for training: a folder ``person/picture``, a tar of the same, InsightFace's .rec, or several of these.
+        Pictures of 112 x 112 pixels are aligned crops; in others the face is found and cut out.
+    output : str or path
+        The model file to write.
+    layer : str, default ""
+        The value that the grid is made from; by default found: the last map of more than one cell.
+    embedding : str, default ""
+        The network's output that is its embedding; by default the first.
+    color : str, optional
+        "RGB" or "BGR", as in ``xcos.convert``; a model file says it itself.
+    mean, scale : float, optional
+        How pixels become the input, as in ``xcos.convert``.
+    pairs : str or path, optional
+        An InsightFace .bin of pairs for choosing the threshold and the best step. By default a tenth of the people with
+        several pictures is held out from training for it.
+    threads : int, optional
+        At most so many; None: the default.
+    progress : bool, default False
+        Draw bars with tqdm.
+    **settings : Unpack[Settings]
+        Any other setting of ``xcos.train.Config``, such as steps, depth, name, license, seed; `since`, the value from
+        which layers are copied, by default the last map with more cells than the grid, "none" for a projection of the
+        frozen last map; `truth`, how many triples of people it is measured on, 0 for not at all; `whole`, what the
+        network's own cosine counts in the score beside the cells, 0 unless given (``Model.with_whole`` changes it
+        later: the file has the thresholds for every w).
 
-    Raises, before any picture is read, TypeError for a setting that is none, ValueError for one that makes no sense,
-    and ImportError where torch, scikit-learn or what else they need is missing; OSError, ModelFileError or
-    ValueError for what can't be read, run or trained.
+    Returns
+    -------
+    Plugged
+        The model, and what was measured of it.
+
+    Raises
+    ------
+    TypeError
+        A setting is none; told before any picture is read, as the next two are.
+    ValueError
+        A setting makes no sense, or the data does not fit.
+    ImportError
+        torch, scikit-learn or what else the settings need is missing.
+    OSError
+        A file can't be read.
+    ModelFileError
+        The network can't be run.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> try:
+    ...     xcos.plug("network.onnx", "people", "mine.safetensors", stpes=3)
+    ... except TypeError as error:
+    ...     str(error)
+    "plug() got an unexpected setting 'stpes'; did you mean 'steps'?"
     """
     from ..datasets import read_bin, read_faces
     from ..evaluation import Table
@@ -180,8 +239,33 @@ def read_network(
 ) -> tuple[ModelFile, str]:
     """The network as a plan that ends at its embedding (N, E), and the embedding's name.
 
-    pixels: color, mean and scale as in ``train.plan.read_network``.
-    Raises ModelFileError when it takes no pictures of 3 x 112 x 112, ValueError when it has no such output.
+    Parameters
+    ----------
+    source : str or path or ModelFile
+        As the first argument of :func:`plug`.
+    pixels : dict
+        color, mean and scale where they are given.
+    embedding : str, default ""
+        The output's name; by default the first.
+
+    Returns
+    -------
+    (ModelFile, str)
+        The plan, and the name.
+
+    Raises
+    ------
+    ModelFileError
+        It takes no pictures of 3 x 112 x 112.
+    ValueError
+        It has no such output.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> file, embedding = xcos.plugging.read_network(xcos.load().file, {})
+    >>> file.outputs == [embedding]
+    True
     """
     from ..train import plan
 

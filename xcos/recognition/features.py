@@ -18,10 +18,22 @@ Floats = NDArray[np.float32]
 class Features(ByValue):
     """Features of N faces; a single face is a stack of one.
 
-    grid       (N, D, H, W) float32: a vector of D numbers for each of the H x W cells (32, 7, 7)
-    embedding  (N, E) float32: one vector for the whole face (512), for the plain cosine
-
     ``f[3]``, ``f[2:5]`` and ``f[[0, 4]]`` are stacks again; so is ``Features.concatenate([f, g])``.
+
+    Parameters
+    ----------
+    grid : (N, D, H, W) ndarray of float32
+        A vector of D numbers for each of the H x W cells.
+    embedding : (N, E) ndarray of float32
+        One vector for the whole face, for the plain cosine.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> features = xcos.load().features([a, b])
+    >>> len(features), features.grid.shape[2:], features[1].embedding.shape
+    (2, (7, 7), (1, 512))
     """
 
     grid: Floats
@@ -58,7 +70,23 @@ class Features(ByValue):
 
     @classmethod
     def concatenate(cls, stacks: Iterable[Features]) -> Features:
-        """One stack of all the faces of `stacks`, in their order."""
+        """One stack of all the faces of several, in their order.
+
+        Parameters
+        ----------
+        stacks : iterable of Features
+            One or more, of one model.
+
+        Returns
+        -------
+        Features
+            The stack.
+
+        Raises
+        ------
+        ValueError
+            There is none.
+        """
         stacks = list(stacks)
         if not stacks:
             raise ValueError("Features.concatenate: expected at least one stack, got none")
@@ -71,13 +99,30 @@ class Features(ByValue):
 class Comparison(ByValue):
     """N pairs of faces compared.
 
-    score      (N,) float32 in -1..1: explained x sum over cells of attention x patch cosine (xCos, arXiv 2003.05383)
-               + (1 - explained) x cosine
-    cosine     (N,) float32 in -1..1: plain cosine of the two embeddings
-    threshold  a pair is the same person where score > threshold
-    cosine_map (N, H, W) float32 in -1..1: cosine of the two faces in each cell; None without maps
-    attention  (N, H, W) float32, sums to 1: how much each cell counts; None without maps
-    explained  1 - w, what the cells count in the score; the face as a whole counts w (see ``Model.with_whole``)
+    Attributes
+    ----------
+    score : (N,) ndarray of float32
+        explained x sum over cells of attention x patch cosine (xCos, arXiv 2003.05383) + (1 - explained) x cosine; -1
+        to 1.
+    cosine : (N,) ndarray of float32
+        Plain cosine of the two embeddings, -1 to 1.
+    threshold : float
+        A pair is the same person where score > threshold.
+    cosine_map : (N, H, W) ndarray of float32 or None
+        Cosine of the two faces in each cell, -1 to 1; None without maps.
+    attention : (N, H, W) ndarray of float32 or None
+        How much each cell counts, sums to 1; None without maps.
+    explained : float
+        1 - w, what the cells count in the score; the face as a whole counts w (see ``Model.with_whole``).
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> model = xcos.load()
+    >>> compared = model.compare(model.features(a), model.features(b))
+    >>> compared.same.tolist(), compared.contribution.shape
+    ([True], (1, 7, 7))
     """
 
     score: Floats

@@ -37,26 +37,45 @@ class Model:
 
     Made by ``xcos.load()`` or :meth:`load`. Immutable, safe from any number of threads at once, picklable.
 
-    Wherever an *image* is taken it may be a path, bytes, a file object, a PIL image, or an (H, W, 3) uint8
-    RGB array; a list of those or an (N, H, W, 3) array stands for N images. The keywords they share:
+    Wherever an *image* is taken it may be a path, bytes, a file object, a PIL image, or an (H, W, 3) uint8 RGB array; a
+    list of those or an (N, H, W, 3) array stands for N images. The keywords they share:
 
-    - ``face``     which face of the photograph, counted from 0 as ``xcos.detect`` lists them (best first), or
+    - ``face``: which face of the photograph, counted from 0 as ``xcos.detect`` lists them (best first), or
       a ``Face``; None takes the largest x most central. A list gives one for each image.
-    - ``aligned``  the images are 112 x 112 crops aligned to the ArcFace template already
-    - ``bgr``      arrays are BGR, as OpenCV reads them
-    - ``upright``  the photographs stand upright: do not look at them turned where no sure face is found
-    - ``max_pixels``  larger pictures are refused (default: 200 million)
-    - ``threads``  threads at most; None: XCOS_NUM_THREADS, else what CPU affinity and cgroup quota leave
+    - ``aligned``: the images are 112 x 112 crops aligned to the ArcFace template already.
+    - ``bgr``: arrays are BGR, as OpenCV reads them.
+    - ``upright``: the photographs stand upright: do not look at them turned where no sure face is found.
+    - ``max_pixels``: larger pictures are refused (default: 200 million).
+    - ``threads``: threads at most; None: XCOS_NUM_THREADS, else what CPU affinity and cgroup quota leave.
 
-    They raise OSError for files that can't be read, ``ImageError`` for content that is no picture (or no crop
-    of 112 x 112 with ``aligned``), ``NoFaceError`` where no face is found; all name the image.
+    They raise OSError for files that can't be read, ``ImageError`` for content that is no picture (or no crop of 112 x
+    112 with ``aligned``), ``NoFaceError`` where no face is found; all name the image.
+
+    Parameters
+    ----------
+    file : ModelFile
+        A recognizer with an xCos head and (3, 112, 112) input.
+    network : Network, optional
+        That of `file`, where there is one already.
+
+    Raises
+    ------
+    ModelFileError
+        `file` is another.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> model = xcos.load()
+    >>> scores = model.compare_all(model.features([a, b]), model.features([a, b]))
+    >>> scores.shape
+    (2, 2)
+    >>> model.with_whole(0).whole
+    0.0
     """
 
     def __init__(self, file: ModelFile, *, network: Network | None = None) -> None:
-        """network: that of `file`, where there is one already.
-
-        Raises ModelFileError unless `file` is a recognizer with an xCos head and (3, 112, 112) input.
-        """
         if file.kind != "recognizer" or not file.head:
             found = f"a {file.kind}" if file.head else f"a {file.kind} without head"
             raise ModelFileError(
@@ -82,14 +101,35 @@ class Model:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | bytes) -> Model:
-        """Reads a model file (docs/model-file.md) from a path or from its bytes.
+        """Reads a model file (docs/model-file.md).
 
-        Raises OSError when it can't be read, ModelFileError when it is damaged or of another kind.
+        Parameters
+        ----------
+        path : str, path or bytes
+            Its path or its bytes.
+
+        Returns
+        -------
+        Model
+            The model.
+
+        Raises
+        ------
+        OSError
+            It can't be read.
+        ModelFileError
+            It is damaged or of another kind.
         """
         return cls(ModelFile.read(path))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the model file; it appears whole or not at all."""
+        """Writes the model file; it appears whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to.
+        """
         self._file.write(path)
 
     def __reduce__(self) -> tuple[type[Model], tuple[ModelFile]]:
@@ -101,6 +141,7 @@ class Model:
 
     @property
     def name(self) -> str:
+        """What the model is called."""
         return self._file.name
 
     @property
@@ -120,7 +161,7 @@ class Model:
 
     @property
     def whole(self) -> float:
-        """w in 0..1, what the face as a whole counts: score = (1 - w) x sum of the cells + w x plain cosine."""
+        """What the face as a whole counts, w in 0..1: score = (1 - w) x sum of the cells + w x plain cosine."""
         assert self._file.head is not None
         return float(self._file.head.get("whole", 0.0))
 
@@ -138,15 +179,33 @@ class Model:
     def with_whole(self, whole: float, *, threshold: float | None = None) -> Model:
         """This model with another w: what the face as a whole counts in the score.
 
+        ::
+
             score = (1 - w) x sum over cells of attention x cosine + w x plain cosine of the embeddings
 
-        w = 0 is the paper's metric, all of whose score is explained cell by cell; w = 1 is the plain network's.
-        The threshold is the one that the model file has for this w (`whole_curve`, between two that were measured
-        on a straight line; without a curve for the model's own w and for 1 alone), or `threshold`. A calibration
-        of the score is left behind, since it holds for one w; that of the plain cosine serves for w = 1.
+        w = 0 is the paper's metric, all of whose score is explained cell by cell; w = 1 is the plain network's. The
+        threshold is the one that the model file has for this w (`whole_curve`, between two that were measured on a
+        straight line; without a curve for the model's own w and for 1 alone), or `threshold`. A calibration of the
+        score is left behind, since it holds for one w; that of the plain cosine serves for w = 1.
 
-        Raises ValueError unless 0 <= w <= 1 and the threshold is finite, ModelFileError where no threshold for this w
-        is known or given.
+        Parameters
+        ----------
+        whole : float
+            w, 0 to 1.
+        threshold : float, optional
+            In place of the file's.
+
+        Returns
+        -------
+        Model
+            It shares the network with this one.
+
+        Raises
+        ------
+        ValueError
+            w is not in 0..1 or the threshold is not finite.
+        ModelFileError
+            No threshold for this w is known or given.
         """
         whole = float(whole)
         if not 0 <= whole <= 1:
@@ -191,7 +250,26 @@ class Model:
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
     ) -> NDArray[np.uint8]:
-        """Aligned faces of the images: (N, 112, 112, 3) uint8 RGB. Keywords and errors: see the class."""
+        """Aligned faces of the images.
+
+        Parameters
+        ----------
+        images : image or list of images
+            One image or several: see the class.
+        face : int, Face or sequence of them, optional
+            Which face of each photograph.
+        aligned, bgr, upright : bool, default False
+            What the photographs are like.
+        max_pixels : int, optional
+            Larger pictures are refused.
+        threads : int, optional
+            Threads at most; None: the default.
+
+        Returns
+        -------
+        (N, 112, 112, 3) ndarray of uint8
+            RGB.
+        """
         listed, _ = as_list(images)
         how = faces.How(aligned, bgr, upright, max_pixels)
         return faces.crop_all(listed, how, faces=choices(face, len(listed)), threads=threads)
@@ -209,10 +287,34 @@ class Model:
         threads: int | None = None,
         progress: Progress = None,
     ) -> Features:
-        """What the network sees in N images: grids and embeddings. Keywords and errors: see the class.
+        """What the network sees in N images: grids and embeddings. Errors: see the class.
 
-        `batch` images are held at a time; an iterator is read as it goes (:meth:`stream` gives back what it has
-        batch by batch). `progress`: True draws a tqdm bar, a function is called as progress(done, total).
+        Parameters
+        ----------
+        images : image, list or iterator of images
+            One image or several; an iterator is read as it goes (:meth:`stream` gives back what it has batch by batch).
+        face : int, Face or sequence of them, optional
+            Which face of each photograph.
+        aligned, bgr, upright : bool, default False
+            What the photographs are like.
+        max_pixels : int, optional
+            Larger pictures are refused.
+        batch : int, optional
+            So many images are held at a time.
+        threads : int, optional
+            Threads at most; None: the default.
+        progress : bool or callable, optional
+            True draws a tqdm bar, a function is called as progress(done, total).
+
+        Returns
+        -------
+        Features
+            A stack of N.
+
+        Raises
+        ------
+        ValueError
+            `batch` is below 1, or there are not as many faces chosen as images.
         """
         if isinstance(images, Iterator):
             if face is not None or progress:
@@ -241,12 +343,32 @@ class Model:
         threads: int | None = None,
         skip_failed: bool = False,
     ) -> Iterator[Batch]:
-        """Features of any number of images, batch by batch, in constant memory.
+        """Features of any number of images, batch by batch, in constant memory. Errors: see the class.
 
-        Images are read from `images` as they are needed and decoded, found and aligned in parallel while the
-        network runs on those before. `flip`: features are the mean of those of the image and of its mirror
-        image, whose grid is mirrored back. `skip_failed`: images that can't be used are told in
-        ``Batch.failed`` instead of raising.
+        Images are read as they are needed and decoded, found and aligned in parallel while the network runs on those
+        before.
+
+        Parameters
+        ----------
+        images : iterable of object
+            Any number.
+        aligned, bgr, upright : bool, default False
+            What the photographs are like.
+        max_pixels : int, optional
+            Larger pictures are refused.
+        flip : bool, default False
+            Features are the mean of those of the image and of its mirror image, whose grid is mirrored back.
+        batch : int, optional
+            Images of a batch.
+        threads : int, optional
+            Threads at most; None: the default.
+        skip_failed : bool, default False
+            Images that can't be used are told in ``Batch.failed`` instead of raising.
+
+        Returns
+        -------
+        iterator of Batch
+            In the order of the images.
         """
 
         def see(crops: NDArray[np.uint8]) -> Features:
@@ -265,10 +387,28 @@ class Model:
     def compare(
         self, first: Features, second: Features, *, maps: bool = True, threads: int | None = None
     ) -> Comparison:
-        """Compares first[i] with second[i]: scores, plain cosines, and the maps unless ``maps=False``.
+        """Compares first[i] with second[i]: scores, plain cosines, and the maps.
 
-        A stack of one is compared with each of the other. Raises ValueError when the numbers differ
-        otherwise. The order of the two matters slightly: the attention sees them one after the other.
+        The order of the two matters slightly: the attention sees them one after the other.
+
+        Parameters
+        ----------
+        first, second : Features
+            Of as many faces; a stack of one is compared with each of the other.
+        maps : bool, default True
+            Give the maps, too.
+        threads : int, optional
+            Threads at most; None: the default.
+
+        Returns
+        -------
+        Comparison
+            Of N pairs.
+
+        Raises
+        ------
+        ValueError
+            The numbers differ.
         """
         n = max(len(first), len(second)) if len(first) and len(second) else 0
         if len(first) != len(second) and n != len(first) * len(second):
@@ -295,9 +435,21 @@ class Model:
     def compare_all(
         self, first: Features, second: Features, *, maps: bool = False, threads: int | None = None
     ) -> Floats | tuple[Floats, Floats, Floats]:
-        """Compares every first[i] with every second[j]: scores, (N, M) float32.
+        """Compares every first[i] with every second[j].
 
-        With ``maps=True``: (scores, cosine maps (N, M, H, W), attention (N, M, H, W)).
+        Parameters
+        ----------
+        first, second : Features
+            Of N and of M faces.
+        maps : bool, default False
+            Give the maps, too.
+        threads : int, optional
+            Threads at most; None: the default.
+
+        Returns
+        -------
+        (N, M) ndarray of float32, or three
+            Scores; with `maps` (scores, cosine maps (N, M, H, W), attention (N, M, H, W)).
         """
         result = self._head.compare_all(
             first.grid, second.grid, maps, threads or 0, first.embedding, second.embedding
@@ -347,11 +499,34 @@ class Model:
         threads: int | None = None,
         progress: Progress = None,
     ) -> Verification | list[Verification]:
-        """Decides whether image `a` and image `b` show one person: a Verification.
+        """Decides whether image `a` and image `b` show one person. Errors: see the class.
 
-        Lists give a list: a[i] with b[i], or one image with each of a list. `face` is None, one choice for
-        both, or a tuple of two (for `a`, for `b`); other keywords and errors: see the class. `threshold`
-        replaces the model's.
+        Parameters
+        ----------
+        a, b : image or list of images
+            Lists give a list: a[i] with b[i], or one image with each of a list.
+        threshold : float, optional
+            In place of the model's.
+        face : int, Face or sequence of them, optional
+            None, one choice for both, or a tuple of two (for `a`, for `b`).
+        aligned, bgr, upright : bool, default False
+            What the photographs are like.
+        max_pixels : int, optional
+            Larger pictures are refused.
+        threads : int, optional
+            Threads at most; None: the default.
+        progress : bool or callable, optional
+            True draws a tqdm bar, a function is called as progress(done, total).
+
+        Returns
+        -------
+        Verification or list of Verification
+            For lists, a list of them.
+
+        Raises
+        ------
+        ValueError
+            The lists differ in length, or the threshold is not finite.
         """
         (first, second), single = self._two(a, b)
         n, m = len(first), len(second)
@@ -401,9 +576,34 @@ class Model:
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
     ) -> Explanation | list[Explanation]:
-        """Like :meth:`verify`, with the reason: an Explanation (for lists, a list of them).
+        """Decides as :meth:`verify` does, and gives the reason. Errors: see the class.
 
         Each holds its two crops (75 kB) and maps of its own, and nothing of the photographs or of the other pairs.
+
+        Parameters
+        ----------
+        a, b : image or list of images
+            Lists give a list: a[i] with b[i], or one image with each of a list.
+        threshold : float, optional
+            In place of the model's.
+        face : int, Face or sequence of them, optional
+            None, one choice for both, or a tuple of two (for `a`, for `b`).
+        aligned, bgr, upright : bool, default False
+            What the photographs are like.
+        max_pixels : int, optional
+            Larger pictures are refused.
+        threads : int, optional
+            Threads at most; None: the default.
+
+        Returns
+        -------
+        Explanation or list of Explanation
+            For lists, a list of them.
+
+        Raises
+        ------
+        ValueError
+            The lists differ in length, or the threshold is not finite.
         """
         (first, second), single = self._two(a, b)
         n, m = len(first), len(second)
@@ -435,7 +635,30 @@ class Model:
     ) -> list[Explanation]:
         """Explanations of features that are there already: first[i] with second[i], or one with each.
 
-        crops (2, 112, 112, 3) uint8 RGB, `names` and `looks` are those of each pair's two faces; errors: as `compare`.
+        Parameters
+        ----------
+        first, second : Features
+            As in :meth:`compare`.
+        crops : sequence of (2, 112, 112, 3) ndarray of uint8
+            Of each pair's two faces, RGB.
+        names : sequence of (str, str)
+            Of each pair's two faces.
+        looks : sequence of (Look, Look), optional
+            Of each pair's two photographs.
+        threshold : float, optional
+            In place of the model's.
+        threads : int, optional
+            Threads at most; None: the default.
+
+        Returns
+        -------
+        list of Explanation
+            One for each pair.
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`compare`.
         """
         compared = self.compare(first, second, threads=threads)
         assert compared.cosine_map is not None and compared.attention is not None

@@ -33,18 +33,37 @@ PICTURES = (".png", ".pdf", ".svg")
 class Verification(ByValue):
     """A decision about two faces.
 
-    score           in -1..1, higher is more alike: the xCos score (arXiv 2003.05383), `local` + `whole`
-    threshold       the two are called the same person when score > threshold
-    cosine          in -1..1: plain cosine of the two embeddings, of the face as a whole
-    threshold_from  how the threshold was set
-    model           name of the model
-    explained       0..1: what the cells count in the score, 1 - w; the cosine counts w (see ``Model.with_whole``)
-    llr             natural logarithm of how much more probable this score is for one person than for two, as
-                    ``xcos.calibrate`` measured it on the data that the model file names; None: never measured
-    looks           of the two photographs: the quality of the face, and where it was found; None: not looked at
+    Where a face is too poor to be compared (`reliable` is False) the decision says nothing: it is no answer. The score
+    is no probability: what it means is known only through the threshold and how it was set.
 
-    Where a face is too poor to be compared (`reliable` is False) the decision says nothing: it is no answer. The
-    score is no probability: what it means is known only through the threshold and how it was set.
+    Attributes
+    ----------
+    score : float
+        Higher is more alike, -1 to 1: the xCos score (arXiv 2003.05383), `local` + `whole`.
+    threshold : float
+        The two are called the same person when score > threshold.
+    cosine : float
+        Plain cosine of the two embeddings, of the face as a whole, -1 to 1.
+    threshold_from : str
+        How the threshold was set.
+    model : str
+        Name of the model.
+    llr : float or None
+        Natural logarithm of how much more probable this score is for one person than for two, as ``xcos.calibrate``
+        measured it on the data that the model file names; None: never measured.
+    explained : float
+        What the cells count in the score, 1 - w, 0 to 1; the cosine counts w (see ``Model.with_whole``).
+    looks : (Look, Look) or None
+        Of the two photographs: the quality of the face, and where it was found; None: not looked at.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> v = xcos.verify(a, b)
+    >>> v.sentence().partition(":")[0], v.reliable
+    ('same person', True)
+    >>> v.save("decision.json")
     """
 
     score: float
@@ -67,7 +86,13 @@ class Verification(ByValue):
         return self.quality is None or self.quality.reliable
 
     def notes(self) -> list[str]:
-        """What there is to know about the photographs, in sentences: turned ones, and faces that are too poor."""
+        """What there is to know about the photographs: turned ones, and faces that are too poor.
+
+        Returns
+        -------
+        list of str
+            Sentences.
+        """
         said = []
         for which, look in zip(("first", "second"), self.looks or (), strict=False):
             if look.turn:
@@ -99,30 +124,62 @@ class Verification(ByValue):
         return f"{type(self).__name__}({self.sentence()})"
 
     def probability(self, prior: float = 0.5) -> float:
-        """Probability that both show one person, given `prior`, the probability before they were looked at.
+        """Probability that both show one person, given the probability before they were looked at.
 
-        As good as the calibration and the prior: 0.5 is right where as many pairs of one person as of two come
-        in, and far from it for a search among many. Raises ValueError for a model without calibration or a
-        prior that is not between 0 and 1.
+        As good as the calibration and the prior: 0.5 is right where as many pairs of one person as of two come in, and
+        far from it for a search among many.
+
+        Parameters
+        ----------
+        prior : float, default 0.5
+            Between 0 and 1.
+
+        Returns
+        -------
+        float
+            Between 0 and 1.
+
+        Raises
+        ------
+        ValueError
+            The model has no calibration, or the prior is not between 0 and 1.
         """
         if self.llr is None:
             raise ValueError(f"model {self.model!r} is not calibrated, its score no probability: see xcos.calibrate")
         return probability(self.llr, prior)
 
     def sentence(self) -> str:
-        """The decision in words: ``same person: score 0.5521 > threshold 0.2400``."""
+        """The decision in words.
+
+        Returns
+        -------
+        str
+            ``same person: score 0.5521 > threshold 0.2400``.
+        """
         verdict, sign = ("same person", ">") if self.same else ("different people", "<=")
         if not self.reliable:
             verdict = "no answer, a face is too poor"
         return f"{verdict}: score {self.score:.4f} {sign} threshold {self.threshold:.4f}"
 
     def sum_in_words(self) -> str:
-        """The score as the sum that it is: ``0.3810 (cells) + 0.1711 (the face as a whole)``."""
+        """The score as the sum that it is.
+
+        Returns
+        -------
+        str
+            ``0.3810 (cells) + 0.1711 (the face as a whole)``.
+        """
         sign = "-" if self.whole < 0 else "+"
         return f"{self.local:.4f} (cells) {sign} {abs(self.whole):.4f} (the face as a whole)"
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers, strings and lists only, ready for json.dumps."""
+        """The decision as a dict.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and lists only, ready for ``json.dumps``.
+        """
         return {
             "same": self.same,
             "score": self.score,
@@ -149,9 +206,24 @@ class Verification(ByValue):
         }
 
     def plot(self, ax: Axes | None = None, *, figsize: tuple[float, float] | None = None) -> tuple[Figure, Any]:
-        """Draws score and threshold on the scale -1..1, in `ax` or a new figure of `figsize` inches.
+        """Draws score and threshold on the scale -1..1. Needs matplotlib (``pip install xcos[plot]``).
 
-        Raises ValueError for both. Needs matplotlib (``pip install xcos[plot]``).
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; None: a new figure.
+        figsize : (float, float), optional
+            Width and height of a new figure, inches.
+
+        Returns
+        -------
+        (Figure, Axes)
+            The figure and its axes.
+
+        Raises
+        ------
+        ValueError
+            Both are given.
         """
         from ..drawing import plot
 
@@ -160,9 +232,21 @@ class Verification(ByValue):
     def save(self, path: str | os.PathLike[str], *, dpi: float | None = None) -> None:
         """Writes .png, .pdf, .svg (the plot) or .json (``to_dict()``), by suffix.
 
-        dpi: dots an inch of a .png, 1 to 2400 (default: 110). The file appears whole or not at all. Raises ValueError
-        for another suffix or dpi, OSError where the file can't be written, ImportError for a picture without
-        matplotlib.
+        Parameters
+        ----------
+        path : str or path
+            Where to; the file appears whole or not at all.
+        dpi : float, optional
+            Dots an inch of a .png, 1 to 2400; None: 110.
+
+        Raises
+        ------
+        ValueError
+            Another suffix or dpi.
+        OSError
+            The file can't be written.
+        ImportError
+            A picture is asked for, and there is no matplotlib.
         """
         save(path, {**self._pictures(dpi), ".json": self._write_json})
 
@@ -207,17 +291,34 @@ class Verification(ByValue):
 class Explanation(Verification):
     """A verification with its reason, cell by cell.
 
-    cosine_map    (H, W) float32 in -1..1: how alike the two faces are in each cell
-    attention     (H, W) float32, sums to 1: how much each cell counts
-    contribution  (H, W) float32: explained x attention x cosine_map; its sum is `local`, and with `whole` the score
-    crops         (2, 112, 112, 3) uint8 RGB: the two aligned faces that were compared
-    names         what the two photographs are called
-    evidence      (H, W) float32 log-likelihood ratios (natural) of a calibrated model, else None: whether each
-                  cell's cosine is usual for one person (> 0) or for two (< 0). It is judged by other people's
-                  pairs, cell by cell; unlike the contributions it is no part of the score and has no sum.
-    truth         what was measured of the model's cells, or None: does each say something about its own place?
+    Row 0 is the top of the face, column 0 its left side in the picture. The other attributes are those of
+    :class:`Verification`.
 
-    Row 0 is the top of the face, column 0 its left side in the picture.
+    Attributes
+    ----------
+    cosine_map : (H, W) ndarray of float32
+        How alike the two faces are in each cell, -1 to 1.
+    attention : (H, W) ndarray of float32
+        How much each cell counts; sums to 1.
+    crops : (2, 112, 112, 3) ndarray of uint8
+        The two aligned faces that were compared, RGB.
+    names : (str, str)
+        What the two photographs are called.
+    evidence : (H, W) ndarray of float32 or None
+        Log-likelihood ratios (natural) of a calibrated model: whether each cell's cosine is usual for one person (> 0)
+        or for two (< 0). It is judged by other people's pairs, cell by cell; unlike the contributions it is no part of
+        the score and has no sum.
+    truth : CellTruth or None
+        What was measured of the model's cells, or None: does each say something about its own place?
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> e = xcos.explain(a, b)
+    >>> e.cosine_map.shape, round(float(e.attention.sum()), 3)
+    ((7, 7), 1.0)
+    >>> e.save("why.npz")
     """
 
     cosine_map: NDArray[np.float32]
@@ -233,7 +334,13 @@ class Explanation(Verification):
         return self.explained * self.attention * self.cosine_map
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers, strings and lists only (the maps as lists of rows, without the crops)."""
+        """The decision and its maps as a dict: maps as lists of rows, without the crops.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and lists only, ready for ``json.dumps``.
+        """
         return {
             **Verification.to_dict(self),
             "names": list(self.names),
@@ -254,35 +361,75 @@ class Explanation(Verification):
     ) -> tuple[Figure, Any]:
         """Draws the two faces, patch cosines, attention and contributions.
 
-        With `ax` the drawing stays in that place of its figure, smaller where there is less room; else it is a new
-        figure, of `figsize` inches. `cmap`: a matplotlib colour map or its name, for cosines and contributions in
-        place of RdBu; all scales are fixed, so that two figures can be compared. `panels`: which parts are drawn, in
-        which order, three in a row: "first", "second", "score", "cosine", "attention", "contribution", "evidence",
-        and "whole" at the right of the last row.
+        All scales are fixed, so that two figures can be compared. Needs matplotlib (``pip install xcos[plot]``).
 
-        Returns (figure, dict of axes by name). Raises ValueError for ax and figsize together, another panel or colour
-        map, or the evidence of a model without calibration. Needs matplotlib (``pip install xcos[plot]``).
+        Parameters
+        ----------
+        ax : Axes, optional
+            The drawing stays in that place of its figure, smaller where there is less room; None: a new figure.
+        figsize : (float, float), optional
+            Width and height of a new figure, inches.
+        cmap : str or Colormap, optional
+            A matplotlib colour map or its name, for cosines and contributions in place of RdBu.
+        panels : sequence of str, optional
+            Which parts are drawn, in which order, three in a row: "first", "second", "score", "cosine", "attention",
+            "contribution", "evidence", and "whole" at the right of the last row.
+
+        Returns
+        -------
+        (Figure, dict of Axes)
+            The figure and its axes by name.
+
+        Raises
+        ------
+        ValueError
+            `ax` and `figsize` together, another panel or colour map, or the evidence of a model without calibration.
         """
         from ..drawing import plot
 
         return plot.explanation(self, ax, figsize=figsize, cmap=cmap, panels=panels)
 
     def plot_evidence(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
-        """Draws the evidence: which cells are as alike as usual for one person, and which are not.
+        """Draws the evidence: which cells are as alike as usual for one person, and which are not. Needs matplotlib.
 
-        Raises ValueError for a model without calibration. Needs matplotlib (``pip install xcos[plot]``).
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        (Figure, Axes)
+            The figure and its axes.
+
+        Raises
+        ------
+        ValueError
+            The model has no calibration.
         """
         from ..drawing import plot
 
         return plot.evidence(self, ax)
 
     def save(self, path: str | os.PathLike[str], *, dpi: float | None = None) -> None:
-        """Writes .html (the interactive view), .png, .pdf, .svg (the plot), .json (``to_dict()``) or .npz (all
-        arrays), by suffix.
+        """Writes a page, a picture, or the numbers, by suffix.
 
-        dpi: dots an inch of a .png, 1 to 2400 (default: 110). The file appears whole or not at all. Raises ValueError
-        for another suffix or dpi, OSError where the file can't be written, ImportError for a picture without
-        matplotlib.
+        Parameters
+        ----------
+        path : str or path
+            .html (the interactive view), .png, .pdf, .svg (the plot), .json (``to_dict()``) or .npz (all arrays); the
+            file appears whole or not at all.
+        dpi : float, optional
+            Dots an inch of a .png, 1 to 2400; None: 110.
+
+        Raises
+        ------
+        ValueError
+            Another suffix or dpi.
+        OSError
+            The file can't be written.
+        ImportError
+            A picture is asked for, and there is no matplotlib.
         """
         others = {".html": self._write_html, ".json": self._write_json, ".npz": self._write_npz}
         save(path, {**self._pictures(dpi), **others})

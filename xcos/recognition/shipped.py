@@ -37,11 +37,39 @@ def model_path(name_or_path: str | os.PathLike[str] | None = None) -> Path:
 def load(name_or_path: str | os.PathLike[str] | None = None, *, whole: float | None = None) -> Model:
     """The default model, a model of the package by its name, or one from a file.
 
-    whole : what the face as a whole counts in the score, 0 to 1, as ``Model.with_whole``; None: as in the file.
+    Models of the package are loaded once and shared; other files are read anew each time. Safe from any number of
+    threads.
 
-    Models of the package are loaded once and shared; other files are read anew each time. Safe from any
-    number of threads. Raises OSError when the file can't be read, ModelFileError when it is damaged, holds
-    no recognizer with an xCos head, there is no model of that name, or no threshold for this `whole`.
+    Parameters
+    ----------
+    name_or_path : str or path, optional
+        None: the default.
+    whole : float, optional
+        What the face as a whole counts in the score, 0 to 1, as ``Model.with_whole``; None: as in the file.
+
+    Returns
+    -------
+    Model
+        Ready to verify.
+
+    Raises
+    ------
+    OSError
+        The file can't be read.
+    ModelFileError
+        It is damaged, holds no recognizer with an xCos head, there is no model of that name, or no threshold for this
+        `whole`.
+    ValueError
+        `whole` is not in 0..1.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> model = xcos.load()
+    >>> model.name
+    'mobilefacenet_xcos_v2'
+    >>> xcos.load(whole=0).whole
+    0.0
     """
     if whole is not None:
         return load(name_or_path).with_whole(whole)

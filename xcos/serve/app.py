@@ -51,17 +51,42 @@ def make_app(
     gallery: Gallery | None = None,
     enrol: bool = False,
 ) -> Starlette:
-    """The application.
+    """The application of the local page. Needs starlette (``pip install xcos[serve]``).
 
-    model   a Model, a name or a path; None: the default
-    limits  see :class:`Limits`
-    hosts   names under which the server may be asked, against pages of other sites that rebind a name of
-            theirs to this machine; None: any
-    token   when given, every request must bring it: ``Authorization: Bearer …``, or once ``/?token=…``, which
-            leaves a cookie
-    gallery when given, there is a search page for it, and its endpoints; the pairs are then compared by its model
-            unless another is named
-    enrol   may the page enrol people in the gallery, and delete them?
+    Parameters
+    ----------
+    model : Model, str or path, optional
+        A Model, a name or a path; None: the default.
+    limits : Limits, optional
+        Bounds of the server; None: those of :class:`Limits`.
+    hosts : tuple of str, optional
+        Names under which the server may be asked, against pages of other sites that rebind a name of theirs to this
+        machine; None: any.
+    token : str, optional
+        When given, every request must bring it: ``Authorization: Bearer ...``, or once ``/?token=...``, which leaves a
+        cookie.
+    gallery : Gallery, optional
+        When given, there is a search page for it, and its endpoints; the pairs are then compared by its model unless
+        another is named.
+    enrol : bool, default False
+        May the page enrol people in the gallery, and delete them?
+
+    Returns
+    -------
+    Starlette
+        An ASGI application.
+
+    Raises
+    ------
+    ValueError
+        `enrol` without a gallery, or another model than the gallery's.
+
+    Examples
+    --------
+    >>> import xcos.serve
+    >>> app = xcos.serve.make_app()
+    >>> type(app).__name__
+    'Starlette'
     """
     limits = limits or Limits()
     if enrol and gallery is None:

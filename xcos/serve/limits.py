@@ -9,12 +9,26 @@ from dataclasses import dataclass
 class Limits:
     """Bounds of the server; memory is bounded by (workers + waiting) x two pictures.
 
-    picture_bytes  of one picture's file
-    pixels         of one picture; more are refused before they are decoded
-    waiting        requests that may wait while all workers are busy; more get 503 with Retry-After
-    workers        requests worked on at once; None: one for each core that the process may use
-    upload_s       seconds that a client has to send its request
-    work_s         seconds from then until an answer must be there, waiting included
+    Parameters
+    ----------
+    picture_bytes : int, optional
+        Of one picture's file.
+    pixels : int, default 50000000
+        Of one picture; more are refused before they are decoded.
+    waiting : int, default 16
+        Requests that may wait while all workers are busy; more get 503 with Retry-After.
+    workers : int, optional
+        Requests worked on at once; None: one for each core that the process may use.
+    upload_s : float, default 20.0
+        Seconds that a client has to send its request.
+    work_s : float, default 20.0
+        Seconds from then until an answer must be there, waiting included.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> xcos.serve.Limits(picture_bytes=1 << 20).body_bytes > 2 << 20
+    True
     """
 
     picture_bytes: int = 16 << 20

@@ -8,9 +8,17 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar
 
 LEARNED = "learned"
+_C = TypeVar("_C")
+
+_RAISES = "    ValueError\n        For values that make no sense, naming them."
+_EXAMPLE = """    >>> import xcos
+    >>> config = xcos.train.Config(model="a.onnx", data=["people"], output="b.safetensors", depth=96)
+    >>> config.depth, config.versions
+    (96, 2)
+    """
 
 
 def _option(default: Any, text: str, kind: Callable[[str], Any] | None = None) -> Any:
@@ -21,12 +29,24 @@ def _whole(text: str) -> float | str:
     return text if text == LEARNED else float(text)
 
 
+def _documented(config: type[_C]) -> type[_C]:
+    """Adds each setting, with its help text, and an example to the docstring, which thus cannot differ from them."""
+    parameters = [
+        f"    {item.name} : {item.type}\n        {item.metadata['help'][0].upper()}{item.metadata['help'][1:]}."
+        for item in dataclasses.fields(config)  # type: ignore[arg-type]
+    ]
+    if config.__doc__:  # python -OO has none
+        sections = {"Parameters": parameters, "Raises": [_RAISES], "Examples": [_EXAMPLE]}
+        config.__doc__ += "".join(
+            f"\n\n    {title}\n    {'-' * len(title)}\n" + "\n".join(lines) for title, lines in sections.items()
+        )
+    return config
+
+
+@_documented
 @dataclass
 class Config:
-    """All settings of `xcos.train.train`, with their defaults; the help texts are those of the command line.
-
-    Raises ValueError for values that make no sense, naming them.
-    """
+    """All settings of `xcos.train.train`, with their defaults; the help texts are those of the command line."""
 
     model: str = _option(
         "", "model file, ONNX network or PyTorch checkpoint whose embedding is the teacher; stays as it is"
@@ -175,7 +195,7 @@ class Config:
 
     @property
     def changes(self) -> bool:
-        """Are colour, blur or masks asked for?"""
+        """True where colour, blur or masks are asked for."""
         return bool(self.colour or self.blur or self.masks)
 
     @property
@@ -194,12 +214,29 @@ class Config:
         return round(self.paste * self.batch / 4)
 
     def to_json(self) -> str:
-        """The settings as a JSON object, in ASCII: paths may hold what is no UTF-8."""
+        """The settings as a JSON object, in ASCII: paths may hold what is no UTF-8.
+
+        Returns
+        -------
+        str
+            JSON.
+        """
         return json.dumps(dataclasses.asdict(self), indent=1)
 
     @classmethod
     def from_arguments(cls, arguments: list[str] | None = None) -> Config:
-        """Settings from a command line: ``--depth 96 --data a.tar b.tar --symmetric``."""
+        """Settings from a command line.
+
+        Parameters
+        ----------
+        arguments : list of str, optional
+            ``--depth 96 --data a.tar b.tar --symmetric``; None: the program's.
+
+        Returns
+        -------
+        Config
+            The settings.
+        """
         parser = argparse.ArgumentParser(prog="python -m xcos.train", description="Trains an xCos head.")
         for item in dataclasses.fields(cls):
             default = item.default if item.default is not dataclasses.MISSING else []
@@ -220,7 +257,23 @@ class Config:
 
 
 def check_extras(config: Config) -> None:
-    """Raises ImportError, naming what is missing for these settings: before hours of training, not after them."""
+    """Looks for the packages that these settings need: before hours of training, not after them.
+
+    Parameters
+    ----------
+    config : Config
+        The settings.
+
+    Raises
+    ------
+    ImportError
+        One is missing, which is named.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> xcos.train.check_extras(xcos.train.Config(model="a.onnx", data=["people"], output="b.safetensors"))
+    """
     measured = bool(config.validate or config.truth)
     needed = (
         ("sklearn", "scikit-learn", measured),

@@ -22,11 +22,29 @@ _BOOTSTRAP = 200  # resamplings of the pairs for the intervals
 class Locality:
     """Measures with 95 % intervals (low, high), by resampling pairs 200 times.
 
-    change_auc : over all cells of all pairs, area under the ROC curve of the change of the cell's cosine from
-        the clean to the patched picture (drop for one person, rise for two) against covered / free
-    find_auc   : pairs of one person, minus the patched picture's cosine map against covered; mean over pairs
-    effective_cells : exp of the mean entropy of the attention on the clean pairs; 49 when uniform over 7 x 7
-    pairs      : how many pairs were measured
+    Attributes
+    ----------
+    change_auc : float
+        Over all cells of all pairs, area under the ROC curve of the change of the cell's cosine from the clean to the
+        patched picture (drop for one person, rise for two) against covered / free.
+    change_interval : (float, float)
+        Of it.
+    find_auc : float
+        Pairs of one person, minus the patched picture's cosine map against covered; mean over pairs.
+    find_interval : (float, float)
+        Of it.
+    effective_cells : float
+        exp of the mean entropy of the attention on the clean pairs; 49 when uniform over 7 x 7.
+    effective_interval : (float, float)
+        Of it.
+    pairs : int
+        How many pairs were measured.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> xcos.train.Locality(0.9, (0.8, 1.0), 0.8, (0.7, 0.9), 30.0, (28.0, 32.0), 100).to_dict()["pairs"]
+    100
     """
 
     change_auc: float
@@ -38,7 +56,13 @@ class Locality:
     pairs: int
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values for JSON."""
+        """The fields as a dict.
+
+        Returns
+        -------
+        dict
+            Plain values for JSON.
+        """
         return asdict(self)
 
 
@@ -54,14 +78,44 @@ def measure_locality(
 ) -> Locality:
     """Measures how local a model's cells are, on a .bin of pairs of aligned faces.
 
-    On the first picture of each pair 1 to 6 rectangles (sides 12 to 51 of 112 pixels) of another face are pasted
-    at the same place: of the second picture for two people, of a random other pair's second picture for one. Cells
-    covered by more than 75 % are compared with cells covered by less than 2 %. With `cover` "grey" (127) or "noise"
-    (pixels of random colours) that is pasted instead of a face, on the pairs of one person alone: of two people a
-    grey cell should change in no direction.
+    On the first picture of each pair 1 to 6 rectangles (sides 12 to 51 of 112 pixels) of another face are pasted at the
+    same place: of the second picture for two people, of a random other pair's second picture for one. Cells covered by
+    more than 75 % are compared with cells covered by less than 2 %.
 
-    Raises OSError, ValueError as `xcos.datasets.read_bin`; ValueError for another cover, or when the pairs are not of
-    both kinds.
+    Parameters
+    ----------
+    model : Model or ModelFile or str or path
+        What is measured.
+    pairs : str or path
+        The .bin.
+    seed : int, default 0
+        Of the rectangles.
+    threads : int, default 0
+        Threads at most; 0: the default.
+    cover : str, default "face"
+        With "grey" (127) or "noise" (pixels of random colours) that is pasted instead of a face, on the pairs of one
+        person alone: of two people a grey cell should change in no direction.
+
+    Returns
+    -------
+    Locality
+        Areas and intervals.
+
+    Raises
+    ------
+    OSError
+        The file can't be read.
+    ValueError
+        Another cover, the pairs are not of both kinds, or what ``xcos.datasets.read_bin`` raises.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> try:
+    ...     xcos.train.measure_locality(xcos.load(), "absent.bin", cover="hat")
+    ... except ValueError as error:
+    ...     "hat" in str(error)
+    True
     """
     if cover not in COVERS:
         raise ValueError(f"cover is {cover!r}; expected one of {', '.join(COVERS)}")

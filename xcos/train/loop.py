@@ -38,16 +38,53 @@ _log = logging.getLogger("xcos")
 def train(config: Config, network: ModelFile | None = None, faces: Faces | None = None) -> ModelFile:
     """Trains a grid and its head on a network, writes the model file, and returns it.
 
-    The plain embedding stays as it is, to the bit: the grid's layers have tensors of their own. `network` and
-    `faces` stand in for the files that `config.model` and `config.data` name. At the end truth of the cells is
-    measured (`config.truth`), logged, and written into the file.
+    The plain embedding stays as it is, to the bit: the grid's layers have tensors of their own. At the end truth of the
+    cells is measured (`config.truth`), logged, and written into the file.
 
-    Under torchrun every process runs this; the losses of pairs are of each process's own batch, identification is
-    over all of them, process 0 validates and writes. A run that was stopped goes on from its last checkpoint and
-    ends as if it had not been; a checkpoint of other settings, data or network is refused (`config.resume`).
+    Under torchrun every process runs this; the losses of pairs are of each process's own batch, identification is over
+    all of them, process 0 validates and writes. A run that was stopped goes on from its last checkpoint and ends as if
+    it had not been; a checkpoint of other settings, data or network is refused (`config.resume`).
 
-    Raises OSError, ValueError (ModelFileError, ImageError) for files that cannot be read or do not fit together;
-    ImportError at the start where a package is missing that the settings need.
+    Parameters
+    ----------
+    config : Config
+        All settings.
+    network : ModelFile, optional
+        In place of the file that `config.model` names.
+    faces : Faces, optional
+        In place of the files that `config.data` names.
+
+    Returns
+    -------
+    ModelFile
+        The network with its grid and head.
+
+    Raises
+    ------
+    OSError
+        A file can't be read.
+    ValueError
+        Files or settings do not fit together (ModelFileError, ImageError).
+    ImportError
+        A package is missing that the settings need; told at the start.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> photos = sorted(Path("examples").glob("*.jpg"))
+    >>> for photo, crop in zip(photos, xcos.load().crops(photos)):
+    ...     person = Path("train_people", photo.name.split("_")[0])
+    ...     person.mkdir(parents=True, exist_ok=True)
+    ...     Image.fromarray(crop).save(person / f"{photo.stem}.png")
+    >>> config = xcos.train.Config(
+    ...     data=["train_people"], output="trained.safetensors", steps=1, batch=4, rows=2, views=1, pasted=1, truth=0,
+    ...     threads=1,
+    ... )
+    >>> file = xcos.train.train(config, network=xcos.load().file)
+    >>> file.head["kind"], file.outputs[-1]
+    ('xcos', 'grid')
     """
     check_extras(config)
     device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")

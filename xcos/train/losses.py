@@ -25,20 +25,78 @@ class Owners(NamedTuple):
 
 
 def flat_grid(grid: Tensor) -> Tensor:
-    """(N, D, H, W) -> (N, D*H*W) of length 1: what the identification loss is computed on (reference)."""
+    """Grids as unit vectors: what the identification loss is computed on (reference).
+
+    Parameters
+    ----------
+    grid : (N, D, H, W) Tensor
+        Of N faces.
+
+    Returns
+    -------
+    (N, D*H*W) Tensor
+        Each of length 1.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import torch
+    >>> xcos.train.flat_grid(torch.ones(2, 4, 7, 7)).shape
+    torch.Size([2, 196])
+    """
     return F.normalize(grid.flatten(1), dim=1)
 
 
 def cosine_loss(score: Tensor, target: Tensor) -> Tensor:
-    """L_cos of the paper: mean squared difference of xCos and the frozen network's cosine."""
+    """L_cos of the paper: mean squared difference of xCos and the frozen network's cosine.
+
+    Parameters
+    ----------
+    score : Tensor
+        xCos scores.
+    target : Tensor
+        Cosines, of the same shape.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import torch
+    >>> round(float(xcos.train.cosine_loss(torch.tensor([0.5]), torch.tensor([0.3]))), 4)
+    0.04
+    """
     return F.mse_loss(score, target)
 
 
 def cell_targets(a: Owners, b: Owners) -> Tensor:
-    """What the cosine of each cell should be, for all pairs: (N, M, H, W).
+    """What the cosine of each cell should be, for all pairs.
 
-    The cosine of the people whose faces are seen there. A cell covered by 30 % counts 30 % for the pasted
-    face: the expectation over points of the cell in both pictures.
+    The cosine of the people whose faces are seen there. A cell covered by 30 % counts 30 % for the pasted face: the
+    expectation over points of the cell in both pictures.
+
+    Parameters
+    ----------
+    a, b : Owners
+        Who is seen where, of N and of M pictures.
+
+    Returns
+    -------
+    (N, M, H, W) Tensor
+        -1 to 1.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import torch
+    >>> from xcos.train.losses import Owners
+    >>> unit = torch.eye(2)
+    >>> owners = Owners(unit, unit.flip(0), torch.zeros(2, 7, 7))
+    >>> xcos.train.cell_targets(owners, owners)[:, :, 0, 0].tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     total = torch.zeros(())
     for one, share_a in ((a.base, 1 - a.covered), (a.pasted, a.covered)):
@@ -178,12 +236,36 @@ def direction_loss(grid: Tensor, owners: Owners, basis: Tensor) -> Tensor:
 class MarginHead(nn.Module):
     """Cross-entropy over classes with a margin on the right one: ArcFace or CosFace.
 
-    ArcFace (Deng et al., arXiv 1801.07698): s cos(angle + m); CosFace (Wang et al., arXiv 1801.09414):
-    s (cos - m). `classes` are those of this process alone; see `xcos.train.distributed` for the loss of all.
+    ArcFace (Deng et al., arXiv 1801.07698): s cos(angle + m); CosFace (Wang et al., arXiv 1801.09414): s (cos - m).
+
+    Parameters
+    ----------
+    kind : str
+        "arcface" or "cosface".
+    size : int
+        Numbers of a feature.
+    classes : int
+        Those of this process alone; see `xcos.train.distributed` for the loss of all.
+    scale : float, optional
+        s; None: the published one, 64 for ArcFace, 30 for CosFace.
+    margin : float, optional
+        m; None: the published one, 0.5 for ArcFace, 0.35 for CosFace.
+
+    Raises
+    ------
+    ValueError
+        Another kind.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import torch
+    >>> head = xcos.train.MarginHead("arcface", 8, 3)
+    >>> head(torch.nn.functional.normalize(torch.ones(1, 8)), torch.tensor([-1])).item()
+    0.0
     """
 
     def __init__(self, kind: str, size: int, classes: int, scale: float | None = None, margin: float | None = None):
-        """Defaults are the published ones: ArcFace s 64, m 0.5; CosFace s 30, m 0.35."""
         super().__init__()
         if kind not in ("arcface", "cosface"):
             raise ValueError(f"margin head is {kind!r}; expected arcface or cosface")
@@ -193,7 +275,20 @@ class MarginHead(nn.Module):
         self.weight = nn.Parameter(torch.randn(classes, size) * 0.01)
 
     def logits(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Unit vectors (N, size), labels (N,), -1: of no class here -> (N, classes)."""
+        """Scaled cosines with all classes, the right one's with the margin.
+
+        Parameters
+        ----------
+        features : (N, size) Tensor
+            Unit vectors.
+        labels : (N,) Tensor
+            -1: of no class here.
+
+        Returns
+        -------
+        (N, classes) Tensor
+            Logits.
+        """
         cosine = features @ F.normalize(self.weight).T
         here = (labels >= 0).nonzero()[:, 0]
         right = cosine[here, labels[here]]
@@ -207,7 +302,20 @@ class MarginHead(nn.Module):
         return self.scale * cosine.index_put((here, labels[here]), moved)
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy; pictures with the label -1 count nothing (0 when there are no others)."""
+        """Mean cross-entropy; pictures with the label -1 count nothing (0 when there are no others).
+
+        Parameters
+        ----------
+        features : (N, size) Tensor
+            Unit vectors.
+        labels : (N,) Tensor
+            -1: of no class here.
+
+        Returns
+        -------
+        Tensor
+            A scalar.
+        """
         known = labels >= 0
         if not known.any():
             return features.sum() * 0

@@ -31,8 +31,38 @@ def with_truth(
 ) -> tuple[ModelFile, Truth | None]:
     """The file with what was measured of each of its cells, and all that was measured (`xcos.faithfulness.truth`).
 
-    faces : people with two pictures or more, for own and leak; pairs : a .bin of pairs, for alone and rank. Without
-    pairs the file stays as it is. What can't be measured is logged as a warning, with the reason, and is None.
+    What can't be measured is logged as a warning, with the reason, and is None.
+
+    Parameters
+    ----------
+    file : ModelFile
+        The model.
+    faces : Faces
+        People with two pictures or more, for own and leak.
+    pairs : str or path, default ""
+        A .bin of pairs, for alone and rank; without it the file stays as it is.
+    triples : int, default 50
+        As in ``xcos.faithfulness.truth``.
+    folds : int, default 10
+        Of the accuracies.
+    seed : int, default 0
+        Of all draws.
+    threads : int, default 0
+        Threads at most; 0: the default.
+    progress : bool or callable, optional
+        True draws a bar, a function is called as progress(done, total).
+
+    Returns
+    -------
+    (ModelFile, Truth or None)
+        The file, and all figures.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> file, truth = xcos.train.with_truth(xcos.load().file, xcos.train.read_faces("examples"))
+    >>> truth is None
+    True
     """
     from ..faithfulness import truth
 

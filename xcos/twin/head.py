@@ -19,7 +19,26 @@ OPTIONS = ("temperature", "normalization", "whole")  # of a head, as the model f
 
 
 class Compared(NamedTuple):
-    """score (...,), cosine (..., H, W) and attention (..., H, W), the last summing to 1."""
+    """Pairs of faces, compared with gradients.
+
+    Attributes
+    ----------
+    score : (...,) Tensor
+        Sum of attention x cosine, and of the plain cosine's share.
+    cosine : (..., H, W) Tensor
+        Of each cell.
+    attention : (..., H, W) Tensor
+        Sums to 1.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import torch
+    >>> head = xcos.train.XCosHead(D=4).eval()
+    >>> compared = head(torch.ones(2, 4, 7, 7), torch.ones(2, 4, 7, 7))
+    >>> compared.cosine.shape
+    torch.Size([2, 7, 7])
+    """
 
     score: Tensor
     cosine: Tensor
@@ -29,16 +48,46 @@ class Compared(NamedTuple):
 class XCosHead(nn.Module):
     """Compares two grids of D numbers in each of H x W cells.
 
-    As in the reference: a shared embedding (3x3 convolution D -> E, batch norm, PReLU with one slope), both
-    faces' embeddings side by side, 3x3 2E -> F, batch norm, PReLU, 3x3 F -> 1, batch norm, PReLU, then a
-    softmax over the cells with a temperature (or, ``normalization="minmax"``, minus the minimum, divided by
-    the sum). Convolutions pad by one cell.
+    As in the reference: a shared embedding (3x3 convolution D -> E, batch norm, PReLU with one slope), both faces'
+    embeddings side by side, 3x3 2E -> F, batch norm, PReLU, 3x3 F -> 1, batch norm, PReLU, then a softmax over the
+    cells with a temperature (or, ``normalization="minmax"``, minus the minimum, divided by the sum). Convolutions pad
+    by one cell.
 
-    symmetric : both halves of the attention's first convolution share their weights, so that the order of
-        the two faces does not matter; the file holds them twice.
-    norm : False leaves the batch norms out, as in a head read from a file, where they are folded.
-    whole : w, what the plain cosine counts: score = (1 - w) * sum(attention * cosine) + w * plain cosine.
-    learned : w starts at `whole` and is trained with the rest.
+    Parameters
+    ----------
+    D : int, default 32
+        Numbers of a cell.
+    E, F : int, default 16
+        Channels of the embedding and of the attention.
+    grid : (int, int), optional
+        Rows and columns, (H, W).
+    temperature : float, default 1.0
+        Of the softmax.
+    normalization : str, default "softmax"
+        "softmax" or "minmax".
+    symmetric : bool, default False
+        Both halves of the attention's first convolution share their weights, so that the order of the two faces does
+        not matter; the file holds them twice.
+    norm : bool, default True
+        False leaves the batch norms out, as in a head read from a file, where they are folded.
+    whole : float, default 0.0
+        w, what the plain cosine counts: score = (1 - w) * sum(attention * cosine) + w * plain cosine.
+    learned : bool, default False
+        w starts at `whole` and is trained with the rest.
+
+    Raises
+    ------
+    ValueError
+        Another normalization, a temperature or a size not above 0, a whole not in 0 to 1.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import torch
+    >>> head = xcos.train.XCosHead(D=4).eval()
+    >>> score = head(torch.ones(2, 4, 7, 7), torch.ones(2, 4, 7, 7)).score
+    >>> [round(value, 3) for value in score.tolist()]
+    [1.0, 1.0]
     """
 
     def __init__(
@@ -54,8 +103,6 @@ class XCosHead(nn.Module):
         whole: float = 0.0,
         learned: bool = False,
     ) -> None:
-        """Raises ValueError for a normalization not in `NORMALIZATIONS`, a temperature or a size not above 0, a
-        whole not in 0 to 1."""
         super().__init__()
         if normalization not in NORMALIZATIONS:
             raise ValueError(f"normalization is {normalization!r}; expected one of {', '.join(NORMALIZATIONS)}")
@@ -89,7 +136,28 @@ class XCosHead(nn.Module):
         whole: float = 0.0,
         learned: bool = False,
     ) -> XCosHead:
-        """A head from the tensors ``head.*`` of a model file, without batch norms (they are folded there)."""
+        """A head from the tensors ``head.*`` of a model file, without batch norms (they are folded there).
+
+        Parameters
+        ----------
+        tensors : dict of ndarray of float32
+            By name.
+        grid : (int, int), optional
+            Rows and columns, (H, W).
+        temperature : float, default 1.0
+            Of the softmax.
+        normalization : str, default "softmax"
+            "softmax" or "minmax".
+        whole : float, default 0.0
+            w, what the plain cosine counts.
+        learned : bool, default False
+            w is trained with the rest.
+
+        Returns
+        -------
+        XCosHead
+            The head.
+        """
         embed, attend = tensors["head.embed.weight"], tensors["head.attend1.weight"]
         sizes = (embed.shape[1], len(embed), len(attend))
         head = cls(*sizes, grid, temperature, normalization, norm=False, whole=whole, learned=learned)
@@ -102,7 +170,13 @@ class XCosHead(nn.Module):
         return head
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
-        """``head.*`` of a model file, float32, with the batch norms folded by their running statistics."""
+        """Tensors ``head.*`` of a model file, with the batch norms folded by their running statistics.
+
+        Returns
+        -------
+        dict of ndarray of float32
+            By name.
+        """
         found = {}
         for part in ("embed", "attend1", "attend2"):
             conv, norm = getattr(self, part), getattr(self, f"{part}_norm")
@@ -121,20 +195,56 @@ class XCosHead(nn.Module):
 
     @property
     def whole(self) -> Tensor | float:
-        """w as it is now."""
+        """What the plain cosine counts, w, as it is now."""
         return self._whole if self.whole_logit is None else self.whole_logit.sigmoid()
 
     def forward(self, a: Tensor, b: Tensor, plain: Tensor | None = None) -> Compared:
-        """Grids (N, D, H, W) of N first and N second faces; a[i] is compared with b[i]. plain (N,): cosines of the
-        embeddings, which a head with whole > 0 needs."""
+        """Compares a[i] with b[i].
+
+        Parameters
+        ----------
+        a, b : (N, D, H, W) Tensor
+            Grids of N first and N second faces.
+        plain : (N,) Tensor, optional
+            Cosines of the embeddings, which a head with whole > 0 needs.
+
+        Returns
+        -------
+        Compared
+            Scores and maps, (N, ...).
+
+        Raises
+        ------
+        ValueError
+            `plain` is needed and missing.
+        """
         cosine = (unit(a) * unit(b)).sum(1)
         first, second = self.halves(a)[0], self.halves(b)[1]
         attention = self.attention(first + second)
         return Compared(self._sum((attention * cosine).sum((1, 2)), plain), cosine, attention)
 
     def all_pairs(self, a: Tensor, b: Tensor, plain: Tensor | None = None) -> Compared:
-        """Every a[i] with every b[j], (N, M, ...): the part of the attention that one face decides is computed
-        once for the face, only the rest for each pair. plain (N, M): as in forward."""
+        """Compares every a[i] with every b[j].
+
+        The part of the attention that one face decides is computed once for the face, only the rest for each pair.
+
+        Parameters
+        ----------
+        a, b : Tensor
+            Grids, (N, D, H, W) and (M, D, H, W).
+        plain : (N, M) Tensor, optional
+            Cosines of the embeddings, which a head with whole > 0 needs.
+
+        Returns
+        -------
+        Compared
+            Scores and maps, (N, M, ...).
+
+        Raises
+        ------
+        ValueError
+            `plain` is needed and missing.
+        """
         n, m = len(a), len(b)
         cosine = torch.einsum("ndhw,mdhw->nmhw", unit(a), unit(b))
         first, second = self.halves(a)[0], self.halves(b)[1]
@@ -151,7 +261,18 @@ class XCosHead(nn.Module):
         return (1 - self.whole) * local + self.whole * plain
 
     def halves(self, grid: Tensor) -> tuple[Tensor, Tensor]:
-        """What a face adds to the attention's first convolution as the first and as the second of a pair."""
+        """What a face adds to the attention's first convolution as the first and as the second of a pair.
+
+        Parameters
+        ----------
+        grid : (N, D, H, W) Tensor
+            Of N faces.
+
+        Returns
+        -------
+        (Tensor, Tensor)
+            (N, F, H, W) each.
+        """
         embedded = self.embed_prelu(self.embed_norm(self.embed(grid)))
         weight, bias = self.attend1.weight, self.attend1.bias
         size = embedded.shape[1]
@@ -160,7 +281,18 @@ class XCosHead(nn.Module):
         return first, second
 
     def attention(self, sums: Tensor) -> Tensor:
-        """(N, F, H, W), the sum of two halves -> (N, H, W), at least 0, sums to 1."""
+        """How much each cell counts.
+
+        Parameters
+        ----------
+        sums : (N, F, H, W) Tensor
+            The sum of two halves.
+
+        Returns
+        -------
+        (N, H, W) Tensor
+            At least 0, sums to 1.
+        """
         z = self.attend1_prelu(self.attend1_norm(sums))
         logits = self.attend2_prelu(self.attend2_norm(self.attend2(z))).flatten(1)
         if self.normalization == "softmax":

@@ -19,9 +19,23 @@ _STATISTICS = ("mean", "var")  # of batch norms: state, moved by data and not by
 class Twin(nn.Module):
     """The plan of a model file in torch: what `xcos.Network` computes, to 1e-5, with gradients.
 
-    Every tensor of the plan is a parameter, found by its name of the model file through :meth:`tensor`
-    (running means and variances of batch norms are buffers). Called with the
-    inputs in their order, float32 (N, …); returns the outputs in theirs as a dict by name.
+    Every tensor of the plan is a parameter, found by its name of the model file through :meth:`tensor` (running means
+    and variances of batch norms are buffers). Called with the inputs in their order, float32 (N, ...); returns the
+    outputs in theirs as a dict by name.
+
+    Parameters
+    ----------
+    file : ModelFile
+        The plan and its weights.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> import torch
+    >>> twin = xcos.train.Twin(xcos.load().file).eval()
+    >>> with torch.no_grad():
+    ...     sorted(twin(torch.zeros(1, 3, 112, 112))) == sorted(xcos.load().file.outputs)
+    True
     """
 
     def __init__(self, file: ModelFile) -> None:
@@ -43,15 +57,54 @@ class Twin(nn.Module):
                 self.register_parameter(inner, nn.Parameter(value))
 
     def tensor(self, name: str) -> Tensor:
-        """The parameter or buffer that stands for a tensor of the model file. KeyError for other names."""
+        """The parameter or buffer that stands for a tensor of the model file.
+
+        Parameters
+        ----------
+        name : str
+            The tensor's.
+
+        Returns
+        -------
+        Tensor
+            The parameter itself.
+
+        Raises
+        ------
+        KeyError
+            There is no such tensor.
+        """
         value: Tensor = getattr(self, self._names[name])
         return value
 
     def tensors(self) -> dict[str, Tensor]:
-        """All of them by their names of the model file."""
+        """All parameters and buffers that stand for tensors of the model file.
+
+        Returns
+        -------
+        dict
+            By their names of the model file.
+        """
         return {name: self.tensor(name) for name in self._names}
 
     def forward(self, *inputs: Tensor) -> dict[str, Tensor]:
+        """Runs the network.
+
+        Parameters
+        ----------
+        *inputs : (N, ...) Tensor
+            In their order.
+
+        Returns
+        -------
+        dict
+            Outputs by name.
+
+        Raises
+        ------
+        ValueError
+            There are more or fewer inputs.
+        """
         expected = [entry["name"] for entry in self.file.inputs]
         if len(inputs) != len(expected):
             raise ValueError(f"got {len(inputs)} inputs; expected {len(expected)}: {', '.join(expected)}")
@@ -71,9 +124,19 @@ class Twin(nn.Module):
         return result
 
     def model_file(self, **changes: Any) -> ModelFile:
-        """The model file with the tensors as they are now; `changes` are other fields to replace.
+        """The model file with the tensors as they are now.
 
         An untrained twin gives back the file it was made from, byte for byte.
+
+        Parameters
+        ----------
+        **changes : object
+            Other fields to replace.
+
+        Returns
+        -------
+        ModelFile
+            A new file.
         """
         now = {name: value.detach().cpu().float().numpy() for name, value in self.tensors().items()}
         tensors = {name: now.get(name, value) for name, value in self.file.tensors.items()}
@@ -81,9 +144,25 @@ class Twin(nn.Module):
 
 
 def twin(file: ModelFile) -> Twin:
-    """The network of `file` as a torch module in evaluation mode (see :class:`Twin`).
+    """The network of a model file as a torch module in evaluation mode.
 
     Batch norms of the file, if any, use their running statistics until ``.train()`` is called.
+
+    Parameters
+    ----------
+    file : ModelFile
+        The plan and its weights.
+
+    Returns
+    -------
+    Twin
+        See :class:`Twin`.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> xcos.train.twin(xcos.load().file).training
+    False
     """
     return Twin(file).eval()
 

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from ..drawing.shown import Reason
 from ..measured.truth import LITTLE
 
+__all__ = ["element_script", "explanation_html", "explanation_page", "explanation_value"]
+
 # The fixed scales, those of the pictures: two views can be compared, and a view with a picture.
 SCALES = {
     "cosine": (-1.0, 1.0),
@@ -41,12 +43,29 @@ class Viewed(Reason, Protocol):
 def explanation_html(e: Viewed, *, fallback: bool = True, script: bool = True) -> str:
     """An explanation as a fragment of HTML, to be put anywhere in a page.
 
-    e         the explanation
-    fallback  with the picture (without matplotlib: a table) for where scripts don't run
-    script    with the script; a page of many views wants it once: see :func:`element_script`
+    The page needs no style of its own; the view follows its width and whether it is light or dark. A page with a
+    content security policy must allow this script and ``img-src data:``.
 
-    The page needs no style of its own; the view follows its width and whether it is light or dark. A page with
-    a content security policy must allow this script and ``img-src data:``.
+    Parameters
+    ----------
+    e : Explanation
+        The explanation.
+    fallback : bool, default True
+        With the picture (without matplotlib: a table) for where scripts don't run.
+    script : bool, default True
+        With the script; a page of many views wants it once: see :func:`element_script`.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> xcos.view.explanation_html(xcos.explain(a, b))[:17]
+    '<xcos-explanation'
     """
     from html import escape
 
@@ -57,7 +76,25 @@ def explanation_html(e: Viewed, *, fallback: bool = True, script: bool = True) -
 
 
 def explanation_page(e: Viewed) -> str:
-    """An explanation as a page of its own, in one file that fetches nothing."""
+    """An explanation as a page of its own, in one file that fetches nothing.
+
+    Parameters
+    ----------
+    e : Explanation
+        The explanation.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> xcos.view.explanation_page(xcos.explain(a, b))[:15]
+    '<!doctype html>'
+    """
     from html import escape
 
     return (
@@ -72,8 +109,28 @@ def explanation_page(e: Viewed) -> str:
 
 
 def explanation_value(e: Viewed) -> dict[str, Any]:
-    """What the element reads: ``e.to_dict()`` with numbers of 7 digits, the crops as PNG data URLs, the scales, and
-    with `truth` the window's side as a share of the crop's, which cells know little, and below which accuracy."""
+    """What the element reads.
+
+    ``e.to_dict()`` with numbers of 7 digits, the crops as PNG data URLs, the scales, and with `truth` the window's side
+    as a share of the crop's, which cells know little, and below which accuracy.
+
+    Parameters
+    ----------
+    e : Explanation
+        The explanation.
+
+    Returns
+    -------
+    dict
+        Ready for JSON.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> sorted(xcos.view.explanation_value(xcos.explain(a, b))["scales"])
+    ['attention', 'contribution', 'cosine', 'evidence']
+    """
     value = e.to_dict()
     for name, content in value.items():
         if isinstance(content, list) and name != "names":
@@ -89,7 +146,19 @@ def explanation_value(e: Viewed) -> dict[str, Any]:
 
 @cache
 def element_script() -> str:
-    """The script that defines ``<xcos-explanation>``; a second one in the same page does nothing."""
+    """The script that defines ``<xcos-explanation>``; a second one in the same page does nothing.
+
+    Returns
+    -------
+    str
+        JavaScript.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> "xcos-explanation" in xcos.view.element_script()
+    True
+    """
     folder = files(__package__)
     style = folder.joinpath("explanation.css").read_text(encoding="utf-8")
     return folder.joinpath("explanation.js").read_text(encoding="utf-8").replace("@style@", style)
