@@ -11,7 +11,7 @@ from contest import Contestant
 from machine import Machine, Peak
 from networks import images, input_shape, multiply_adds, network
 from options import add_common, installed, log
-from peers import REFERENCE, SETTINGS
+from peers import BEFORE, REFERENCE, SETTINGS, compare_with
 from report import Row, markdown
 
 ROWS = [
@@ -87,11 +87,20 @@ def main() -> None:
     parser.add_argument(
         "--cpu-time", action="store_true", help="processor time of rows of one thread: for busy machines"
     )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CHECKOUT",
+        help="another checkout of this repository, built, that takes part too",
+    )
     add_common(parser, list(SETTINGS))
     options = parser.parse_args()
     if options.cpu_time and any(row.threads > 1 for row in options.rows):
         parser.error("--cpu-time is for rows of one thread: others' time is not their processors'")
 
+    if options.against is not None:
+        compare_with(options.against)
+        options.engines.append(BEFORE)
     versions = installed([REFERENCE, *(name for name in options.engines if name != REFERENCE)])
     peak = Peak.make()
     machine = Machine.here()

@@ -8,16 +8,20 @@ All engines take turns, every round; medians, and the median of the rounds' rati
 the same number of threads, computes what depends on one face once per face, writes into buffers that stay, and goes
 through the pairs in batches of the size that is the fastest of several. The second attention convolution is done in
 two ways, as a convolution and as a product with its dense (784, 49) matrix, and the faster counts.
+--against CHECKOUT lets the head of another built checkout of this repository take its turns too.
 XCOS_DISABLE_CPU=avx512 shows the AVX2 kernels (of xcos; ATEN_CPU_CAPABILITY=avx2 does the same for PyTorch).
 """
 
 import argparse
+import importlib.util
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -29,6 +33,7 @@ from xcos import _core
 
 EMBED, ATTEND, CELLS = 16, 16, 7
 SLOPES = 0.12, 0.18, 0.5  # of the three PReLUs, about what training gives
+REPEATED = 200  # pairs at least in one figure: fewer take too short a time
 BATCHES = 256, 1024, 4096  # pairs that PyTorch takes at once
 
 Clock = Callable[[], float]
@@ -107,6 +112,18 @@ class TorchHead:
         return (logits.flatten(1).softmax(1) * cosine).sum(1)
 
 
+def core_of(checkout: Path) -> ModuleType:
+    """The extension module of another checkout, beside ours: it has its own workers, which sleep meanwhile."""
+    found = sorted((checkout / "xcos").glob("_core.*.so"))
+    if len(found) != 1:
+        raise SystemExit(f"{checkout}: expected a checkout with a built xcos/_core, found {len(found)} of them")
+    spec = importlib.util.spec_from_file_location("before._core", found[0])
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def seconds(call: Callable[[], object], repeat: int = 1, clock: Clock = time.perf_counter) -> float:
     start = clock()
     for _ in range(repeat):
@@ -133,7 +150,7 @@ def print_rows(what: str, pairs: int, threads: int, times: dict[str, list[float]
         ratio = statistics.median(other / own for other, own in zip(taken, ours, strict=True))
         middle = statistics.median(taken)
         rate = f"{pairs / middle / threads / 1e6:.3f}"
-        print(f"| {what} | {name} | {middle * 1e3:.3f} | {middle / pairs * 1e6:.2f} | {rate} | {ratio:.1f} |")
+        print(f"| {what} | {name} | {middle * 1e3:.3f} | {middle / pairs * 1e6:.2f} | {rate} | {ratio:.2f} |")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -148,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         action="store_true",
         help="processor time instead of elapsed time: for one thread on a machine that has other things to do",
     )
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another built checkout of this repository")
     options = parser.parse_args(arguments)
     if options.cpu_time and options.threads != 1:
         parser.error("--cpu-time needs --threads 1")
@@ -156,7 +174,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     threads = options.threads
 
     weights = random_weights(options.depth)
-    head = _core.Head(*weights[:2], SLOPES[0], *weights[2:4], SLOPES[1], *weights[4:], SLOPES[2], CELLS, CELLS)
+    cores = {"xcos": _core} | ({} if options.against is None else {"xcos before": core_of(options.against)})
+    heads = {
+        name: core.Head(*weights[:2], SLOPES[0], *weights[2:4], SLOPES[1], *weights[4:], SLOPES[2], CELLS, CELLS)
+        for name, core in cores.items()
+    }
+    head = heads["xcos"]
     rng = np.random.default_rng(1)
     a, b = (
         rng.standard_normal((count, options.depth, CELLS, CELLS)).astype(np.float32)
@@ -173,7 +196,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     with torch.inference_mode():
         ours = head.compare_all(a, b, threads=threads)[0]
-        calls: dict[str, Callable[[], object]] = {"xcos": partial(head.compare_all, a, b, threads=threads)}
+        calls: dict[str, Callable[[], object]] = {
+            name: partial(one.compare_all, a, b, threads=threads) for name, one in heads.items()
+        }
         error = 0.0
         for name, dense in (("convolution", False), ("dense matrix", True)):
             engine = TorchPairs(weights, dense)
@@ -187,14 +212,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("| what | engine | ms | us a pair | million pairs a second and core | time / xcos |")
         print("|---|---|---|---|---|---|")
         size = f"all pairs, {len(a)} x {len(b)} of {options.depth} numbers a cell"
-        print_rows(size, len(a) * len(b), threads, take_turns(calls, clock, options.rounds))
-        for n, repeat in ((count, 1), (1, 200)):
-            pair = {
-                "xcos": partial(head.compare, a[:n], b[:n], maps=False, threads=threads),
-                "PyTorch": partial(straight.scores, torch_a[:n], torch_b[:n]),
+        pairs = len(a) * len(b)
+        print_rows(size, pairs, threads, take_turns(calls, clock, options.rounds, max(1, REPEATED // pairs)))
+        for n in dict.fromkeys((count, 1)):
+            pair: dict[str, Callable[[], object]] = {
+                name: partial(one.compare, a[:n], b[:n], maps=False, threads=threads) for name, one in heads.items()
             }
+            pair["PyTorch"] = partial(straight.scores, torch_a[:n], torch_b[:n])
             what = f"{n} pairs of two new faces each" if n > 1 else "one pair"
-            print_rows(what, n, threads, take_turns(pair, clock, options.rounds, repeat))
+            print_rows(what, n, threads, take_turns(pair, clock, options.rounds, max(1, REPEATED // n)))
         print(f"\nLargest difference of a score between the engines: {error:.1e}")
 
 

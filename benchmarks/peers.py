@@ -43,20 +43,25 @@ class Adapter:
 
 
 class Xcos(Adapter):
-    """The engine of this repository."""
+    """The engine of this repository, or of another built ``checkout`` of it: each process imports one of the two."""
 
     module = "xcos"
 
     @staticmethod
     def prepare(model: Path) -> None:
-        from xcos.plan.network import Network
+        from xcos import Network
 
         Network.from_onnx(model).file.write(model.with_suffix(".safetensors"))
 
-    def __init__(self, model: Path, threads: int) -> None:
-        from xcos.plan.network import Network
+    def __init__(self, model: Path, threads: int, checkout: Path | None = None) -> None:
+        if checkout is not None:
+            sys.path.insert(0, str(checkout))
+        from xcos import Network, __file__
 
-        self.net = Network.load(model.with_suffix(".safetensors"))
+        if checkout is not None and not Path(__file__).is_relative_to(checkout):
+            raise RuntimeError(f"{checkout}: expected a checkout with a built xcos, imported {__file__}")
+        # Another version may write other files, so it reads the graph.
+        self.net = Network.from_onnx(model) if checkout else Network.load(model.with_suffix(".safetensors"))
         self.threads = threads
 
     def run(self, x: Array) -> Array:
@@ -278,6 +283,7 @@ class Setting:
 
 
 OURS = "xcos"
+BEFORE = "xcos before"  # with --against
 REFERENCE = "ONNX Runtime"
 SETTINGS = {
     OURS: Setting(Xcos),
@@ -294,6 +300,11 @@ SETTINGS = {
     "OpenCV": Setting(OpenCv),
     "OpenCV, classic": Setting(OpenCv, {"classic": True}),
 }
+
+
+def compare_with(checkout: Path) -> None:
+    """Lets the engine of another checkout take part."""
+    SETTINGS[BEFORE] = Setting(Xcos, {"checkout": checkout.resolve()})
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from machine import Machine
 from networks import ANY_BATCH, NAMES, TRANSFORMERS
-from peers import OURS, REFERENCE, SETTINGS
+from peers import BEFORE, OURS, REFERENCE, SETTINGS
 
 LARGE_ERROR = 1e-3  # absolute, of outputs of rms about 1.6: more is marked
 
@@ -61,7 +61,8 @@ class Row:
 
     def fastest_peer(self) -> str:
         """The fastest among the fp32 settings of the others, ONNX Runtime at least."""
-        return min((name for name in self.seconds if name != OURS and not SETTINGS[name].reduced), key=self.ms)
+        peers = (name for name in self.seconds if name not in (OURS, BEFORE) and not SETTINGS[name].reduced)
+        return min(peers, key=self.ms)
 
 
 def markdown(rows: list[Row], machine: Machine, versions: dict[str, str], rounds: int, cpu_time: bool) -> str:
@@ -78,6 +79,8 @@ def markdown(rows: list[Row], machine: Machine, versions: dict[str, str], rounds
     ]
     if any(OURS in row.seconds for row in rows):
         lines += ours(rows)
+    if any(BEFORE in row.seconds for row in rows):
+        lines += before(rows)
     return "\n".join(lines + everyone(rows, versions))
 
 
@@ -101,6 +104,17 @@ def ours(rows: list[Row]) -> list[str]:
                 f"**{row.ratio(peer):.2f}**",
             ]
             lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def before(rows: list[Row]) -> list[str]:
+    """Our table against the other checkout."""
+    lines = ["| network (batch, threads) | xcos, ms | before, ms | xcos / before |", "|---|---|---|---|"]
+    lines += [
+        f"| {row.title} | {row.ms(OURS):.3f} | {row.ms(BEFORE):.3f} | **{row.ratio(BEFORE):.3f}** |"
+        for row in rows
+        if OURS in row.seconds and BEFORE in row.seconds
+    ]
     return [*lines, ""]
 
 

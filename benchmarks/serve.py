@@ -69,6 +69,7 @@ class Client:
 
 def measure(ask: Callable[[], object], clients: int, requests: int) -> tuple[list[float], float]:
     """Seconds of each request, and requests a second."""
+
     def one(_: int) -> float:
         start = time.perf_counter()
         ask()

@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
-from covers import COVERS, covered
 from docutils import nodes
 from docutils.parsers.rst import directives
 from PIL import Image
@@ -15,11 +14,15 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import xcos
+from xcos.datasets import wear
 from xcos.view import explanation_html
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
-MASK = ROOT / "docs" / "surgical_mask.png"
+COVERS = {
+    "sunglasses": wear.sunglasses,
+    "mask": lambda path: wear.mask(path, wear.read_masks(ROOT / "docs")["surgical"]),
+}
 
 
 class Explanation(SphinxDirective):
@@ -36,7 +39,7 @@ class Explanation(SphinxDirective):
     option_spec: ClassVar[dict[str, Any]] = {
         "expect": lambda text: directives.choice(text, ("same", "different")),
         "shrink": directives.positive_int_list,
-        "cover": lambda text: directives.choice(text, COVERS),
+        "cover": lambda text: directives.choice(text, tuple(COVERS)),
     }
 
     def run(self) -> list[nodes.Node]:
@@ -57,8 +60,7 @@ class Explanation(SphinxDirective):
 def _covered(path: Path, cover: str, folder: Path) -> Path:
     """The photograph with something on its first face, as a file whose name says so."""
     target = folder / f"{path.stem} with {cover}.png"
-    with Image.open(path) as image, Image.open(MASK) as template:
-        covered(image, cover, template).save(target)
+    Image.fromarray(COVERS[cover](path).image).save(target)
     return target
 
 

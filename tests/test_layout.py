@@ -1,6 +1,7 @@
 """The house rules that a machine can check: who may include what, and what the built module shows."""
 
 import ast
+import inspect
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from xcos import _core
+from xcos.plan import check
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(p for p in (ROOT / "csrc").rglob("*.[ch]"))
@@ -189,6 +191,56 @@ def test_the_stub_names_what_the_module_has():
         if isinstance(node, ast.ClassDef) and node.body and not issubclass(getattr(_core, name), Exception):
             methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)} - {"__init__"}
             assert methods == {key for key in vars(getattr(_core, name)) if not key.startswith("_")}, name
+
+
+def parameters_of(node):
+    """What inspect.signature would say of a function of the stub: name, kind and default of each parameter."""
+    args = node.args
+    names = [*args.posonlyargs, *args.args]
+    defaults = [None] * (len(names) - len(args.defaults)) + args.defaults
+    kinds = ["POSITIONAL_ONLY"] * len(args.posonlyargs) + ["POSITIONAL_OR_KEYWORD"] * len(args.args)
+    empty = inspect.Parameter.empty
+    found = [
+        (arg.arg, kind, empty if default is None else ast.literal_eval(default))
+        for arg, kind, default in zip(names, kinds, defaults, strict=True)
+    ]
+    return [one for one in found if one[0] != "self"]
+
+
+def test_the_stub_has_the_signatures_of_the_module():
+    stub = ast.parse((ROOT / "xcos" / "_core.pyi").read_text())
+    callables = {node.name: (node, getattr(_core, node.name)) for node in stub.body if hasattr(node, "args")}
+    for node in (node for node in stub.body if isinstance(node, ast.ClassDef)):
+        for method in (item for item in node.body if isinstance(item, ast.FunctionDef)):
+            owner = getattr(_core, node.name)
+            what = owner if method.name == "__init__" else getattr(owner, method.name)
+            callables[f"{node.name}.{method.name}"] = method, what
+    for name, (node, what) in callables.items():
+        signature = inspect.signature(what)
+        found = [(p.name, p.kind.name, p.default) for p in signature.parameters.values() if p.name != "self"]
+        assert found == parameters_of(node), name
+
+
+def test_signatures_are_what_the_binding_parses():
+    """Each list of keywords in the binding, and the signature of the function whose name stands in its format."""
+    seen = set()
+    for path in sorted((ROOT / "csrc" / "py").glob("*.c")):
+        for names, call in re.findall(
+            r"\*names\[\] = \{(.*?)NULL\};.*?PyArg_ParseTupleAndKeywords\((.*?)names,", path.read_text(), re.DOTALL
+        ):
+            for function in re.findall(r':(\w+)"', call):
+                owners = (_core, _core.Network, _core.Head)
+                what = next(getattr(owner, function) for owner in owners if hasattr(owner, function))
+                keywords = [name for name in inspect.signature(what).parameters if name != "self"]
+                assert re.findall(r'"(\w+)"', names) == keywords, function
+                seen.add(function)
+    assert seen == {"Network", "run", "Head", "compare", "compare_all", "warp", "normalize", "mask_blend", "transport"}
+
+
+def test_limits_are_those_of_the_header():
+    header = (ROOT / "csrc" / "xcos.h").read_text()
+    for name in ("MAX_RANK", "MAX_INPUTS"):
+        assert int(re.search(rf"XCOS_{name} = (\d+)", header)[1]) == getattr(check, name)
 
 
 def test_operators_are_those_of_the_documentation():

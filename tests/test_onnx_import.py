@@ -53,9 +53,10 @@ def test_literal_batch_becomes_free():
 
 
 def test_what_would_touch_the_batch():
-    refuse("y = Reshape(x, s)", "keep the batch", constants={"s": ints(-1, 10)})
-    refuse("y = Reshape(x, s)", "keep the batch", x=(1, 3, 9, 10), constants={"s": ints(-1, 10)})
-    refuse("y = Reshape(x, s)", "keep the batch", constants={"s": ints(1, -1, 10)})
+    refuse("y = Reshape(x, s)", "joins the batch", constants={"s": ints(-1, 10)})
+    refuse("y = Reshape(x, s)", "joins the batch", x=(1, 3, 9, 10), constants={"s": ints(-1, 10)})
+    refuse("y = Reshape(x, s)", "joins the batch", constants={"s": ints(1, -1, 10)})
+    refuse("y = Reshape(x, s)", "keep the batch", constants={"s": ints(4, -1, 10)})
     refuse("y = Reshape(x, s)", "does not", constants={"s": ints(0, 7, -1)})
     refuse("y = Transpose <perm=[1,0,2,3]> (x)", "moves the batch")
     refuse("y = Transpose (x)", "moves the batch")
@@ -199,6 +200,9 @@ def test_refusals_are_those_of_the_documentation():
         ("y = Floor(x)", {}),
         ("p = Flatten(x)  g = Greater(p, x)  y = Where(g, x, x)", {}),
         ("t = Transpose <perm=[1,0,2]> (x)  y = MatMul(t, t)", {"x": ("N", 9, 10)}),
+        ("y = Transpose <perm=[1,0,2]> (x)", {"x": ("N", 9, 10)}),
+        ("y = Reshape(x, s)", {"constants": {"s": ints(-1, 10)}}),
+        ("q = MatMul(c, w)  y = MatMul(q, x)", {"x": ("N", 4, 9), "constants": {"c": rand(1, 5, 4), "w": rand(4, 4)}}),
         ("y = MatMul(x, x)", {"x": ("N", 16)}),
         ("y = Gather <axis=2> (x, i)", {"constants": {"i": np.zeros((2, 2), np.int64)}}),
         ("y = Gather <axis=2> (x, i)", {"constants": {"i": ints(*[0] * 300)}}),

@@ -65,6 +65,42 @@ def test_exported_by_dynamo(name):
     agrees(network, buffer.getvalue())
 
 
+ATTENTIONS = {
+    "attention": {"batch_first": False, "encoder": False},
+    "attention without its weights": {"batch_first": False, "encoder": False, "need_weights": False},
+    "attention, batch first": {"batch_first": True, "encoder": False},
+    "encoder": {"batch_first": False, "encoder": True},
+    "encoder, norms first": {"batch_first": True, "encoder": True, "norm_first": True, "activation": "gelu"},
+}
+
+
+@pytest.mark.parametrize(
+    ("exporter", "traced"), [(14, None), (17, None), (18, None), ("dynamo", None), (17, 1), (17, 2)]
+)
+@pytest.mark.parametrize("name", ATTENTIONS)
+def test_pytorchs_own_attention(name, exporter, traced):
+    """With places before the batch, and the batch and the heads as one axis, against ONNX Runtime and PyTorch. What was
+    traced with a fixed batch runs with any."""
+    network, buffer = transformers.places_first(**ATTENTIONS[name]), io.BytesIO()
+    settings = {"opset_version": exporter, "dynamo": False}
+    free = {"dynamic_axes": {"input": {0: "batch"}}}
+    if exporter == "dynamo":
+        pytest.importorskip("onnxscript")
+        settings = {"opset_version": 18, "dynamo": True, "verbose": False}
+        free = {"dynamic_shapes": ({0: torch.export.Dim("batch", min=1, max=64)},)}
+    settings |= {} if traced else free
+    names = {"input_names": ["input"], "output_names": ["embedding"]}
+    torch.onnx.export(network, (torch.zeros(traced or 2, 3, 32, 32),), buffer, **names, **settings)
+    core = Network.load(import_onnx(buffer.getvalue()))
+    for count in (traced,) if traced else (1, 3):
+        x = networks.pictures(count, 32, seed=8).numpy()
+        (expected,) = onnxruntime_run(buffer.getvalue(), {"input": x}, ["embedding"]).values()
+        np.testing.assert_allclose(core.run(x)["embedding"], expected, atol=1e-5)
+    x = networks.pictures(3, 32, seed=9)
+    with torch.no_grad():
+        np.testing.assert_allclose(core.run(x.numpy())["embedding"], network(x).numpy(), atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["ViT, patch 16", "EdgeFace"])
 def test_results_depend_on_neither_threads_nor_batch(name):
     core = Network.from_onnx(networks.to_onnx(NETWORKS[name](), opset=17))

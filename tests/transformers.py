@@ -62,6 +62,29 @@ class ViT(nn.Module):
         return self.last(self.head(self.norm(self.blocks(x))[:, 0]))
 
 
+class PlacesFirst(nn.Module):
+    """PyTorch's own attention and encoder, with places before the batch (their default) or behind it."""
+
+    def __init__(self, batch_first, encoder, width=16, size=32, patch=8, embedding=16, **settings):
+        super().__init__()
+        self.batch_first = batch_first
+        self.patches = nn.Conv2d(3, width, patch, patch)
+        self.positions = nn.Parameter(torch.randn(1, (size // patch) ** 2, width) * 0.2)
+        if encoder:
+            layer = nn.TransformerEncoderLayer(width, 4, 2 * width, batch_first=batch_first, **settings)
+            self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        else:
+            self.encoder, self.settings = None, settings
+            self.attention = nn.MultiheadAttention(width, 4, batch_first=batch_first)
+        self.head, self.last = nn.Linear(width, embedding), nn.BatchNorm1d(embedding)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2) + self.positions
+        x = x if self.batch_first else x.transpose(0, 1)
+        x = x + self.attention(x, x, x, **self.settings)[0] if self.encoder is None else self.encoder(x)
+        return self.last(self.head(x.mean(1) if self.batch_first else x[0] + x.mean(0)))
+
+
 class ChannelNorm(nn.Module):
     """A layer norm over the channels of a map, written out as ConvNeXt's code has it (arXiv 2201.03545)."""
 
@@ -174,3 +197,8 @@ def vit(patch=16, attention=Attention, **sizes):
 def edgeface(**sizes):
     torch.manual_seed(2)
     return networks.with_random_state(EdgeFace(**sizes))
+
+
+def places_first(**settings):
+    torch.manual_seed(3)
+    return networks.with_random_state(PlacesFirst(**settings), 32)

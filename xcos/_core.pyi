@@ -37,7 +37,7 @@ def operators() -> dict[str, tuple[int, int, int, dict[str, tuple[str, int, bool
 def default_threads() -> int:
     """XCOS_NUM_THREADS as it was at import, else what CPU affinity and the cgroup quotas leave."""
 
-def decode(data: bytes | bytearray | memoryview, max_pixels: int) -> NDArray[np.uint8]:
+def decode(data: bytes | bytearray | memoryview, max_pixels: int, /) -> NDArray[np.uint8]:
     """Encoded picture -> (H, W, 3) uint8 RGB, EXIF orientation applied. The GIL is free meanwhile."""
 
 def warp(
@@ -62,11 +62,12 @@ def yunet_faces(
     width: int,
     min_score: float,
     max_iou: float,
+    /,
 ) -> NDArray[np.float32]:
     """YuNet's outputs at strides 8, 16, 32 for one image -> (K, 15) float32 rows
     left, top, right, bottom, score, five points x, y; sorted by score, after non-maximum suppression."""
 
-def nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], max_iou: float) -> NDArray[np.intp]:
+def nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], max_iou: float, /) -> NDArray[np.intp]:
     """Indices of the boxes (K, 4) kept by greedy non-maximum suppression, best score first."""
 
 def mask_blend(
@@ -102,7 +103,7 @@ class Network:
     def run(self, inputs: Sequence[ArrayLike], threads: int = 0) -> list[NDArray[np.float32]]:
         """Inputs in the order of `inputs`, outputs in the order of `outputs`, float32, batch first."""
 
-    def output_shapes(self, shapes: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    def output_shapes(self, shapes: Sequence[Sequence[int]], /) -> list[tuple[int, ...]]:
         """Shapes of the outputs for the given shapes of the inputs (batch included)."""
 
 class Head:

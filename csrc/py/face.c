@@ -159,7 +159,11 @@ done:
 }
 
 PyMethodDef xpy_face_methods[] = {
-    {"nms", nms, METH_VARARGS, "Indices of the boxes that non-maximum suppression keeps."},
-    {"yunet_faces", yunet_faces, METH_VARARGS, "YuNet's outputs to rows of box, score, points."},
+    {"nms", nms, METH_VARARGS,
+     "nms($module, boxes, scores, max_iou, /)\n--\n\n"
+     "Indices of the boxes that non-maximum suppression keeps."},
+    {"yunet_faces", yunet_faces, METH_VARARGS,
+     "yunet_faces($module, cls, obj, bbox, kps, height, width, min_score, max_iou, /)\n--\n\n"
+     "YuNet's outputs to rows of box, score, points."},
     {NULL, NULL, 0, NULL},
 };

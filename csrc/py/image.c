@@ -164,11 +164,15 @@ done:
 }
 
 PyMethodDef xpy_image_methods[] = {
-    {"decode", decode, METH_VARARGS, "Encoded picture to (H, W, 3) uint8 RGB."},
+    {"decode", decode, METH_VARARGS,
+     "decode($module, data, max_pixels, /)\n--\n\nEncoded picture to (H, W, 3) uint8 RGB."},
     {"warp", (PyCFunction)(void (*)(void))warp, METH_VARARGS | METH_KEYWORDS,
+     "warp($module, image, matrix, height, width, border=(0, 0, 0))\n--\n\n"
      "Bilinear warp of (H, W, 3) uint8."},
-    {"resize", resize, METH_VARARGS, "Antialiased resizing of (H, W, 3) uint8."},
+    {"resize", resize, METH_VARARGS,
+     "resize($module, image, height, width, /)\n--\n\nAntialiased resizing of (H, W, 3) uint8."},
     {"normalize", (PyCFunction)(void (*)(void))normalize, METH_VARARGS | METH_KEYWORDS,
+     "normalize($module, images, mean, scale, reverse=False)\n--\n\n"
      "(N, H, W, C) uint8 to (N, C, H, W) float32, (x - mean) * scale."},
     {NULL, NULL, 0, NULL},
 };

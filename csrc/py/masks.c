@@ -52,6 +52,7 @@ static PyObject *mask_blend(PyObject *module, PyObject *args, PyObject *kwargs)
 
 PyMethodDef xpy_mask_methods[] = {
     {"mask_blend", (PyCFunction)(void (*)(void))mask_blend, METH_VARARGS | METH_KEYWORDS,
+     "mask_blend($module, images, fills, masks, which, threads=0)\n--\n\n"
      "Pictures (N, C, H, W) through masks (M, H, W), fillings behind them."},
     {NULL, NULL, 0, NULL},
 };

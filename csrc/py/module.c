@@ -109,14 +109,20 @@ static PyObject *default_threads(PyObject *module, PyObject *args)
 }
 
 static PyMethodDef machine_methods[] = {
-    {"isa", isa, METH_NOARGS, "Name of the instruction set whose kernels run."},
-    {"isa_available", isa_available, METH_NOARGS, "Instruction sets of this machine, best first."},
-    {"isa_select", isa_select, METH_O, "Choose the instruction set (tests, benchmarks)."},
+    {"isa", isa, METH_NOARGS,
+     "isa($module, /)\n--\n\nName of the instruction set whose kernels run."},
+    {"isa_available", isa_available, METH_NOARGS,
+     "isa_available($module, /)\n--\n\nInstruction sets of this machine, best first."},
+    {"isa_select", isa_select, METH_O,
+     "isa_select($module, name, /)\n--\n\nChoose the instruction set (tests, benchmarks)."},
     {"conv_select", conv_select, METH_O,
+     "conv_select($module, name, /)\n--\n\n"
      "Choose the way to convolve, None: the cheapest (tests, benchmarks)."},
     {"operators", operators, METH_NOARGS,
+     "operators($module, /)\n--\n\n"
      "name -> (fewest inputs, most, constants among them, {key: (type, rank, optional)})."},
-    {"default_threads", default_threads, METH_NOARGS, "Threads used when none are asked for."},
+    {"default_threads", default_threads, METH_NOARGS,
+     "default_threads($module, /)\n--\n\nThreads used when none are asked for."},
     {NULL, NULL, 0, NULL},
 };
 

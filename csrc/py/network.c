@@ -201,14 +201,16 @@ static void network_dealloc(Network *self)
 
 static PyMethodDef methods[] = {
     {"run", (PyCFunction)(void (*)(void))network_run, METH_VARARGS | METH_KEYWORDS,
-     "run(inputs, threads=0): outputs as float32 arrays, in the order of the plan's outputs."},
+     "run($self, inputs, threads=0)\n--\n\n"
+     "Outputs as float32 arrays, in the order of the plan's outputs."},
     {"output_shapes", (PyCFunction)network_output_shapes, METH_O,
-     "output_shapes(shapes): shapes of the outputs for the given shapes of the inputs."},
+     "output_shapes($self, shapes, /)\n--\n\n"
+     "Shapes of the outputs for the given shapes of the inputs."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "Network(inputs, layers, outputs, tensors): a plan of layers, ready to run."},
+    {Py_tp_doc, "Network(inputs, layers, outputs, tensors)\n--\n\nA plan of layers, ready to run."},
     {Py_tp_new, network_new},
     {Py_tp_dealloc, network_dealloc},
     {Py_tp_traverse, network_traverse},

@@ -1,4 +1,4 @@
-"""The commands for whole data sets: ``xcos evaluate | calibrate | features``."""
+"""The commands for whole data sets: ``xcos evaluate | evaluate-search | calibrate | features``."""
 
 from __future__ import annotations
 
@@ -36,6 +36,15 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
                           help="judge this threshold; 'model': the one that verify uses (default: each fold's best)")
     evaluate.add_argument("--flip", action="store_true", help="features of each image and its mirror image together")
     evaluate.add_argument("--html", metavar="FILE", help="write a page with figures, curves and the worst mistakes")
+
+    search = command("evaluate-search", _run(_evaluate_search, print_), "measure a search of lists of people",
+                     [model, common], "xcos evaluate-search gallery.csv probes.csv --photos images.tar")
+    search.add_argument("gallery", metavar="GALLERY", help="list: template, subject, file; or a folder person/picture")
+    search.add_argument("probes", metavar="PROBES", help="the same of those searched for, strangers among them")
+    search.add_argument("--photos", metavar="PATH", help="folder, tar or zip with the photographs of the lists")
+    search.add_argument("--aligned", action="store_true", help="the photographs are aligned 112 x 112 crops")
+    search.add_argument("--metric", nargs="+", choices=("xcos", "cosine"), default=["xcos", "cosine"],
+                        help="scores to judge (default: both)")
 
     calibrate = command("calibrate", _run(_calibrate, print_), "measure what scores are worth, into a model file",
                         [model, common, sets], "xcos calibrate lfw.bin calibrated.safetensors")
@@ -117,6 +126,34 @@ def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
             interval = f"{r.low:.2%} to {r.high:.2%}"
             lines.append(f"  {r.column} {r.group}: {r.kind} {r.rate:.2%} ({interval}) of {r.pairs} pairs")
     return table.to_dict(), "\n".join([*lines, *([f"written: {shown(options.html)}"] if options.html else [])])
+
+
+def _evaluate_search(options: argparse.Namespace) -> tuple[Any, str]:
+    import xcos
+
+    from ..datasets import read_templates
+    from ..evaluation import search_templates
+
+    gallery, probes = (
+        read_templates(path, options.photos if path.lower().endswith((".csv", ".tsv", ".txt")) else None)
+        for path in (options.gallery, options.probes)
+    )
+    model = xcos.load(options.model, whole=options.whole)
+    found = search_templates(model, gallery, probes, options.metric, aligned=options.aligned, threads=options.threads,
+                             progress=progress_wanted(options))  # fmt: skip
+    figures = {name: report.to_dict() for name, report in found.reports.items()}
+    some = next(iter(figures.values()))
+    rates = [f"DIR at FPIR {rate}" for rate in some["dir_at_far"]]
+    heads = ["score", *(f"rank {k}" for k in some["rank"]), "P@1", "R-precision", "MAP@R", *rates]
+    lines = [f"{some['mated']} probes among {some['photographs']} templates of {some['people']} people; "
+             f"{some['strangers']} strangers", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]  # fmt: skip
+    for name, one in figures.items():
+        values = [*one["rank"].values(), one["precision_at_1"], one["r_precision"], one["map_at_r"],
+                  *one["dir_at_far"].values()]  # fmt: skip
+        lines.append(f"| {name} | {' | '.join(f'{value:.2%}' for value in values)} |")
+    lines += [f"{len(found.failed)} photographs could not be used:"] if found.failed else []
+    data = {"gallery": gallery.name, "probes": probes.name, "scores": figures, "failed": [*map(list, found.failed)]}
+    return data, "\n".join([*lines, *(f"{shown(name)}: {why}" for name, why in found.failed)])
 
 
 def _calibrate(options: argparse.Namespace) -> tuple[Any, str]:

@@ -5,12 +5,19 @@
     xcos.datasets.read_lfw("pairs.txt", "lfw.tgz")           LFW: list of pairs, photographs as folder or tar
     xcos.datasets.read_csv("pairs.csv")                      a table of paths, labels and groups
     xcos.datasets.read_faces("people/")                      a folder person/picture, a tar of the same, or a .rec
+    xcos.datasets.read_templates("gallery.csv")              IJB-A, -B, -C: template, subject, file; or such a folder
+    xcos.datasets.wear                                       faces with masks or sunglasses on, and parts of faces
 
 Nothing is downloaded. Images are decoded only when features are wanted of them.
 """
 
+from . import wear
 from .pairs import Pairs
 from .people import Faces, join, read_faces
 from .readers import read, read_bcolz, read_bin, read_csv, read_lfw
+from .templates import Templates, read_templates
 
-__all__ = ["Faces", "Pairs", "join", "read", "read_bcolz", "read_bin", "read_csv", "read_faces", "read_lfw"]
+__all__ = [
+    "Faces", "Pairs", "Templates", "join", "read", "read_bcolz", "read_bin", "read_csv", "read_faces", "read_lfw",
+    "read_templates", "wear",
+]  # fmt: skip

@@ -189,12 +189,12 @@ def join(parts: Sequence[Faces]) -> Faces:
 
 
 def _named(path: Path, names: Sequence[str], read: Callable[[int], bytes]) -> Faces:
-    owners = _people(path, names)
+    owners = people_of(path, names)
     numbers = {owner: number for number, owner in enumerate(sorted(set(owners)))}
     return Faces(np.array([numbers[owner] for owner in owners]), len(numbers), shown(path.name), read)
 
 
-def _people(path: Path, names: Sequence[str]) -> list[str]:
+def people_of(path: Path, names: Sequence[str]) -> list[str]:
     """Whom each picture shows: the first folder of its path names the person.
 
     Folders around all people, and those of a split into training and test, are no people; folders below a person

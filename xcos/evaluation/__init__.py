@@ -8,6 +8,7 @@ from .report import Report
 from .run import compare_models, evaluate
 from .search import SearchReport, evaluate_search
 from .table import Table
+from .templates import Searched, search_templates
 from .whole import whole_curve
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Report",
     "Roc",
     "SearchReport",
+    "Searched",
     "Table",
     "calibrate",
     "cllr",
@@ -24,5 +26,6 @@ __all__ = [
     "evaluate",
     "evaluate_search",
     "min_cllr",
+    "search_templates",
     "whole_curve",
 ]

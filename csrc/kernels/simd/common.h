@@ -4,6 +4,8 @@
 #define JOIN_(a, b) a##_##b
 #define JOIN(a, b) JOIN_(a, b)
 #define NAMED(name) JOIN(name, ISA)
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
 
 #define INLINE TARGET static inline __attribute__((always_inline))
 

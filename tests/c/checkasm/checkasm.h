@@ -31,13 +31,10 @@ static const float CANARY = 12345.678f;
 xk_epilogue epilogue(int k, int count, const float *residual, enum side side);
 double finished(double x, int c, const float *residual, const xk_epilogue *e);
 
-void check_gemm(void);
-void check_depthwise(void);
-void check_winograd(void);
-void check_pairs(void);
-void check_transport(void);
-void check_pack(void);
-void check_functions(void);
+/* The checks: check_gemm() and so on, one in each file. */
+#define CHECKS(X) X(gemm) X(depthwise) X(winograd) X(pairs) X(transport) X(pack) X(functions)
+#define DECLARED(name) void check_##name(void);
+CHECKS(DECLARED)
 
 /* Prints speeds of every instruction set of the machine. */
 void bench(void);

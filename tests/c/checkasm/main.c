@@ -135,13 +135,9 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } checks[] = {{"gemm", check_gemm},
-                  {"depthwise", check_depthwise},
-                  {"winograd", check_winograd},
-                  {"pairs", check_pairs},
-                  {"transport", check_transport},
-                  {"packing", check_pack},
-                  {"functions", check_functions}};
+    } checks[] = {
+#define LISTED(name) {#name, check_##name},
+        CHECKS(LISTED)};
     for (const char *const *name = xcos_isa_available(); *name; name++) {
         xcos_isa_select(*name, NULL);
         table = xk_kernels();

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from .axes import reshaped
 from .graph import Graph, Operand, Translator, Value, arithmetic, axis_of, known, text
 from .node import Array, Node, Refusal
-from .ops import reshaped
 from .reduce import pooled
 
 _UFUNCS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "maximum": np.maximum}

@@ -252,6 +252,7 @@ _FOLDS: dict[str, Callable[[Node, Args], Array | list[Array]]] = {
     "Floor": _unary(np.floor),
     "Gather": _gather,
     "Identity": lambda node, args: _get(args, 0),
+    "Mod": lambda node, args: _binary(np.fmod if node.get("fmod", 0) else operator.mod)(node, args),
     "Mul": _binary(operator.mul),
     "Neg": _unary(operator.neg),
     "Pow": _binary(operator.pow),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...plan.build import PlanBuilder
-from .dims import BATCH, Size
+from .dims import BATCH, Size, product
 from .fold import ints_of
 from .node import Array, Node, Refusal
 
@@ -29,28 +29,29 @@ class Padded:
 
 
 @dataclass(frozen=True)
-class Turned:
-    """A value whose axes stand in another order, the batch not in front: what takes an axis away may bring it there."""
+class View:
+    """A value whose batch is not in front, or counts as one axis with others: what is done to it later may part them.
+
+    `axes` says of each axis that is seen which of the value's it is made of; the batch's alone may be made of several.
+    """
 
     value: Value
-    perm: tuple[int, ...]
+    axes: tuple[tuple[int, ...], ...]
+
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        return tuple(product([self.value.shape[axis] for axis in group]) for group in self.axes)
 
 
-@dataclass(frozen=True)
-class Joined:
-    """A value whose batch and next axis count as one axis, as stacks of matrices are written: a reshape parts them."""
-
-    value: Value
-
-
-def refusal_of(operand: Turned | Joined) -> Refusal:
+def refusal_of(view: View) -> Refusal:
     """Why a translator that asks for a value as it stands cannot take this one."""
-    if isinstance(operand, Joined):
-        return Refusal(f"joins the batch with the next axis of {text(operand.value.shape)}")
-    return Refusal(f"perm {list(operand.perm)} moves the batch, which must stay the first axis")
+    if any(len(group) > 1 for group in view.axes):
+        return Refusal(f"the shape {text(view.shape)} joins the batch with other axes, and nothing parts them")
+    perm = [axis for (axis,) in view.axes]
+    return Refusal(f"the order {perm} of the axes moves the batch, which must stay the first axis")
 
 
-Operand = Value | Padded | Turned | Joined | Array
+Operand = Value | Padded | View | Array
 Translator = Callable[["Graph", Node], Operand | list[Operand]]
 
 
@@ -100,19 +101,19 @@ class Graph:
         operand = self.operand(node, index)
         if isinstance(operand, Padded):
             return self.materialise(node, operand)
-        if isinstance(operand, Turned | Joined):
+        if isinstance(operand, View):
             raise refusal_of(operand)
         if not isinstance(operand, Value):
             raise Refusal(f"input {index} ({node.inputs[index]!r}) is a constant; expected a computed value")
         return operand
 
-    def turned(self, node: Node, index: int = 0) -> tuple[Value, tuple[int, ...]]:
-        """An input that a run computes, and the order in which its axes stand."""
+    def view(self, node: Node, index: int = 0) -> View:
+        """An input that a run computes, wherever its batch stands."""
         operand = self.operand(node, index)
-        if isinstance(operand, Turned):
-            return operand.value, operand.perm
+        if isinstance(operand, View):
+            return operand
         value = self.value(node, index)
-        return value, tuple(range(len(value.shape)))
+        return View(value, tuple((axis,) for axis in range(len(value.shape))))
 
     def is_constant(self, node: Node, index: int) -> bool:
         return isinstance(self.operand(node, index), np.ndarray)

@@ -18,10 +18,11 @@ from ...base.names import shown
 from ...errors import ModelFileError
 from ...plan.build import PlanBuilder
 from ...plan.file import ModelFile
+from .axes import AXIS_OPS
 from .choice import CHOICE_OPS
 from .dims import BATCH, Dim, Size
 from .fold import can_fold, fold
-from .graph import Graph, Joined, Operand, Padded, Turned, Value, refusal_of
+from .graph import Graph, Operand, Padded, Value, View, refusal_of
 from .node import Node, Refusal, array_of
 from .norms import NORM_OPS
 from .ops import OPS
@@ -29,10 +30,11 @@ from .patterns import together
 from .pointwise import POINTWISE_OPS
 from .reduce import REDUCE_OPS
 from .sizes import SIZE_OPS
+from .views import VIEW_OPS
 from .windows import WINDOW_OPS
 
 OLDEST_OPSET = 7
-TRANSLATORS = OPS | CHOICE_OPS | NORM_OPS | POINTWISE_OPS | REDUCE_OPS | SIZE_OPS | WINDOW_OPS
+TRANSLATORS = AXIS_OPS | OPS | CHOICE_OPS | NORM_OPS | POINTWISE_OPS | REDUCE_OPS | SIZE_OPS | WINDOW_OPS | VIEW_OPS
 
 
 def import_onnx(
@@ -211,7 +213,7 @@ def _visit(graph: Graph, node: Node, needed: set[str], wanted: Sequence[str]) ->
             if 0 < len(results) <= index and output in needed:
                 raise Refusal(f"its output {index} is not supported")
         for output, operand in zip(node.outputs, results, strict=False):
-            if isinstance(operand, Turned | Joined) and output in wanted:
+            if isinstance(operand, View) and output in wanted:
                 raise refusal_of(operand)
     except Refusal as refusal:
         problem = str(refusal)

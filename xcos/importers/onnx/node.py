@@ -1,5 +1,6 @@
 """One node of an ONNX graph, with the differences between opsets levelled where that is possible."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,16 @@ class Node:
                 item.ints.insert(0, 0)
             elif item.name == "pads":
                 item.ints[:] = [0, *item.ints[: len(item.ints) // 2], 0, *item.ints[len(item.ints) // 2 :]]
+        return Node(proto, self.opset)
+
+    def of(self, inputs: Sequence[str], **attributes: int | list[int]) -> "Node":
+        """The same operator for other inputs, some of its attributes replaced."""
+        proto = NodeProto()
+        proto.CopyFrom(self._proto)
+        del proto.input[:], proto.attribute[:]
+        proto.input.extend(inputs)
+        proto.attribute.extend(item for item in self._proto.attribute if item.name not in attributes)
+        proto.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
         return Node(proto, self.opset)
 
     @property

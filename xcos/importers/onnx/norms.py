@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .axes import reshaped, transposed
 from .dims import product
 from .graph import Graph, Operand, Translator, Value, arithmetic, axis_of, known, text
 from .node import Array, Node, Refusal
-from .ops import reshaped, transposed
 from .patterns import NORMALIZE
 
 
@@ -48,9 +48,7 @@ def _per_channel(graph: Graph, node: Node, value: Value, repeats: int = 1) -> Va
     arrays = [np.repeat(graph.constant(node, index).reshape(-1), repeats) for index in (1, 2)]
     if any(array.size != channels for array in arrays):
         raise Refusal(f"scale and bias have {[array.size for array in arrays]} numbers; expected {channels}")
-    gamma, beta = (
-        graph.plan.tensor(node.inputs[index], array) for index, array in zip((1, 2), arrays, strict=True)
-    )
+    gamma, beta = (graph.plan.tensor(node.inputs[index], array) for index, array in zip((1, 2), arrays, strict=True))
     mean = graph.plan.tensor(f"{node.output}.mean", np.zeros(channels))
     var = graph.plan.tensor(f"{node.output}.var", np.ones(channels))
     numbers = {"gamma": gamma, "beta": beta, "mean": mean, "var": var}

@@ -1,8 +1,7 @@
-"""Operators of ONNX as layers of a plan: products, and what moves or reshapes values.
+"""Operators of ONNX as layers of a plan: products, and what picks from values or puts them together.
 
 A translator takes the graph and a node and returns what the node's outputs stand for. It raises Refusal, with
-the reason, for what a plan cannot say. onnx_pointwise.py holds arithmetic and activations,
-onnx_reduce.py sums, means and lengths along axes, onnx_windows.py convolution, pooling and resizing.
+the reason, for what a plan cannot say.
 """
 
 from collections.abc import Sequence
@@ -10,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .dims import BATCH, Dim, Size, divide, product
-from .fold import as_ints
-from .graph import Graph, Joined, Operand, Translator, Turned, Value, arithmetic, axis_of, broadcast, known, text
+from .axes import dropped, own_axis, reshaped, seen
+from .dims import Dim, Size, product
+from .graph import Graph, Operand, Translator, Value, arithmetic, axis_of, broadcast, known, text
 from .node import Array, Node, Refusal
 
 _MAX_RUNS = 256  # slices that one gather may become
@@ -104,7 +103,7 @@ def _factor(graph: Graph, node: Node, index: int, rank: int) -> Value:
 
 def _linear(graph: Graph, node: Node, weight: Array, bias: Array | None) -> Value:
     value = graph.value(node)
-    if len(value.shape) < 2 or value.shape[-1] != weight.shape[1] or (node.op == "Gemm" and len(value.shape) != 2):
+    if len(value.shape) < 2 or value.shape[-1] != weight.shape[1]:
         raise Refusal(f"a weight for {weight.shape[1]} inputs does not fit the shape {text(value.shape)}")
     tensors = {"weight": graph.plan.tensor(node.inputs[1], weight)}
     if bias is not None:
@@ -150,17 +149,18 @@ def _repeated(graph: Graph, node: Node, index: int, model: Value, axis: int) -> 
 
 
 def slice_(graph: Graph, node: Node) -> Operand:
-    value, perm = graph.turned(node)
+    view = graph.view(node)
+    value, rank = view.value, len(view.axes)
     starts, ends = graph.ints(node, "starts", 1), graph.ints(node, "ends", 2)
     if starts is None or ends is None:
         raise Refusal("starts or ends are missing")
     axes = graph.ints(node, "axes", 3) or list(range(len(starts)))
     steps = graph.ints(node, "steps", 4) or [1] * len(starts)
-    stride = [1] * len(perm)
+    stride = [1] * len(value.shape)
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        if -len(perm) <= axis < len(perm) and perm[axis] == 0 and (start, step) == (0, 1) and end >= 2**31 - 1:
+        if -rank <= axis < rank and 0 in view.axes[axis] and (start, step) == (0, 1) and end >= 2**31 - 1:
             continue  # the whole batch
-        axis = turned_axis(node, axis, perm)
+        axis = own_axis(node, axis, view.axes)
         if step < 1 or (step > 1 and (len(stride) != 4 or axis < 2)):
             size = known(value.shape[axis : axis + 1])[0]
             entries = range(size)[slice(start, end if end >= -size else None, step)]
@@ -171,7 +171,7 @@ def slice_(graph: Graph, node: Node) -> Operand:
     if max(stride) > 1:
         shape = [(size - 1) // step + 1 if step > 1 else size for size, step in zip(value.shape, stride, strict=True)]
         value = graph.emit(node, "max_pool", [value], shape, kernel=[1, 1], stride=stride[2:])
-    return _in_order(graph, node, value, perm)
+    return seen(graph, node, value, view.axes)
 
 
 def cut(graph: Graph, node: Node, value: Value, axis: int, start: int, stop: int) -> Value:
@@ -211,8 +211,8 @@ def picked(graph: Graph, node: Node, value: Value, axis: int, entries: Sequence[
 
 
 def split(graph: Graph, node: Node) -> list[Operand]:
-    value, perm = graph.turned(node)
-    axis = turned_axis(node, node.get("axis", 0), perm)
+    view = graph.view(node)
+    value, axis = view.value, own_axis(node, node.get("axis", 0), view.axes)
     size, parts = known(value.shape[axis : axis + 1])[0], graph.ints(node, "split", 1)
     if parts is None:
         step = -(-size // len(node.outputs))
@@ -221,169 +221,26 @@ def split(graph: Graph, node: Node) -> list[Operand]:
         raise Refusal(f"parts {parts} do not fit {size} entries and {len(node.outputs)} outputs")
     ends = np.cumsum(parts).tolist()
     pieces = [cut(graph, node, value, axis, end - part, end) for part, end in zip(parts, ends, strict=True)]
-    return [_in_order(graph, node, piece, perm) for piece in pieces]
+    return [seen(graph, node, piece, view.axes) for piece in pieces]
 
 
 def gather(graph: Graph, node: Node) -> Operand:
-    (value, perm), index = graph.turned(node), graph.constant(node, 1)
-    axis = turned_axis(node, node.get("axis", 0), perm)
+    view, index = graph.view(node), graph.constant(node, 1)
+    value, axis = view.value, own_axis(node, node.get("axis", 0), view.axes)
     if index.size != 1:
         size = known(value.shape[axis : axis + 1])[0]
         if index.ndim != 1 or not all(-size <= entry < size for entry in index.tolist()):
             raise Refusal(f"gathers entries {index.shape} of an axis of {size}")
-        return _in_order(graph, node, picked(graph, node, value, axis, (index % size).tolist()), perm)
+        return seen(graph, node, picked(graph, node, value, axis, (index % size).tolist()), view.axes)
     at = int(index.reshape(()))
     entry = cut(graph, node, value, axis, at, at + 1 if at != -1 else 2**31)
     if index.ndim == 0:
-        return _dropped(graph, node, entry, perm, {axis})
+        return dropped(graph, node, entry, view.axes, {axis})
     if index.ndim > 1:
+        graph.value(node)  # refuses what is seen otherwise
         shape = [*entry.shape[:axis], *[1] * index.ndim, *entry.shape[axis + 1 :]]
         return reshaped(graph, node, entry, shape)
-    return _in_order(graph, node, entry, perm)
-
-
-def turned_axis(node: Node, axis: int, perm: Sequence[int]) -> int:
-    """The axis of a value that stands at `axis` once it is turned; refuses the batch."""
-    rank = len(perm)
-    if not -rank <= axis < rank:
-        raise Refusal(f"axis {axis} is out of range for {rank} dimensions")
-    if perm[axis] == 0:
-        raise Refusal(f"axis {axis} is the batch, which no layer may touch")
-    return perm[axis]
-
-
-def _in_order(graph: Graph, node: Node, value: Value, perm: Sequence[int]) -> Operand:
-    """A value in the order of axes given: turned now if the batch is in front, later if it is not."""
-    return transposed(graph, node, value, perm) if perm[0] == 0 else Turned(value, tuple(perm))
-
-
-def _dropped(graph: Graph, node: Node, value: Value, perm: Sequence[int], axes: set[int]) -> Operand:
-    """A turned value without some of the axes that it has before it is turned, all of size 1."""
-    kept = [axis for axis in range(len(perm)) if axis not in axes]
-    rest = reshaped(graph, node, value, [value.shape[axis] for axis in kept])
-    return _in_order(graph, node, rest, [kept.index(axis) for axis in perm if axis not in axes])
-
-
-def transpose(graph: Graph, node: Node) -> Operand:
-    joined_axes = graph.operand(node, 0)
-    if isinstance(joined_axes, Joined) and node.get("perm", [1])[0] == 0:
-        perm = [0, 1, *(axis + 1 for axis in node.get("perm")[1:])]
-        return Joined(transposed(graph, node, joined_axes.value, perm))
-    value, before = graph.turned(node)
-    perm = node.get("perm", list(range(len(before)))[::-1])
-    if sorted(perm) != list(range(len(before))):
-        raise Refusal(f"perm {perm} is no order of {len(before)} axes")
-    return _in_order(graph, node, value, [before[axis] for axis in perm])
-
-
-def transposed(graph: Graph, node: Node, value: Value, perm: Sequence[int]) -> Value:
-    if list(perm) == sorted(perm):
-        return value
-    return graph.emit(node, "transpose", [value], [value.shape[axis] for axis in perm], perm=list(perm))
-
-
-def reshape(graph: Graph, node: Node) -> Operand:
-    given = graph.operand(node, 0)
-    value = given.value if isinstance(given, Joined) else graph.value(node)
-    shape = (product(value.shape[:2]), *value.shape[2:]) if isinstance(given, Joined) else value.shape
-    target: list[Size] = list(node.get("shape")) if "shape" in node else as_ints(_shape_operand(graph, node, 1))
-    if not node.get("allowzero", 0):
-        for axis, size in enumerate(target):
-            if size == 0:
-                if axis >= len(shape):
-                    raise Refusal(f"shape {target} copies an axis that {text(shape)} lacks")
-                target[axis] = shape[axis]
-    problem = f"shape {target} of {text(value.shape)}"
-    if target and target[0] == graph.batch:
-        target[0] = BATCH
-    if target.count(-1) > 1:
-        raise Refusal(f"{problem} has -1 twice")
-    if -1 in target:
-        rest = divide(product(value.shape), product([size for size in target if size != -1]))
-        if rest is None:
-            raise Refusal(f"{problem} does not come out even")
-        target[target.index(-1)] = rest
-    if product(target) == product(value.shape) and target[1:] == list(value.shape[2:]):
-        return Joined(value)
-    if not target or target[0] != BATCH:
-        raise Refusal(f"{problem} does not keep the batch as the first dimension")
-    if product(target) != product(value.shape):
-        raise Refusal(f"{problem} does not fit")
-    return reshaped(graph, node, value, target)
-
-
-def _shape_operand(graph: Graph, node: Node, index: int) -> Array:
-    operand = graph.operand(node, index)
-    if not isinstance(operand, np.ndarray):
-        raise Refusal("the shape is computed from values")
-    return operand
-
-
-def shape_of(graph: Graph, node: Node) -> Operand:
-    """The sizes of a value, the batch left open."""
-    value, perm = graph.turned(node)
-    shape = [value.shape[axis] for axis in perm]
-    return np.array(shape, object)[node.get("start", 0) : node.get("end", len(shape))]
-
-
-def reshaped(graph: Graph, node: Node, value: Value, shape: Sequence[Size]) -> Value:
-    """A value in another shape with the same number of elements; at most one size may be unknown."""
-    if tuple(shape) == value.shape:
-        return value
-    free = [size for size in shape[1:] if not isinstance(size, int)]
-    if len(free) > 1:
-        raise Refusal(f"the shape {text(shape)} has more than one unknown size")
-    sizes = [size if isinstance(size, int) else -1 for size in shape[1:]]
-    if not sizes:
-        raise Refusal("nothing but the batch would be left")
-    return graph.emit(node, "reshape", [value], shape, shape=sizes)
-
-
-def flatten(graph: Graph, node: Node) -> Operand:
-    value = graph.value(node)
-    axis = node.get("axis", 1)
-    axis = axis_of(node, axis + len(value.shape) if axis < 0 else axis, len(value.shape) + 1)
-    if product(value.shape[1:axis]) != 1:
-        raise Refusal(f"axis {axis} joins the batch with other dimensions")
-    return reshaped(graph, node, value, (BATCH, product(value.shape[1:])))
-
-
-def expand(graph: Graph, node: Node) -> Operand:
-    value = graph.value(node)
-    target = as_ints(_shape_operand(graph, node, 1))
-    if len(target) > len(value.shape):
-        raise Refusal(f"expands {text(value.shape)} to more dimensions")
-    target = [1] * (len(value.shape) - len(target)) + target
-    shape = [BATCH, *(broadcast(old, new) for old, new in zip(value.shape[1:], target[1:], strict=True))]
-    if target[0] not in (1, BATCH, graph.batch):
-        raise Refusal(f"expands the batch to {target[0]}")
-    if tuple(shape) == value.shape:
-        return value
-    ones = [1 if old == new else known([new])[0] for old, new in zip(value.shape, shape, strict=True)]
-    tensor = graph.plan.tensor(f"{node.output}.ones", np.ones(ones))
-    return graph.emit(node, "mul", [value, Value(tensor, tuple(ones))], shape)
-
-
-def squeeze(graph: Graph, node: Node) -> Operand:
-    value, perm = graph.turned(node)
-    axes = graph.ints(node, "axes", 1)
-    if axes is None:
-        if graph.batch == 1:
-            raise Refusal("would drop the batch: it names no axes, and the graph is of batch 1")
-        axes = [axis for axis in range(len(perm)) if value.shape[perm[axis]] == 1]
-    drop = {turned_axis(node, axis, perm) for axis in axes}
-    if any(value.shape[axis] != 1 for axis in drop):
-        raise Refusal(f"axes {axes} of {text(value.shape)} are not all of size 1")
-    return _dropped(graph, node, value, perm, drop)
-
-
-def unsqueeze(graph: Graph, node: Node) -> Operand:
-    value = graph.value(node)
-    axes = graph.ints(node, "axes", 1) or []
-    shape = list(value.shape)
-    for axis in sorted(axis_of(node, axis, len(value.shape) + len(axes)) for axis in axes):
-        shape.insert(axis, 1)
-    return reshaped(graph, node, value, shape)
+    return seen(graph, node, entry, view.axes)
 
 
 def softmax(graph: Graph, node: Node) -> Operand:
@@ -403,18 +260,11 @@ OPS: dict[str, Translator] = {
     "Cast": cast,
     "Concat": concat,
     "Dropout": dropout,
-    "Expand": expand,
-    "Flatten": flatten,
     "Gather": gather,
     "Gemm": gemm,
     "Identity": alias,
     "MatMul": matmul,
-    "Reshape": reshape,
-    "Shape": shape_of,
     "Slice": slice_,
     "Softmax": softmax,
     "Split": split,
-    "Squeeze": squeeze,
-    "Transpose": transpose,
-    "Unsqueeze": unsqueeze,
 }

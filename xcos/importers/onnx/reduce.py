@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from .axes import reshaped
 from .dims import Size, product
 from .graph import Graph, Operand, Translator, Value, arithmetic, axis_of, image, known
 from .node import Node, Refusal
-from .ops import reshaped
 
 Reduction = Callable[[Graph, Node, Value, Sequence[int]], Value]
 """Reduces axes of a value, in rising order, which stay with the size 1."""

@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from .axes import reshaped, transposed
 from .dims import Size
 from .graph import Graph, Operand, Padded, Translator, Value, image, known
 from .node import Node, Refusal
-from .ops import cut, reshaped, transposed
+from .ops import cut
 
 _MAX_WEIGHT = 2**26  # numbers that a transposed convolution may be written with
 Pad = tuple[int, int, int, int]  # top, left, bottom, right: the order of ONNX's pads for two axes

@@ -1,0 +1,140 @@
+"""Lists of templates, as searches are judged by: photographs that count as one, and whom they show."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.names import shown
+from ..faces.folders import collection
+from ..faces.image import local_path
+from .people import people_of
+from .photographs import photographs
+from .tables import read_table
+
+# What IJB-A, -B and -C and those who follow them call the columns, without case, blanks and underscores.
+_COLUMNS = {
+    "template": ("templateid", "template", "tid"),
+    "subject": ("subjectid", "subject", "sid", "name"),
+    "file": ("filename", "file", "path", "image"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Templates:
+    """T templates of M photographs. Photographs are read when asked for.
+
+    name      what the list is called in tables
+    ids       T texts, the template ids
+    subjects  T texts, whom each template shows
+    images    sequence of M photographs, each anything that ``xcos.read_image`` takes
+    names     what they are called, M texts
+    owner     (M,) the template of each, 0..T-1
+    """
+
+    name: str
+    ids: Sequence[str]
+    subjects: Sequence[str]
+    images: Sequence[Any]
+    names: Sequence[str]
+    owner: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        people = len(set(self.subjects))
+        return f"Templates({self.name!r}, {len(self)} of {people} people, {len(self.images)} photographs)"
+
+
+def read_templates(
+    path: str | os.PathLike[str], photos: str | os.PathLike[str] | None = None
+) -> Templates:
+    """Templates of a list as IJB-A, -B and -C have it: a table with the columns TEMPLATE_ID, SUBJECT_ID and FILENAME.
+
+    Or of a folder or archive ``person/picture``, of which each picture is a template. Other columns of a list are left
+    out, boxes of faces among them: of a photograph the largest and most central face counts, unless it is a crop.
+
+    Parameters
+    ----------
+    path : str or path
+        The list, separated by commas, semicolons, tabs or bars; a folder, tar or zip.
+    photos : str or path, optional
+        The folder, tar or zip in which its photographs are; None: they count from the list's own folder.
+
+    Raises
+    ------
+    ValueError
+        Naming file and line: a column or field is missing, or a template shows two people.
+    OSError
+        The list can't be read; or, naming the line that asks for it, a photograph is missing.
+    """
+    place = Path(path)
+    if place.is_dir() or place.suffix.lower() in (".tar", ".zip", ".tgz", ".gz"):
+        if photos is not None:
+            raise ValueError(f"{place}: holds photographs itself; expected no other place for them, got {photos}")
+        names, read = collection(place)
+        owners = people_of(place, names)
+        return Templates(shown(place.name), names, owners, _Read(names, read), names, np.arange(len(names)))
+    columns, rows = read_table(place)
+    keys = _keys(place, columns)
+    subjects: dict[str, tuple[str, int]] = {}
+    lines: dict[str, str] = {}
+    files, owner = [], []
+    for line, row in rows:
+        template, subject, file = (row[keys[key]].strip() for key in _COLUMNS)
+        if not (template and subject and file):
+            empty = next(keys[key] for key in _COLUMNS if not row[keys[key]].strip())
+            raise ValueError(f"{place}, line {line}: {empty} is missing")
+        known, before = subjects.setdefault(template, (subject, line))
+        if known != subject:
+            raise ValueError(f"{place}, line {line}: template {template!r} shows {subject!r}, "
+                             f"but {known!r} in line {before}")  # fmt: skip
+        lines.setdefault(file, f"{place}, line {line}")
+        files.append(file)
+        owner.append(template)
+    if not rows:
+        raise ValueError(f"{place}: holds no templates")
+    number = {template: i for i, template in enumerate(subjects)}
+    images = dict(zip(lines, photographs(photos, lines) if photos else _beside(place, lines), strict=True))
+    return Templates(shown(place.stem), list(subjects), [who for who, _ in subjects.values()],
+                     [images[file] for file in files], files, np.array([number[t] for t in owner]))  # fmt: skip
+
+
+class _Read(Sequence[bytes]):
+    """The pictures of a collection, each read when asked for."""
+
+    def __init__(self, names: Sequence[str], read: Any) -> None:
+        self._names, self._read = names, read
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: Any) -> Any:
+        return [self._read(i) for i in range(*index.indices(len(self)))] if isinstance(index, slice) else (
+            self._read(range(len(self))[index]))  # fmt: skip
+
+
+def _keys(place: Path, columns: Sequence[str]) -> dict[str, str]:
+    """The list's own names of the three columns."""
+    plain = {name.replace("_", "").replace(" ", ""): name for name in reversed(columns)}
+    found = {key: [plain[name] for name in names if name in plain] for key, names in _COLUMNS.items()}
+    if missing := [key for key, names in found.items() if not names]:
+        raise ValueError(f"{place}: has the columns {list(columns)}, none of a {missing[0]}; "
+                         "expected TEMPLATE_ID, SUBJECT_ID and FILENAME")  # fmt: skip
+    return {key: names[0] for key, names in found.items()}
+
+
+def _beside(place: Path, lines: Mapping[str, str]) -> list[Path | str]:
+    """The photographs in the list's own folder."""
+    found = [local_path(file, place.parent) for file in lines]
+    for (file, line), path in zip(lines.items(), found, strict=True):
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{line}: {file} is missing")
+    return found
