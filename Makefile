@@ -1,5 +1,5 @@
 # make demo   set up everything, build, and explain a pair of the shipped photographs
-# make test   run the tests, two files at a time; PYTEST="-m 'not slow'" leaves out those that take long
+# make test   run the tests in two processes; PYTEST="-m 'not slow'" leaves out those that take long
 # make lint   ruff and mypy
 # make docs   the documentation, in docs/_build/html; warnings are errors
 # make wheel  sdist and wheel in dist/
@@ -29,7 +29,7 @@ demo: $(VENV)/.built
 	@$(BIN)/xcos explain examples/obama_portrait_2012.jpg examples/obama_congress_2009.jpg -o build/demo.png
 
 test: $(VENV)/.built $(VENV)/.test
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(PYTEST)
 
 lint: $(VENV)/.built $(VENV)/.test
 	$(BIN)/ruff check .
