@@ -16,18 +16,23 @@ from xcos.measured.whole import WholeCurve
 MODULES = ("", ".datasets", *(f".{name}" for name in xcos._MODULES))
 
 
-def exported() -> dict[str, Any]:
-    """Public classes and functions by the place where each is defined; what its extra is missing for is left out."""
-    found = {f"{value.__module__}.{value.__qualname__}": value for value in (CellTruth, WholeCurve)}  # of attributes
+def names() -> Iterator[tuple[str, str, Any]]:
+    """Public names: module, name and what it is. A module whose extra is missing is left out."""
     for module in MODULES:
         try:
             home = importlib.import_module(f"xcos{module}")
         except ImportError:
             continue
-        for value in (getattr(home, name) for name in home.__all__):
-            value = inspect.unwrap(value) if callable(value) else value
-            if inspect.isclass(value) or inspect.isfunction(value):
-                found[f"{value.__module__}.{value.__qualname__}"] = value
+        yield from ((module, name, getattr(home, name)) for name in home.__all__)
+
+
+def exported() -> dict[str, Any]:
+    """Public classes and functions by the place where each is defined."""
+    found = {f"{value.__module__}.{value.__qualname__}": value for value in (CellTruth, WholeCurve)}  # of attributes
+    for _, _, value in names():
+        value = inspect.unwrap(value) if callable(value) else value
+        if inspect.isclass(value) or inspect.isfunction(value):
+            found[f"{value.__module__}.{value.__qualname__}"] = value
     return found
 
 

@@ -32,6 +32,19 @@ CHECKS = {
 OF_FIELDS = {"PR01", "PR02", "PR03"}
 
 
+def test_one_name_for_one_thing():
+    meant = {}
+    for home, name, value in public.names():
+        assert meant.setdefault(name, value) is value, f"xcos{home}.{name} is another one"
+
+
+def test_a_renamed_class_is_found_and_warns():
+    import xcos.ray
+
+    with pytest.warns(DeprecationWarning, match="FeatureExtractor"):
+        assert xcos.ray.Features is xcos.ray.FeatureExtractor
+
+
 @pytest.mark.parametrize("path", OBJECTS)
 def test_form(path):
     validate = pytest.importorskip("numpydoc.validate").validate

@@ -347,7 +347,7 @@ def test_command(pairs, tmp_path, capsys):
     assert main([*arguments, "--json", "--html", str(page)]) == 0
     result = json.loads(capsys.readouterr().out)
     assert [row["method"] for row in result["rows"]] == ["XCos:map=cosine", "CorrRISE:masks=3"]
-    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert page.read_text().startswith("<!doctype html>")
     for method, message in (("Nothing", "no method named 'Nothing'"), ("XCos:size=3", "XCos takes batch, map")):
         assert main(["compare-explanations", str(data), "-n", "4", "--methods", method]) == 2
         assert message in capsys.readouterr().err

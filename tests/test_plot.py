@@ -14,7 +14,7 @@ from PIL import Image
 from test_results import make, verification
 
 from xcos.drawing import plot
-from xcos.evaluation.plots import reports
+from xcos.drawing.benchmarks import benchmarks
 from xcos.measured.truth import CellTruth
 
 matplotlib.use("Agg")
@@ -319,4 +319,4 @@ def test_axes_that_are_none_are_named():
             with pytest.raises(TypeError, match=f"ax: expected Axes of matplotlib, got {type(wrong).__name__}"):
                 draw(ax=wrong)
     with pytest.raises(TypeError, match="ax: expected Axes of matplotlib, got int"):
-        reports([], [3, 4, 5])
+        benchmarks([], [3, 4, 5])

@@ -13,10 +13,10 @@ import xcos
 ray = pytest.importorskip("ray", reason="the PyPI package ray is not installed")
 pytest.importorskip("pyarrow", reason="Ray Data is not installed: pip install ray[data]")
 
-from xcos.ray import Features  # noqa: E402 (needs ray)
+from xcos.ray import FeatureExtractor  # noqa: E402 (needs ray)
 
 
-class Dying(Features):
+class Dying(FeatureExtractor):
     """Kills its own process at the first batch that any worker gets, as a machine that is taken away."""
 
     def __init__(self, marker: str, **keywords):
@@ -81,14 +81,14 @@ def check(rows, images):
 
 
 def test_batches_without_ray_running(images):
-    batch = Features(aligned=True)({"bytes": np.array(images, object), "number": np.arange(len(images))})
+    batch = FeatureExtractor(aligned=True)({"bytes": np.array(images, object), "number": np.arange(len(images))})
     check([{key: values[i] for key, values in batch.items()} for i in range(len(images))], images)
     with pytest.raises(KeyError, match="no column 'bytes' in the batch; it has path"):
-        Features()({"path": np.array(["a.jpg"])})
+        FeatureExtractor()({"path": np.array(["a.jpg"])})
 
 
 def test_same_numbers_as_one_process(local, images):
-    check(run(Features, images, aligned=True, threads=1), images)
+    check(run(FeatureExtractor, images, aligned=True, threads=1), images)
 
 
 def test_a_killed_worker_costs_nothing_but_time(local, images, tmp_path):
@@ -101,7 +101,8 @@ def test_photographs_of_a_folder(local, shared, tmp_path):
     with tarfile.open(shared / "data/lfw_photos.tar") as tar:
         tar.extractall(tmp_path, members=list(tar)[:12], filter="data")
     files = ray.data.read_binary_files(str(tmp_path), include_paths=True)
-    rows = files.map_batches(Features, batch_size=4, num_cpus=1, compute=ray.data.ActorPoolStrategy(size=2)).take_all()
+    pool = ray.data.ActorPoolStrategy(size=2)
+    rows = files.map_batches(FeatureExtractor, batch_size=4, num_cpus=1, compute=pool).take_all()
     paths = [row["path"] for row in rows]
     assert len(paths) > 5 and all(os.path.exists(path) for path in paths)
     expected = xcos.load().features(paths)
@@ -112,7 +113,7 @@ def test_a_gallery_is_filled(local, images, tmp_path):
     pytest.importorskip("lancedb", reason="LanceDB is not installed: pip install xcos[gallery]")
     images = [image for i, image in enumerate(images) if i != 17][:12]
     rows = ray.data.from_items([{"path": f"p{i // 2}/{i}.jpg", "bytes": image} for i, image in enumerate(images)])
-    found = rows.map_batches(Features, batch_size=6, num_cpus=1, compute=ray.data.ActorPoolStrategy(size=2),
+    found = rows.map_batches(FeatureExtractor, batch_size=6, num_cpus=1, compute=ray.data.ActorPoolStrategy(size=2),
                              fn_constructor_kwargs={"aligned": True, "threads": 1})  # fmt: skip
     gallery = xcos.Gallery(tmp_path)
     for batch in found.iter_batches(batch_size=5):

@@ -27,7 +27,7 @@ uv pip freeze | grep -v '^xcos' >"$folder/versions"
 uv pip install --quiet --constraint "$folder/versions" pytest hypothesis httpx onnxruntime pandas zarr \
     opencv-python-headless
 uv pip check
-grep -E '^(numpy|matplotlib|pillow|pillow-heif|onnx|scikit-learn|scipy|tqdm|starlette|uvicorn|python-multipart)=' \
+grep -E '^(numpy|matplotlib|jinja2|pillow|pillow-heif|onnx|scikit-learn|scipy|tqdm|starlette|uvicorn|python-multipart)=' \
     "$folder/versions" | tr '\n' ' '
 echo
 

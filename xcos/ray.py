@@ -3,7 +3,7 @@
     import ray, xcos.ray
 
     images = ray.data.read_binary_files("photos/", include_paths=True)
-    found = images.map_batches(xcos.ray.Features, batch_size=64, compute=ray.data.ActorPoolStrategy(size=8),
+    found = images.map_batches(xcos.ray.FeatureExtractor, batch_size=64, compute=ray.data.ActorPoolStrategy(size=8),
                                num_cpus=4, fn_constructor_kwargs={"threads": 4})
     found.filter(lambda row: not row["error"]).write_parquet("features/")
 
@@ -13,18 +13,19 @@ the workers: with none left it waits for ever.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .recognition.features import Features as Stack
+from .recognition import features
 from .recognition.shipped import ModelLike, as_model
 
-__all__ = ["Features"]
+__all__ = ["FeatureExtractor"]
 
 
-class Features:
+class FeatureExtractor:
     """What ``map_batches`` calls: batches of encoded images in, batches of features out.
 
     A batch in is a dict of columns, one of them with images; the other columns, such as "path", are passed on. The
@@ -47,7 +48,7 @@ class Features:
     >>> import numpy as np
     >>> import xcos.ray
     >>> batch = {"path": np.array(["examples/obama_portrait_2012.jpg", "absent.jpg"])}
-    >>> found = xcos.ray.Features(column="path")(batch)
+    >>> found = xcos.ray.FeatureExtractor(column="path")(batch)
     >>> found["embedding"].shape, [bool(error) for error in found["error"]]
     ((2, 512), [False, True])
     """
@@ -67,7 +68,7 @@ class Features:
         images = batch[self._column]
         seen = list(self._model.stream(images, skip_failed=True, **self._keywords))
         none = self._model.features([])
-        stack = Stack.concatenate([none, *(part.features for part in seen)])
+        stack = features.Features.concatenate([none, *(part.features for part in seen)])
         index = np.concatenate([np.empty(0, np.intp), *(part.index for part in seen)])
         error = np.full(len(images), "", object)
         for i, message in (failure for part in seen for failure in part.failed):
@@ -82,3 +83,10 @@ def _spread(array: NDArray[np.float32], index: NDArray[np.intp], n: int) -> NDAr
     wide = np.full((n, *array.shape[1:]), np.nan, np.float32)
     wide[index] = array
     return wide
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Features":  # what FeatureExtractor was called, for one version
+        warnings.warn("xcos.ray.Features is now xcos.ray.FeatureExtractor", DeprecationWarning, stacklevel=2)
+        return FeatureExtractor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -28,14 +28,29 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Templates:
-    """T templates of M photographs. Photographs are read when asked for.
+    """T templates of M photographs, which are read when asked for.
 
-    name      what the list is called in tables
-    ids       T texts, the template ids
-    subjects  T texts, whom each template shows
-    images    sequence of M photographs, each anything that ``xcos.read_image`` takes
-    names     what they are called, M texts
-    owner     (M,) the template of each, 0..T-1
+    Attributes
+    ----------
+    name : str
+        What the list is called in tables.
+    ids : sequence of str
+        T texts, the template ids.
+    subjects : sequence of str
+        T texts, whom each template shows.
+    images : sequence
+        M photographs, each anything that ``xcos.read_image`` takes.
+    names : sequence of str
+        What they are called, M texts.
+    owner : (M,) ndarray of int
+        The template of each, 0 to T - 1.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> templates = xcos.datasets.read_templates("examples")
+    >>> len(templates), templates.owner.tolist()
+    (4, [0, 1, 2, 3])
     """
 
     name: str
@@ -56,7 +71,7 @@ class Templates:
 def read_templates(
     path: str | os.PathLike[str], photos: str | os.PathLike[str] | None = None
 ) -> Templates:
-    """Templates of a list as IJB-A, -B and -C have it: a table with the columns TEMPLATE_ID, SUBJECT_ID and FILENAME.
+    r"""Templates of a list as IJB-A, -B and -C have it: a table with the columns TEMPLATE_ID, SUBJECT_ID and FILENAME.
 
     Or of a folder or archive ``person/picture``, of which each picture is a template. Other columns of a list are left
     out, boxes of faces among them: of a photograph the largest and most central face counts, unless it is a crop.
@@ -68,12 +83,27 @@ def read_templates(
     photos : str or path, optional
         The folder, tar or zip in which its photographs are; None: they count from the list's own folder.
 
+    Returns
+    -------
+    Templates
+        In the order of the list.
+
     Raises
     ------
     ValueError
-        Naming file and line: a column or field is missing, or a template shows two people.
+        A column or field is missing, or a template shows two people; file and line are named.
     OSError
-        The list can't be read; or, naming the line that asks for it, a photograph is missing.
+        The list can't be read; or a photograph is missing: the line that asks for it is named.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> from pathlib import Path
+    >>> _ = Path("list.csv").write_text(
+    ...     "TEMPLATE_ID,SUBJECT_ID,FILENAME\n1,44,obama_portrait_2012.jpg\n1,44,obama_congress_2009.jpg\n"
+    ... )
+    >>> xcos.datasets.read_templates("list.csv", "examples").ids
+    ['1']
     """
     place = Path(path)
     if place.is_dir() or place.suffix.lower() in (".tar", ".zip", ".tgz", ".gz"):

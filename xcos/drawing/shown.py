@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,3 +88,24 @@ class Measured(Protocol):
     def leak_map(self) -> Any: ...
     @property
     def alone(self) -> Any: ...
+
+
+class Benchmark(NamedTuple):
+    """Scores of N pairs by one metric of one model on one data set, and the curve through T thresholds.
+
+    scores, same    (N,) floats, and bools: both show one person
+    far, tar        (T,) false and true accept rates
+    auc, eer        of the curve
+    threshold       of the score
+    """
+
+    metric: str
+    model: str
+    dataset: str
+    scores: NDArray[np.floating[Any]]
+    same: NDArray[np.bool_]
+    far: NDArray[np.float64]
+    tar: NDArray[np.float64]
+    auc: float
+    eer: float
+    threshold: float

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,9 +68,7 @@ def columns(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [*longest, *dict.fromkeys(key for row in rows for key in row if key not in longest)]
 
 
-def rows_as_html(rows: Sequence[dict[str, Any]]) -> str:
-    """A plain HTML table, for notebooks."""
+def texts(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Heads and cells of a table of such rows."""
     names = columns(rows)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
-    body = ("".join(f"<td>{html.escape(text(n, row.get(n)))}</td>" for n in names) for row in rows)
-    return f"<table><tr>{head}</tr>{''.join(f'<tr>{cells}</tr>' for cells in body)}</table>"
+    return names, [[text(name, row.get(name)) for name in names] for row in rows]

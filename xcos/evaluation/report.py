@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 
 from ..base.values import ByValue
 from ..datasets import Pairs
+from ..drawing import tables
+from ..drawing.shown import Benchmark
 from ..recognition.model import Model
 from ..recognition.results import PICTURES, Explanation, save
 from . import protocol
-from .figures import Mistake, rate_name, rows_as_html
+from .figures import Mistake, rate_name, texts
 from .groups import GroupRate, group_rates
 from .protocol import Folds, Roc
 
@@ -276,6 +279,29 @@ class Report(ByValue):
             "llr": None if self.llr is None else self.llr.tolist(),
         }  # fmt: skip
 
+    def title(self) -> str:
+        """What was measured, in one line.
+
+        Returns
+        -------
+        str
+            Metric, model and data set.
+        """
+        return f"{self.metric}{' + flip' * self.flip}, {self.model} on {self.dataset}"
+
+    def benchmark(self) -> Benchmark:
+        """What pictures need of the report.
+
+        Returns
+        -------
+        Benchmark
+            Names, scores and the curve.
+        """
+        return Benchmark(
+            self.metric + " + flip" * self.flip, self.model, self.dataset, self.scores, self.same, self.roc.far,
+            self.roc.tar, self.auc, self.eer, self.threshold,
+        )  # fmt: skip
+
     def plot(self, ax: Any = None) -> tuple[Figure, Any]:
         """Draws ROC, DET and histograms of the scores. Needs matplotlib (``pip install xcos[plot]``).
 
@@ -289,9 +315,9 @@ class Report(ByValue):
         (Figure, array of Axes)
             The figure and its axes.
         """
-        from . import plots
+        from ..drawing import benchmarks
 
-        return plots.reports([self], ax)
+        return benchmarks.benchmarks([self.benchmark()], ax)
 
     def plot_reliability(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
         """Draws how often pairs of one probability (at even prior odds) are of one person: the diagonal, ideally.
@@ -313,9 +339,13 @@ class Report(ByValue):
         ValueError
             The model has no calibration of this metric.
         """
-        from . import plots
+        if self.llr is None:
+            raise ValueError(f"model {self.model!r} has no calibration of {self.metric!r}: see xcos.calibrate")
+        from ..drawing import benchmarks
 
-        return plots.reliability(self, ax)
+        title = f"{self.dataset}: Cllr {self.cllr:.3f} bits, at least {self.min_cllr:.3f}"
+        p, weights = 1 / (1 + np.exp(-self.llr)), protocol.balanced(self.same)
+        return benchmarks.reliability(p, self.same, weights, self.model, title, ax)
 
     def html(self, path: str | os.PathLike[str], *, worst: int = 10) -> None:
         """Writes one self-contained page: table, curves, and the worst mistakes of both kinds, explained.
@@ -359,14 +389,14 @@ class Report(ByValue):
         save(path, writers | {suffix: picture(suffix[1:]) for suffix in PICTURES})
 
     def _render(self, kind: str) -> bytes:
-        from . import plots
+        from ..drawing import benchmarks
 
-        return plots.render([self], kind)
+        return benchmarks.render([self.benchmark()], kind)
 
     def _write_npz(self, file: IO[bytes]) -> None:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, index=self.index, scores=self.scores, same=self.same)
         file.write(buffer.getvalue())
 
-    def _repr_html_(self) -> str:
-        return rows_as_html([self.summary()])
+    def _repr_html_(self) -> str | None:
+        return tables.html(*texts([self.summary()])) if find_spec("jinja2") else None

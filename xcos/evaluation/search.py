@@ -196,9 +196,11 @@ class SearchReport(ByValue):
         (Figure, array of Axes)
             The figure and its axes.
         """
-        from .plots import search
+        from ..drawing.benchmarks import search
 
-        return search(self, ax)
+        thresholds = np.unique(self.strangers).tolist()
+        fpir, fnir = ([rate(t) for t in thresholds] for rate in (self.fpir, self.fnir))
+        return search(self.cmc, (fpir, fnir) if thresholds else None, ax)
 
     def _open(self) -> Doubles:
         if not len(self.strangers):

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from ..drawing import tables
 from ..recognition.results import save
-from .figures import columns, rows_as_html, text
+from .figures import texts
 from .report import Report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_LATEX_NAMES = {"±": r"$\pm$", "~": r"\~{}", "^": r"\^{}", "\\": r"\textbackslash{}"}
-_LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | _LATEX_NAMES)
 
 
 class Table:
@@ -49,8 +48,8 @@ class Table:
     def __repr__(self) -> str:
         return self.to_markdown()
 
-    def _repr_html_(self) -> str:
-        return rows_as_html([report.summary() for report in self.reports])
+    def _repr_html_(self) -> str | None:
+        return tables.html(*self._texts()) if find_spec("jinja2") else None
 
     def to_frame(self) -> Any:
         """The figures as a pandas DataFrame.
@@ -79,9 +78,7 @@ class Table:
         str
             A line for each report.
         """
-        names, rows = self._texts()
-        lines = [names, ["---"] * len(names), *rows]
-        return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+        return tables.markdown(*self._texts())
 
     def to_latex(self) -> str:
         """The table as a LaTeX tabular with booktabs rules.
@@ -92,11 +89,8 @@ class Table:
             LaTeX.
         """
         names, rows = self._texts()
-        head, *body = (" & ".join(cell.translate(_LATEX) for cell in line) + r" \\" for line in (names, *rows))
         kinds = "".join("l" if isinstance(value, str) else "r" for value in self.reports[0].summary().values())
-        kinds = kinds.ljust(len(names), "r")
-        begin = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", head, r"\midrule"]
-        return "\n".join([*begin, *body, r"\bottomrule", r"\end{tabular}"])
+        return tables.latex(names, rows, kinds.ljust(len(names), "r"))
 
     def plot(self, ax: Any = None) -> tuple[Figure, Any]:
         """Draws ROC and DET of all reports in one, and histograms of the first. Needs matplotlib.
@@ -111,9 +105,9 @@ class Table:
         (Figure, array of Axes)
             The figure and its axes.
         """
-        from . import plots
+        from ..drawing import benchmarks
 
-        return plots.reports(self.reports, ax)
+        return benchmarks.benchmarks([report.benchmark() for report in self.reports], ax)
 
     def html(self, path: str | os.PathLike[str], *, worst: int = 10) -> None:
         """Writes one page for all reports; see ``Report.html``.
@@ -167,6 +161,4 @@ class Table:
         save(path, {suffix: writer(make) for suffix, make in texts.items()})
 
     def _texts(self) -> tuple[list[str], list[list[str]]]:
-        rows = [report.summary() for report in self.reports]
-        names = columns(rows)
-        return names, [[text(name, row.get(name)) for name in names] for row in rows]
+        return texts([report.summary() for report in self.reports])

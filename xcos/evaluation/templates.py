@@ -21,8 +21,19 @@ METRICS = ("xcos", "cosine")
 class Searched(NamedTuple):
     """What a search of templates came to.
 
-    reports : a SearchReport by the name of its score
-    failed : name and reason of each photograph that could not be used
+    Attributes
+    ----------
+    reports : dict
+        By the name of the score.
+    failed : tuple of (str, str)
+        Name and reason of each photograph that could not be used.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> templates = xcos.datasets.read_templates("examples")
+    >>> xcos.evaluation.search_templates(None, templates, templates).failed
+    ()
     """
 
     reports: dict[str, SearchReport]
@@ -41,26 +52,37 @@ def search_templates(
     Parameters
     ----------
     model : Model, str or path, optional
-        None: the default.
+        A Model, a name or a path; None: the default.
     gallery, probes : Templates
         Subjects of probes that the gallery lacks are strangers.
-    metric : sequence of "xcos" and "cosine"
-        Scores to judge.
-    aligned : bool
+    metric : sequence of str, optional
+        Scores to judge, of "xcos" and "cosine".
+    aligned : bool, default False
         The photographs are aligned crops of 112 x 112.
-    threads, progress
-        As in ``Model.features``.
+    threads : int, optional
+        Threads at most; None: the default.
+    progress : bool or callable, optional
+        True draws a bar, a function is called as progress(done, total).
 
     Returns
     -------
     Searched
+        A report for each metric, and what could not be used.
 
     Raises
     ------
     ValueError
-        For another metric, or no probe of anybody in the gallery.
+        Another metric, or no probe of anybody in the gallery.
     OSError
         A photograph can't be read.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> templates = xcos.datasets.read_templates("examples")
+    >>> found = xcos.evaluation.search_templates(None, templates, templates)
+    >>> found.reports["xcos"].hit_rate(1)
+    1.0
     """
     if unknown := [name for name in metric if name not in METRICS]:
         raise ValueError(f"metric: expected some of {', '.join(METRICS)}, got {unknown[0]!r}")

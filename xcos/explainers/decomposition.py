@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..base.values import ByValue
+from ..plan.branch import back, front
 from ..plan.file import ModelFile
 from ..plan.network import Network
 from ..recognition.features import Floats, plain_cosine
 from ..recognition.model import SIDE
 from ..storage.progress import Progress, batches
 from .base import Crops, Explainer, enlarge
-from .scoring import Scores, part
+from .scoring import Scores
 
 _LINEAR = ("conv", "linear", "batch_norm", "reshape", "avg_pool", "transpose")
 _ARITHMETIC = ("add", "sub", "mul", "div")  # linear where the other operand is a constant
@@ -78,7 +79,7 @@ class _LastMap(Explainer):
 
     @cached_property
     def _trunk(self) -> Network:
-        return Network(part(self.scorer.file, [self._source]))
+        return Network(front(self.scorer.file, [self._source]))
 
     def _map_of(self, crops: Crops) -> Floats:
         x = self.scorer.inputs(crops)
@@ -120,10 +121,7 @@ class HeadDecomposition(_LastMap):
 
     @cached_property
     def _tail(self) -> Network:
-        shape = self._trunk.outputs[self._source]
-        assert shape is not None
-        file = part(self.scorer.file, [self.scorer.output], self._source, tuple(int(size or 0) for size in shape[1:]))
-        return Network(file)
+        return Network(back(self.scorer.file, [self._source], [self.scorer.output]))
 
     def split(self, first: Crops, second: Crops) -> Decomposition:
         """Splits the cosines of pairs of crops.
@@ -218,7 +216,7 @@ def linear_from(file: ModelFile, output: str) -> str:
         if not linear or len(sources) != 1:
             break
         name = sources[0]
-    shape = Network(part(file, [name])).outputs[name] if name in made_by else None
+    shape = Network(front(file, [name])).outputs[name] if name in made_by else None
     if name == output or shape is None or len(shape) != 4:
         raise ValueError(
             f"{file.name}: expected linear layers between a last map (N, C, h, w) and {output!r}, got {name!r} {shape}"

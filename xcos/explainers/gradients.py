@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..plan.branch import front
 from ..recognition.features import Floats
 from ..recognition.model import SIDE
 from ..storage.progress import Progress, batches
 from .base import Crops, FaceByFace, enlarge
 from .decomposition import linear_from
-from .scoring import Scores, part
+from .scoring import Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,7 +77,7 @@ class _Gradient(FaceByFace):
     def _twin(self) -> Any:
         from ..twin.network import twin
 
-        net = twin(part(self.scorer.file, self._values))
+        net = twin(front(self.scorer.file, self._values))
         for parameter in net.parameters():
             parameter.requires_grad_(False)
         return net

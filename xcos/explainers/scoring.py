@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -14,6 +13,7 @@ from .. import _core
 from ..faces import How, crop_all
 from ..faces.image import as_list
 from ..faces.many import choices
+from ..plan.branch import front
 from ..plan.file import ModelFile
 from ..plan.network import Network
 from ..plan.pixels import as_input
@@ -70,7 +70,7 @@ class Scorer:
 
     @cached_property
     def network(self) -> Network:
-        return Network(part(self.file, self.outputs))
+        return Network(front(self.file, self.outputs))
 
     def crops(self, images: Any, *, face: Any = None, aligned: bool = False, bgr: bool = False) -> NDArray[np.uint8]:
         """Aligned faces, (N, 112, 112, 3) uint8 RGB."""
@@ -152,19 +152,6 @@ class Scorer:
 
     def _run(self, x: Floats) -> Floats:
         return self.gather(self.network.run(x, threads=self.threads))
-
-
-def part(file: ModelFile, outputs: list[str], source: str | None = None, shape: tuple[int, ...] = ()) -> ModelFile:
-    """The part of a plan that `outputs` need, from the file's input or from the value `source` of `shape` on."""
-    needed, layers = set(outputs), []
-    for layer in reversed(file.layers):
-        if layer["output"] in needed and layer["output"] != source:
-            layers.append(layer)
-            needed.update(layer["inputs"])
-    inputs = file.inputs if source is None else [{"name": source, "shape": list(shape)}]
-    return replace(
-        file, inputs=inputs, layers=layers[::-1], outputs=outputs, head=None, preprocess=None, kind="recognizer"
-    )
 
 
 def embedding_name(file: ModelFile) -> str:

@@ -13,7 +13,7 @@ fixed). ``score=`` says which score of the model decides, "xcos" or "cosine"; by
 explains. What is prepared for a set of pairs, and the maps of the last explainers, are kept for the next measure.
 """
 
-from .compare import MEASURES, Comparison, compare
+from .compare import MEASURES, MethodTable, compare
 from .curves import PERCENT, deletion, insertion
 from .measure import Estimate, Measure, bootstrap
 from .pairs import LabelledCrops, sample
@@ -27,10 +27,10 @@ __all__ = [
     "MEASURES",
     "PERCENT",
     "RESTORED",
-    "Comparison",
     "Estimate",
     "LabelledCrops",
     "Measure",
+    "MethodTable",
     "Truth",
     "bootstrap",
     "compare",

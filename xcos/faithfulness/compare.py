@@ -7,10 +7,12 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from importlib.resources import files
+from importlib.util import find_spec
 from typing import IO, Any
 
 from ..base.values import ByValue
+from ..drawing import tables
 from ..explainers import Explainer, SaliencyPair
 from ..explainers.scoring import NetworkLike, Scores, as_network
 from ..recognition.results import save
@@ -50,7 +52,7 @@ class Row(ByValue):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Comparison(ByValue):
+class MethodTable(ByValue):
     """The table of :func:`compare`.
 
     Attributes
@@ -83,7 +85,7 @@ class Comparison(ByValue):
     rows: Sequence[Row]
 
     def __repr__(self) -> str:
-        return f"Comparison of {len(self.rows)} methods, {self.score} of {self.model} on {self.data}"
+        return f"MethodTable of {len(self.rows)} methods, {self.score} of {self.model} on {self.data}"
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -123,7 +125,7 @@ class Comparison(ByValue):
         str
             Markdown.
         """
-        return "\n".join([self._caption(), "", *("| " + " | ".join(line) + " |" for line in self._lines("|"))])
+        return f"{self._caption()}\n\n{tables.markdown(*self._texts())}"
 
     def html(self, path: str | os.PathLike[str]) -> None:
         """Writes one page: the table, and the first pairs with all methods' maps side by side. Needs matplotlib.
@@ -157,11 +159,8 @@ class Comparison(ByValue):
         writers = {".md": text(self.to_markdown), ".json": text(lambda: json.dumps(self.to_dict(), indent=1))}
         save(path, {**writers, ".html": text(self._page)})
 
-    def _repr_html_(self) -> str:
-        head, *body = self._lines("")
-        cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in body)
-        titles = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-        return f"<p>{escape(self._caption())}</p><table><tr>{titles}</tr>{cells}</table>"
+    def _repr_html_(self) -> str | None:
+        return tables.html(*self._texts(), caption=self._caption()) if find_spec("jinja2") else None
 
     def _caption(self) -> str:
         return (
@@ -169,30 +168,27 @@ class Comparison(ByValue):
             f"hidden pixels: {self.fill}. In brackets 95 % of the means over pairs drawn with replacement."
         )
 
-    def _lines(self, rule: str) -> list[list[str]]:
+    def _texts(self) -> tuple[list[str], list[list[str]]]:
         arrows = {"high": "↑", "low": "↓"}
         titles = [f"{name} {arrows[MEASURES[name][1]]}" for name in self.columns]
-        lines = [["method", "explains", "pairs", *titles, "runs a pair", "s a pair"]]
-        if rule:
-            lines.append(["---"] * len(lines[0]))
+        rows = []
         for row in self.rows:
             figures = [_figure(row.measures.get(name), MEASURES[name][2]) for name in self.columns]
-            lines.append(
-                [row.method, row.explains, str(row.pairs), *figures, f"{row.passes:,}", f"{row.seconds:.2g}"]
-            )
-        return lines
+            rows.append([row.method, row.explains, str(row.pairs), *figures, f"{row.passes:,}", f"{row.seconds:.2g}"])
+        return ["method", "explains", "pairs", *titles, "runs a pair", "s a pair"], rows
 
     def _page(self) -> str:
         from ..drawing import saliency
 
         n = min(len(row.examples) for row in self.rows)
         picture = base64.b64encode(saliency.render([row.examples[:n] for row in self.rows], "png")).decode()
-        style = "body{font:14px sans-serif;margin:2em}td,th{padding:.2em .6em;text-align:left}img{max-width:100%}"
-        return (
-            f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Explanations compared</title><style>{style}"
-            f"</style><h1>Explanations compared</h1>{self._repr_html_()}"
-            f'<p>Blue speaks for "the same person", red against.</p>'
-            f'<img alt="maps of all methods" src="data:image/png;base64,{picture}"></html>'
+        head, rows = self._texts()
+        return tables.render(
+            files(__package__).joinpath("comparison.html").read_text(encoding="utf-8"),
+            caption=self._caption(),
+            head=head,
+            rows=rows,
+            picture=picture,
         )
 
 
@@ -208,7 +204,7 @@ def compare(
     sanity_pairs: int = 20,
     examples: int = 4,
     progress: Progress = None,
-) -> Comparison:
+) -> MethodTable:
     """Measures all explainers on the same pairs, under one score of the model.
 
     An explainer of the other score is measured all the same; the table says what it explains.
@@ -234,13 +230,13 @@ def compare(
         The first so many pairs for the measures that explain each several times: own, leak, parts, randomisation and
         symmetry.
     examples : int, default 4
-        The first so many pairs, at least 1, are explained whole, for :meth:`Comparison.html` and the time.
+        The first so many pairs, at least 1, are explained whole, for :meth:`MethodTable.html` and the time.
     progress : bool or callable, optional
         True draws a bar, a function is called as progress(done, total).
 
     Returns
     -------
-    Comparison
+    MethodTable
         A row for each explainer.
 
     Raises
@@ -283,7 +279,7 @@ def compare(
         few = explainer(whole.first, whole.second, aligned=True)
         chosen = {name: found[name] for name in MEASURES if name in measures}
         rows.append(Row(explainer.name, explainer.score, n, chosen, explainer.passes, few.seconds, few))
-    return Comparison(model.file.name, pairs.name, score, fill, threshold, rows)
+    return MethodTable(model.file.name, pairs.name, score, fill, threshold, rows)
 
 
 def _figure(measure: Measure | None, digits: int) -> str:

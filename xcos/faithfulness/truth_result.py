@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from ..base.values import ByValue
+from ..drawing import tables
 from ..recognition.results import PICTURES, save
 from .measure import Estimate
 
@@ -129,9 +130,8 @@ class Truth(ByValue):
         names = list(dict.fromkeys(name for found in figures for name in found))
         head = ["", *(model.model for model in models)]
         rows = [[name, *(_cell(name, found.get(name, ())) for found in figures)] for name in names]
-        table = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
         missing = [f"{model.model}: no {name} ({why})" for model in models for name, why in model.missing.items()]
-        return "\n".join([self._caption(), "", *table, *([""] if missing else []), *missing])
+        return "\n".join([self._caption(), "", tables.markdown(head, rows), *([""] if missing else []), *missing])
 
     def plot(self, ax: Any = None, *, beside: Truth | None = None) -> tuple[Figure, Any]:
         """Draws the maps *own*, *leak* and *alone*. Needs matplotlib (``pip install xcos[plot]``).

@@ -292,7 +292,9 @@ class Gallery:
         return result
 
     def add_features(self, names: list[str], features: Features, *, photos: list[str] | None = None) -> Enrolled:
-        """Enrols faces whose features are there already, made by this gallery's model, such as ``xcos.ray.Features``.
+        """Enrols faces whose features are there already, made by this gallery's model.
+
+        ``xcos.ray.FeatureExtractor`` makes those of more photographs than one machine can see.
 
         Parameters
         ----------

@@ -269,7 +269,7 @@ def read_network(
     """
     from ..train import plan
 
-    file, end = plan.read_network(source, pixels, embedding)
+    file, end = plan.read_teacher(source, pixels, embedding)
     if len(file.inputs) != 1 or list(file.inputs[0]["shape"]) != [3, SIDE, SIDE]:
         shapes = {value["name"]: value["shape"] for value in file.inputs}
         raise ModelFileError(f"{file.name}: takes {shapes}; expected one input of shape [3, {SIDE}, {SIDE}]")

@@ -264,12 +264,19 @@ class Verification(ByValue):
     def _write_json(self, file: IO[bytes]) -> None:
         file.write((json.dumps(self.to_dict(), indent=1) + "\n").encode())
 
-    def _repr_html_(self) -> str:
-        return self._table()
+    def _repr_html_(self) -> str | None:
+        from ..drawing import tables
 
-    def _table(self) -> str:
-        from html import escape  # its tables cost 10 ms, which only notebooks should pay
+        return tables.facts(self.facts()) if find_spec("jinja2") else None
 
+    def facts(self) -> dict[str, str]:
+        """The decision as names and values, as tables show it.
+
+        Returns
+        -------
+        dict
+            Texts.
+        """
         rows = {
             "decision": self.sentence().partition(":")[0],
             "score": f"{self.score:.4f}",
@@ -283,8 +290,7 @@ class Verification(ByValue):
             rows["probability at even odds before"] = f"{self.probability():.2%}"
         if notes := self.notes():
             rows["mind"] = " ".join(notes)
-        cells = "".join(f"<tr><th>{key}</th><td>{escape(value)}</td></tr>" for key, value in rows.items())
-        return f"<table>{cells}</table>"
+        return rows
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

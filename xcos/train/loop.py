@@ -26,7 +26,7 @@ from .augment import Augment, Pasting, read_masks
 from .config import LEARNED, Config, check_extras
 from .losses import MarginHead, Owners
 from .optim import Optimizer
-from .plan import Plan, cut_value, embedding_output, main_axes, make_plan, plain_network, read_network
+from .plan import Plan, cut_value, embedding_output, main_axes, make_plan, plain_network, read_teacher
 from .store import Activations, Pixels, Store, Versions, first_look
 from .student import Batch, Losses, Sampler, Student, make_batch
 from .truthful import with_truth
@@ -96,7 +96,7 @@ def train(config: Config, network: ModelFile | None = None, faces: Faces | None 
     torch.manual_seed(config.seed)  # the same weights in every process
     if network is None:
         pixels = {"color": config.color or None, "mean": config.mean, "scale": config.scale}
-        network, embedding = read_network(config.model, pixels, config.embedding)
+        network, embedding = read_teacher(config.model, pixels, config.embedding)
         if network.head is None:
             network, embedding = plain_network(network, embedding)
         config = dataclasses.replace(config, embedding=embedding)

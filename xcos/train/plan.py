@@ -55,7 +55,7 @@ class Plan(ByValue):
         return depth, rows, columns
 
 
-def read_network(
+def read_teacher(
     source: str | os.PathLike[str] | ModelFile, pixels: Mapping[str, Any], embedding: str = ""
 ) -> tuple[ModelFile, str]:
     """A model file, an ONNX graph up to its embedding or a PyTorch checkpoint, and the name of its embedding.

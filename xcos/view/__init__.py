@@ -10,6 +10,7 @@ import json
 import struct
 import zlib
 from base64 import b64encode
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
@@ -35,9 +36,9 @@ _DIGITS = 7  # of a float32, all that it has
 
 
 class Viewed(Reason, Protocol):
-    """An explanation that has a table of its decision, for where neither scripts run nor pictures can be drawn."""
+    """An explanation that tells its decision in words, for where neither scripts run nor pictures can be drawn."""
 
-    def _table(self) -> str: ...
+    def facts(self) -> Mapping[str, str]: ...
 
 
 def explanation_html(e: Viewed, *, fallback: bool = True, script: bool = True) -> str:
@@ -51,7 +52,7 @@ def explanation_html(e: Viewed, *, fallback: bool = True, script: bool = True) -
     e : Explanation
         The explanation.
     fallback : bool, default True
-        With the picture (without matplotlib: a table) for where scripts don't run.
+        With the picture (without matplotlib: the decision) for where scripts don't run.
     script : bool, default True
         With the script; a page of many views wants it once: see :func:`element_script`.
 
@@ -182,7 +183,7 @@ def _fallback(e: Viewed) -> str:
     from html import escape
 
     if not find_spec("matplotlib"):
-        return e._table()
+        return "".join(f"<p>{escape(name)}: {escape(value)}</p>" for name, value in e.facts().items())
     from ..drawing import plot
 
     picture = b64encode(plot.render(e, "webp")).decode()  # a quarter of its PNG

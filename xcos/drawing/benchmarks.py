@@ -1,4 +1,4 @@
-"""Curves of benchmarks, by matplotlib."""
+"""Curves of benchmarks and of searches."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 try:
     from matplotlib.figure import Figure
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
-from ..drawing.figure import encode, figure_of, new_figure, ours
+from .figure import encode, figure_of, new_figure, ours
+from .shown import Benchmark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from .report import Report
-    from .search import SearchReport
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; line styles change with every round of them.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -32,8 +31,8 @@ BINS = 6  # of the reliability plot
 
 
 @ours
-def reports(chosen: Sequence[Report], axes: Any = None) -> tuple[Figure, Any]:
-    """ROC and DET of all reports, and the score histograms of the first, in three axes or a new pyplot figure."""
+def benchmarks(chosen: Sequence[Benchmark], axes: Any = None) -> tuple[Figure, Any]:
+    """ROC and DET of all, and the score histograms of the first, in three axes or a new pyplot figure."""
     if axes is None:
         axes = new_figure(_SIZE, layout="constrained").subplots(1, 3)
     axes = np.ravel(np.asarray(axes, object))
@@ -45,11 +44,11 @@ def reports(chosen: Sequence[Report], axes: Any = None) -> tuple[Figure, Any]:
     return figure_of(axes[0]), axes
 
 
-def panels(chosen: Sequence[Report]) -> dict[str, bytes]:
-    """The curves one by one, and the histograms of every report, as SVG files by title."""
+def panels(chosen: Sequence[Benchmark]) -> dict[str, bytes]:
+    """The curves one by one, and the histograms of each, as SVG files by title."""
     drawings: dict[str, Any] = {"ROC": lambda ax: _roc(ax, chosen), "DET": lambda ax: _det(ax, chosen)}
-    for report in chosen:
-        drawings[f"scores: {_title(report, chosen)}"] = partial(_histogram, report=report)
+    for one in chosen:
+        drawings[f"scores: {_title(one, chosen)}"] = partial(_histogram, one=one)
     return {title: _svg(draw) for title, draw in drawings.items()}
 
 
@@ -61,47 +60,44 @@ def _svg(draw: Callable[[Axes], None]) -> bytes:
 
 
 @ours
-def render(chosen: Sequence[Report], kind: str) -> bytes:
-    """The figure of ``reports`` as a file of `kind` (png, pdf, svg); touches no pyplot state."""
+def render(chosen: Sequence[Benchmark], kind: str) -> bytes:
+    """The figure of ``benchmarks`` as a file of `kind` (png, pdf, svg); touches no pyplot state."""
     figure = Figure(figsize=_SIZE, layout="constrained")
-    reports(chosen, figure.subplots(1, 3))
+    benchmarks(chosen, figure.subplots(1, 3))
     return encode(figure, kind, 110)
 
 
 @ours
-def reliability(report: Report, ax: Axes | None = None) -> tuple[Figure, Axes]:
-    """Share of pairs of one person among those of a calibrated probability, at even prior odds."""
-    if report.llr is None:
-        raise ValueError(f"model {report.model!r} has no calibration of {report.metric!r}: see xcos.calibrate")
+def reliability(
+    p: NDArray[np.float64], same: NDArray[np.bool_], weights: NDArray[np.float64], label: str, title: str,
+    ax: Axes | None = None,
+) -> tuple[Figure, Axes]:
+    """Share of pairs of one person among those of a calibrated probability `p`, at even prior odds; all (N,)."""
     if ax is None:
         ax = new_figure((5, 4.6), layout="constrained").add_subplot()
-    from .protocol import balanced
-
-    p = 1 / (1 + np.exp(-report.llr))
-    weights = balanced(report.same)
     which = np.minimum((p * BINS).astype(int), BINS - 1)
-    total, hits, mean = (np.bincount(which, w, BINS) for w in (weights, weights * report.same, weights * p))
+    total, hits, mean = (np.bincount(which, w, BINS) for w in (weights, weights * same, weights * p))
     some = total > 0
     ax.plot([0, 1], [0, 1], color=_QUIET, linewidth=1, label="ideal")
-    ax.plot(mean[some] / total[some], hits[some] / total[some], "o-", color=_COLOURS[0], label=report.model)
+    ax.plot(mean[some] / total[some], hits[some] / total[some], "o-", color=_COLOURS[0], label=label)
     for x, y, n in zip(mean[some] / total[some], hits[some] / total[some], np.bincount(which, minlength=BINS)[some],
                        strict=True):
         ax.annotate(f"{n}", (x, y), textcoords="offset points", xytext=(6, -9), fontsize=7, color=_QUIET)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel="calibrated probability at even prior odds",
            ylabel="share of pairs of one person")
-    ax.set_title(f"{report.dataset}: Cllr {report.cllr:.3f} bits, at least {report.min_cllr:.3f}", fontsize=10)
+    ax.set_title(title, fontsize=10)
     ax.legend(loc="upper left", fontsize=8, frameon=False)
     _tidy(ax)
     return figure_of(ax), ax
 
 
-def _roc(ax: Axes, chosen: Sequence[Report]) -> None:
-    for i, report in enumerate(chosen):
-        floor = 0.5 / int((~report.same).sum())  # where a rate of 0 is drawn: under that of one pair
-        ax.step(np.maximum(report.roc.far, floor), report.roc.tar, where="post", **_line(i),
-                label=f"{_title(report, chosen)}: AUC {report.auc:.4f}")
-    # What lies below the first false accept of the worst report tells nothing.
-    lowest = min(float(report.roc.tar[report.roc.far > 0][0]) for report in chosen)
+def _roc(ax: Axes, chosen: Sequence[Benchmark]) -> None:
+    for i, one in enumerate(chosen):
+        floor = 0.5 / int((~one.same).sum())  # where a rate of 0 is drawn: under that of one pair
+        ax.step(np.maximum(one.far, floor), one.tar, where="post", **_line(i),
+                label=f"{_title(one, chosen)}: AUC {one.auc:.4f}")
+    # What lies below the first false accept of the worst tells nothing.
+    lowest = min(float(one.tar[one.far > 0][0]) for one in chosen)
     bottom = max(0.0, np.floor(20 * lowest) / 20 - 0.05)
     ax.set(xscale="log", xlim=(None, 1), ylim=(bottom, 1 + (1 - bottom) / 40), xlabel="false accept rate",
            ylabel="true accept rate", title="ROC")
@@ -110,14 +106,14 @@ def _roc(ax: Axes, chosen: Sequence[Report]) -> None:
     _tidy(ax)
 
 
-def _det(ax: Axes, chosen: Sequence[Report]) -> None:
+def _det(ax: Axes, chosen: Sequence[Benchmark]) -> None:
     """Both error rates on the scale of normal deviates, where normally distributed scores give straight lines."""
     from scipy.stats import norm
 
-    for i, report in enumerate(chosen):
-        low, high = 0.5 / len(report.same), 1 - 0.5 / len(report.same)
-        far, frr = (norm.ppf(np.clip(x, low, high)) for x in (report.roc.far, report.roc.frr))
-        ax.step(far, frr, where="post", **_line(i), label=f"{_title(report, chosen)}: EER {report.eer:.2%}")
+    for i, one in enumerate(chosen):
+        low, high = 0.5 / len(one.same), 1 - 0.5 / len(one.same)
+        far, frr = (norm.ppf(np.clip(x, low, high)) for x in (one.far, 1 - one.tar))
+        ax.step(far, frr, where="post", **_line(i), label=f"{_title(one, chosen)}: EER {one.eer:.2%}")
     places = norm.ppf(_RATES)
     ax.axline((0, 0), slope=1, color=_QUIET, linewidth=0.7)
     ax.set(xlim=(places[0], places[-1]), ylim=(places[0], places[-1]), xlabel="false accept rate",
@@ -128,23 +124,23 @@ def _det(ax: Axes, chosen: Sequence[Report]) -> None:
     _tidy(ax)
 
 
-def _histogram(ax: Axes, report: Report) -> None:
-    bins = np.linspace(report.scores.min(), report.scores.max(), 61).tolist()
+def _histogram(ax: Axes, one: Benchmark) -> None:
+    bins = np.linspace(one.scores.min(), one.scores.max(), 61).tolist()
     for of_one, colour, label in ((True, _SAME, "one person"), (False, _DIFFERENT, "two people")):
-        ax.hist(report.scores[report.same == of_one], bins, color=colour, alpha=0.55, label=label)
-    ax.axvline(report.threshold, color="#222222", linewidth=1.2, label=f"threshold {report.threshold:.3f}")
+        ax.hist(one.scores[one.same == of_one], bins, color=colour, alpha=0.55, label=label)
+    ax.axvline(one.threshold, color="#222222", linewidth=1.2, label=f"threshold {one.threshold:.3f}")
     ax.set(ylim=(0, 1.22 * ax.get_ylim()[1]), xlabel="score", ylabel="pairs",  # room for the legend
-           title=f"{report.metric} on {report.dataset}")
+           title=f"{one.metric} on {one.dataset}")
     ax.legend(fontsize=8, loc="upper center", ncols=3, columnspacing=1.2, handlelength=1.2, frameon=False)
     _tidy(ax)
 
 
-def _title(report: Report, chosen: Sequence[Report]) -> str:
-    """What tells this report from the others; the metric at least."""
-    parts = [report.metric + " + flip" * report.flip]
+def _title(one: Benchmark, chosen: Sequence[Benchmark]) -> str:
+    """What tells this one from the others; the metric at least."""
+    parts = [one.metric]
     for key in ("model", "dataset"):
         if len({getattr(other, key) for other in chosen}) > 1:
-            parts.append(str(getattr(report, key)))
+            parts.append(str(getattr(one, key)))
     return ", ".join(parts)
 
 
@@ -161,20 +157,20 @@ def _tidy(ax: Axes) -> None:
 
 
 @ours
-def search(report: SearchReport, axes: Any = None) -> tuple[Figure, Any]:
-    """CMC, and FNIR over FPIR where there are strangers, in two axes or a new pyplot figure."""
+def search(
+    cmc: NDArray[np.float64], open_set: tuple[Sequence[float], Sequence[float]] | None, axes: Any = None
+) -> tuple[Figure, Any]:
+    """CMC by rank, and FNIR over FPIR (`open_set`: FPIR, FNIR; None: no strangers), in two axes or a new figure."""
     if axes is None:
         axes = new_figure((9, 4.3), layout="constrained").subplots(1, 2)
     axes = np.ravel(np.asarray(axes, object))
     if len(axes) != 2:
         raise ValueError(f"ax: expected two axes, got {len(axes)}")
-    axes[0].plot(range(1, report.people + 1), report.cmc, color=_COLOURS[0])
+    axes[0].plot(range(1, len(cmc) + 1), cmc, color=_COLOURS[0])
     axes[0].set(xscale="log", xlabel="rank", ylabel="share found", title="CMC")
     axes[1].set(xlabel="FPIR", ylabel="FNIR, rank 1", title="open set")
-    if len(report.strangers):
-        thresholds = np.unique(report.strangers)
-        rates = [[rate(t) for t in thresholds] for rate in (report.fpir, report.fnir)]
-        axes[1].plot(*rates, color=_COLOURS[0])
+    if open_set:
+        axes[1].plot(*open_set, color=_COLOURS[0])
     else:
         axes[1].text(0.5, 0.5, "no strangers among the probes", ha="center", transform=axes[1].transAxes)
     return axes[0].get_figure(root=True), axes
