@@ -37,7 +37,7 @@ class RandomMap(_Control):
 
     def _noise(self, side: int, crop: Crops) -> Floats:
         """Drawn anew for each face, whatever stack it is in: the picture serves as a part of the seed."""
-        rng = np.random.default_rng([self.seed, side, crc32(np.ascontiguousarray(crop))])
+        rng = np.random.default_rng([self.seed, side, crc32(crop.tobytes())])
         return rng.uniform(-1, 1, (SIDE, SIDE)).astype(np.float32)
 
 

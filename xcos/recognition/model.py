@@ -11,11 +11,11 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core, faces
+from .. import _core
 from ..errors import ModelFileError
-from ..faces.detection import FaceLike
-from ..faces.image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, title
-from ..faces.many import choices, stacked
+from ..faces.detection import MAX_SIDE, MIN_SCORE, Cut, FaceLike, How, align, detect
+from ..faces.image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, read_image, title
+from ..faces.many import choices, crop_all, cut_each, stacked
 from ..faces.quality import Look, look_at
 from ..measured.calibration import Calibration
 from ..measured.truth import CellTruth
@@ -24,7 +24,7 @@ from ..plan.file import ModelFile
 from ..plan.network import Network
 from ..plan.pixels import as_input
 from ..storage.progress import Progress, batches
-from .features import Comparison, Features, Floats, plain_cosine
+from .features import Comparison, Features, Floats, SeenFace, plain_cosine
 from .results import Explanation, Verification
 from .streaming import Batch, stream
 
@@ -193,8 +193,59 @@ class Model:
     ) -> NDArray[np.uint8]:
         """Aligned faces of the images: (N, 112, 112, 3) uint8 RGB. Keywords and errors: see the class."""
         listed, _ = as_list(images)
-        how = faces.How(aligned, bgr, upright, max_pixels)
-        return faces.crop_all(listed, how, faces=choices(face, len(listed)), threads=threads)
+        how = How(aligned, bgr, upright, max_pixels)
+        return crop_all(listed, how, faces=choices(face, len(listed)), threads=threads)
+
+    def faces(
+        self,
+        photo: OneImage,
+        *,
+        min_score: float = MIN_SCORE,
+        max_side: int = MAX_SIDE,
+        bgr: bool = False,
+        upright: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        threads: int | None = None,
+    ) -> list[SeenFace]:
+        """All faces of one photograph, each with what the network sees in it.
+
+        Parameters
+        ----------
+        photo : path, bytes, file object, PIL image or (H, W, 3) uint8 array
+            One photograph, of as many people as there are.
+        min_score, max_side
+            Which faces are found, as ``xcos.detect`` takes them.
+        bgr, upright, max_pixels, threads
+            As everywhere, see the class.
+
+        Returns
+        -------
+        list of SeenFace
+            Best score first, as ``xcos.detect`` lists them and ``face=`` counts them; empty where no face is found.
+
+        Raises
+        ------
+        OSError, ImageError
+            For a file that can't be read, content that is no picture.
+        ValueError
+            For `min_score` or `max_side` out of range.
+
+        Examples
+        --------
+        >>> import xcos
+        >>> model = xcos.load()
+        >>> (face,) = model.faces("examples/obama_portrait_2012.jpg")
+        >>> face.embedding.shape
+        (512,)
+        >>> other = model.features("examples/obama_congress_2009.jpg")
+        >>> bool(model.compare(face.features, other).same[0])
+        True
+        """
+        pixels = read_image(photo, bgr=bgr, max_pixels=max_pixels)
+        found = detect(pixels, min_score=min_score, max_side=max_side, upright=upright, threads=threads)
+        crops = align(pixels, found)
+        seen = self.features(crops, aligned=True, threads=threads)
+        return [SeenFace.of(face, crop, one) for face, crop, one in zip(found, crops, seen, strict=True)]
 
     def features(
         self,
@@ -224,7 +275,7 @@ class Model:
         if batch < 1:
             raise ValueError(f"batch: expected at least 1, got {batch}")
         listed, _ = as_list(images)
-        how = faces.How(aligned, bgr, upright, max_pixels)
+        how = How(aligned, bgr, upright, max_pixels)
         seen = self._features(listed, choices(face, len(listed)), how, batch, threads, progress)
         return Features.concatenate([features for _, features in seen] or [self._see(stacked([]), threads)])
 
@@ -259,7 +310,7 @@ class Model:
                 half * (seen.grid + mirrored.grid[..., ::-1]), half * (seen.embedding + mirrored.embedding)
             )
 
-        how = faces.How(aligned, bgr, upright, max_pixels)
+        how = How(aligned, bgr, upright, max_pixels)
         return stream(see, images, how, batch=batch, threads=threads, skip_failed=skip_failed)
 
     def compare(
@@ -355,7 +406,7 @@ class Model:
         """
         (first, second), single = self._two(a, b)
         n, m = len(first), len(second)
-        how = faces.How(aligned, bgr, upright, max_pixels)
+        how = How(aligned, bgr, upright, max_pixels)
         looks, _, seen = self._looked([*first, *second], _two_faces(face, n, m), how, threads, progress)
         compared = self.compare(seen[:n], seen[n:], maps=False, threads=threads)
         results = []
@@ -407,7 +458,7 @@ class Model:
         """
         (first, second), single = self._two(a, b)
         n, m = len(first), len(second)
-        how = faces.How(aligned, bgr, upright, max_pixels)
+        how = How(aligned, bgr, upright, max_pixels)
         chosen = _two_faces(face, n, m)
         looks, crops, seen = self._looked([*first, *second], chosen, how, threads, None, keep_crops=True)
         left, right = ([min(i, k - 1) for i in range(max(n, m) if n and m else 0)] for k in (n, m))
@@ -465,7 +516,7 @@ class Model:
         self,
         images: Sequence[Any],
         chosen: Sequence[Any],
-        how: faces.How,
+        how: How,
         threads: int | None,
         progress: Progress,
         keep_crops: bool = False,
@@ -484,16 +535,16 @@ class Model:
         self,
         images: Sequence[Any],
         chosen: Sequence[Any],
-        how: faces.How,
+        how: How,
         batch: int,
         threads: int | None,
         progress: Progress,
-    ) -> Iterator[tuple[list[faces.Cut], Features]]:
+    ) -> Iterator[tuple[list[Cut], Features]]:
         """Faces of the images and what the network sees in them, `batch` at a time."""
         pairs = list(zip(images, chosen, strict=True))
         for part in batches(pairs, batch, progress, "features"):
             some, theirs = zip(*part, strict=True)
-            cuts = [found for _, found in faces.cut_each(some, how, faces=theirs, threads=threads)]
+            cuts = [found for _, found in cut_each(some, how, faces=theirs, threads=threads)]
             yield cuts, self._see(stacked(cuts), threads)
 
     def _see(self, crops: NDArray[np.uint8], threads: int | None) -> Features:
