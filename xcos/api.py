@@ -8,6 +8,7 @@ from typing import Any, overload
 from .faces.detection import FaceLike
 from .faces.image import MAX_PIXELS, ImageLike, Many, OneImage
 from .plan.file import ModelFile
+from .recognition.features import Metric
 from .recognition.results import Explanation, Verification
 from .recognition.shipped import ModelLike, as_model
 from .storage.progress import Progress
@@ -16,32 +17,37 @@ from .storage.progress import Progress
 @overload
 def verify(
     a: OneImage, b: OneImage, *,
-    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
-    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
 ) -> Verification: ...
 @overload
 def verify(
     a: Many, b: ImageLike | Many, *,
-    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
-    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
 ) -> list[Verification]: ...
 @overload
 def verify(
     a: ImageLike, b: Many, *,
-    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
-    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
 ) -> list[Verification]: ...
 @overload
 def verify(
     a: ImageLike | Many, b: ImageLike | Many, *,
-    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
-    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
 ) -> Any: ...
 def verify(
     a: ImageLike | Many,
     b: ImageLike | Many,
     *,
     model: ModelLike = None,
+    metric: Metric = "xcos",
     threshold: float | None = None,
     face: FaceLike = None,
     aligned: bool = False,
@@ -54,11 +60,12 @@ def verify(
     """Do photographs `a` and `b` show one person? -> Verification, or a list of them for lists.
 
     A photograph is a path, bytes, a file object, a PIL image, or an (H, W, 3) uint8 RGB array. `model`: a
-    Model, a name or a path; None: the default. Other keywords and errors are those of ``Model.verify``.
+    Model, a name or a path; None: the default. `metric`: "cosine" decides by the plain cosine of the two embeddings
+    at its own threshold, in place of the xCos score. Other keywords and errors are those of ``Model.verify``.
     """
     result: Verification | list[Verification] = as_model(model).verify(
-        a, b, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels,
-        threads=threads, progress=progress,
+        a, b, metric=metric, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright,
+        max_pixels=max_pixels, threads=threads, progress=progress,
     )  # fmt: skip
     return result
 

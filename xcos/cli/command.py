@@ -106,7 +106,7 @@ def _two(options: argparse.Namespace) -> list[Any]:
 def _verify(options: argparse.Namespace) -> int:
     import xcos
 
-    result = xcos.verify(*_two(options), **_keywords(options))
+    result = xcos.verify(*_two(options), metric=options.metric, **_keywords(options))
     _print(options, result.to_dict(), _summary(result))
     return _answer(result)
 
@@ -364,7 +364,10 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    command("verify", _verify, "decide whether two photographs show one person", [pair], "xcos verify a.jpg b.jpg")
+    verify = command("verify", _verify, "decide whether two photographs show one person", [pair],
+                     "xcos verify a.jpg b.jpg")
+    verify.add_argument("--metric", choices=("xcos", "cosine"), default="xcos",
+                        help="what decides: the model's score or the plain cosine, each at its threshold (default: xcos)")
     explain = command("explain", _explain, "decide, and show why", [pair], "xcos explain a.jpg b.jpg -o why.png")
     explain.add_argument("-o", "--output", metavar="FILE", help="write .html, .png, .pdf, .svg, .json or .npz")
     explain.add_argument("--dpi", type=float, help="dots an inch of a .png (default: 110)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from ..base.values import ByValue
 from ..faces.detection import Face
 
 Floats = NDArray[np.float32]
+Metric: TypeAlias = Literal["xcos", "cosine"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,13 +94,13 @@ class SeenFace(Face):
     @property
     def grid(self) -> Floats:
         """(D, H, W) float32: a vector for each cell."""
-        (grid,) = self.features.grid
+        grid: Floats = self.features.grid[0]
         return grid
 
     @property
     def embedding(self) -> Floats:
         """(E,) float32: one vector for the whole face."""
-        (embedding,) = self.features.embedding
+        embedding: Floats = self.features.embedding[0]
         return embedding
 
 

@@ -24,7 +24,7 @@ from ..plan.file import ModelFile
 from ..plan.network import Network
 from ..plan.pixels import as_input
 from ..storage.progress import Progress, batches
-from .features import Comparison, Features, Floats, SeenFace, plain_cosine
+from .features import Comparison, Features, Floats, Metric, SeenFace, plain_cosine
 from .results import Explanation, Verification
 from .streaming import Batch, stream
 
@@ -180,6 +180,12 @@ class Model:
         )
         return type(self)(changed, network=self._network)
 
+    def _judging(self, metric: str, threshold: float | None = None) -> Model:
+        """The model whose score is the metric."""
+        if metric not in ("xcos", "cosine"):
+            raise ValueError(f"metric: expected 'xcos' or 'cosine', got {metric!r}")
+        return self.with_whole(1, threshold=threshold) if metric == "cosine" else self
+
     def crops(
         self,
         images: ImageLike | Many,
@@ -314,13 +320,22 @@ class Model:
         return stream(see, images, how, batch=batch, threads=threads, skip_failed=skip_failed)
 
     def compare(
-        self, first: Features, second: Features, *, maps: bool = True, threads: int | None = None
+        self,
+        first: Features,
+        second: Features,
+        *,
+        metric: Metric = "xcos",
+        maps: bool = True,
+        threads: int | None = None,
     ) -> Comparison:
         """Compares first[i] with second[i]: scores, plain cosines, and the maps unless ``maps=False``.
 
         A stack of one is compared with each of the other. Raises ValueError when the numbers differ
-        otherwise. The order of the two matters slightly: the attention sees them one after the other.
+        otherwise. The order of the two matters slightly: the attention sees them one after the other. `metric`: as
+        :meth:`verify` has it.
         """
+        if metric != "xcos":
+            return self._judging(metric).compare(first, second, maps=maps, threads=threads)
         n = max(len(first), len(second)) if len(first) and len(second) else 0
         if len(first) != len(second) and n != len(first) * len(second):
             raise ValueError(f"compare: expected two stacks of one length, got {len(first)} and {len(second)}")
@@ -359,28 +374,28 @@ class Model:
     @overload
     def verify(
         self, a: OneImage, b: OneImage, *,
-        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> Verification: ...
     @overload
     def verify(
         self, a: Many, b: ImageLike | Many, *,
-        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> list[Verification]: ...
     @overload
     def verify(
         self, a: ImageLike, b: Many, *,
-        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> list[Verification]: ...
     @overload
     def verify(
         self, a: ImageLike | Many, b: ImageLike | Many, *,
-        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> Any: ...
@@ -389,6 +404,7 @@ class Model:
         a: ImageLike | Many,
         b: ImageLike | Many,
         *,
+        metric: Metric = "xcos",
         threshold: float | None = None,
         face: FaceLike = None,
         aligned: bool = False,
@@ -403,7 +419,19 @@ class Model:
         Lists give a list: a[i] with b[i], or one image with each of a list. `face` is None, one choice for
         both, or a tuple of two (for `a`, for `b`); other keywords and errors: see the class. `threshold`
         replaces the model's.
+
+        `metric`: "xcos", the model's own score, or "cosine", the plain cosine of the two embeddings at its own
+        threshold, which is what ``with_whole(1)`` decides: nothing of that score is explained by cells.
+
+        Raises ValueError for another metric or lists of two lengths, ModelFileError where the model has no threshold
+        for its cosine and none is given.
         """
+        if metric != "xcos":
+            decided: Verification | list[Verification] = self._judging(metric, threshold).verify(
+                a, b, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels, threads=threads,
+                progress=progress,
+            )  # fmt: skip
+            return decided
         (first, second), single = self._two(a, b)
         n, m = len(first), len(second)
         how = How(aligned, bgr, upright, max_pixels)
