@@ -8,6 +8,7 @@ from typing import Any, overload
 from .faces.detection import FaceLike
 from .faces.image import MAX_PIXELS, ImageLike, Many, OneImage
 from .plan.file import ModelFile
+from .plan.pixels import PerChannel
 from .recognition.features import Metric
 from .recognition.results import Explanation, Verification
 from .recognition.shipped import ModelLike, as_model
@@ -123,19 +124,21 @@ def convert(
     target: str | os.PathLike[str] | None = None,
     *,
     color: str | None = None,
-    mean: float | None = None,
-    scale: float | None = None,
+    mean: PerChannel | None = None,
+    scale: PerChannel | None = None,
 ) -> ModelFile:
     """Imports a network and, with `target`, writes it as a model file.
 
     source : an ONNX graph (``pip install xcos[onnx]``), or a PyTorch checkpoint, ``.pth`` (``xcos[train]``) or
         ``.safetensors``, in the layout of the xCos reference (whole, or an IR or IR-SE backbone) or of
         InsightFace's iresnet. Nothing pickled in a checkpoint is executed.
-    color, mean, scale : "RGB" or "BGR", and input = (pixel - mean) * scale. Those not given are RGB, 127.5 and
+    color, mean, scale : "RGB" or "BGR", and input = (pixel - mean) * scale for pixels of 0 to 255. A mean or scale
+        is one number, or three in the order of the network's channels. Those not given are RGB, 127.5 and
         1/127.5; an ONNX graph for which none is given stays without.
 
-    Raises OSError when a file can't be read or written, ModelFileError for content that is damaged, uses
-    an operator that the core lacks or is of an unknown layout; operator and node, or the tensor, are named.
+    Raises OSError when a file can't be read or written, ValueError for another mean or scale, ModelFileError for
+    content that is damaged, uses an operator that the core lacks or is of an unknown layout; operator and node, or the
+    tensor, are named.
     """
     from .importers import import_network, preprocess
 
