@@ -8,6 +8,8 @@ from typing import Any, overload
 from .faces.detection import FaceLike
 from .faces.image import MAX_PIXELS, ImageLike, Many, OneImage
 from .plan.file import ModelFile
+from .plan.pixels import PerChannel
+from .recognition.features import Metric
 from .recognition.results import Explanation, Verification
 from .recognition.shipped import ModelLike, as_model
 from .storage.progress import Progress
@@ -16,32 +18,37 @@ from .storage.progress import Progress
 @overload
 def verify(
     a: OneImage, b: OneImage, *,
-    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
-    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
 ) -> Verification: ...
 @overload
 def verify(
     a: Many, b: ImageLike | Many, *,
-    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
-    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
 ) -> list[Verification]: ...
 @overload
 def verify(
     a: ImageLike, b: Many, *,
-    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
-    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
 ) -> list[Verification]: ...
 @overload
 def verify(
     a: ImageLike | Many, b: ImageLike | Many, *,
-    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
-    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
 ) -> Any: ...
 def verify(
     a: ImageLike | Many,
     b: ImageLike | Many,
     *,
     model: ModelLike = None,
+    metric: Metric = "xcos",
     threshold: float | None = None,
     face: FaceLike = None,
     aligned: bool = False,
@@ -61,6 +68,9 @@ def verify(
         The two photographs; lists give a list: a[i] with b[i], or one with each of a list.
     model : Model, str or path, optional
         A Model, a name or a path; None: the default.
+    metric : {"xcos", "cosine"}, default "xcos"
+        The model's own score, or the plain cosine of the two embeddings at its own threshold: what
+        ``with_whole(1)`` decides, and nothing of that is explained by cells.
     threshold : float, optional
         In place of the model's.
     face : int, Face or sequence of them, optional
@@ -99,8 +109,8 @@ def verify(
     False
     """
     result: Verification | list[Verification] = as_model(model).verify(
-        a, b, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels,
-        threads=threads, progress=progress,
+        a, b, metric=metric, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright,
+        max_pixels=max_pixels, threads=threads, progress=progress,
     )  # fmt: skip
     return result
 
@@ -197,8 +207,8 @@ def convert(
     target: str | os.PathLike[str] | None = None,
     *,
     color: str | None = None,
-    mean: float | None = None,
-    scale: float | None = None,
+    mean: PerChannel | None = None,
+    scale: PerChannel | None = None,
 ) -> ModelFile:
     """Imports a network and, with `target`, writes it as a model file.
 
@@ -213,8 +223,9 @@ def convert(
     color : str, optional
         "RGB" or "BGR", the order of the network's channels. What is not given of `color`, `mean` and `scale` is RGB,
         127.5 and 1/127.5; an ONNX graph for which none is given stays without.
-    mean, scale : float, optional
-        The input is (pixel - mean) * scale.
+    mean, scale : float or sequence of float, optional
+        The input is (pixel - mean) * scale, for pixels of 0 to 255: one number, or one for each of the
+        network's channels.
 
     Returns
     -------
@@ -225,6 +236,8 @@ def convert(
     ------
     OSError
         A file can't be read or written.
+    ValueError
+        Another mean or scale.
     ModelFileError
         The content is damaged, uses an operator that the core lacks or is of an unknown layout; operator and node, or
         the tensor, are named.

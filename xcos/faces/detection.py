@@ -104,7 +104,8 @@ class Face(ByValue):
     def __repr__(self) -> str:
         left, top, right, bottom = self.box
         turn = f", turn={self.turn}" if self.turn else ""
-        return f"Face(box=({left:.0f}, {top:.0f}, {right:.0f}, {bottom:.0f}), score={self.score:.3f}{turn})"
+        name = type(self).__name__
+        return f"{name}(box=({left:.0f}, {top:.0f}, {right:.0f}, {bottom:.0f}), score={self.score:.3f}{turn})"
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as a dict.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..base.values import ByValue
+from ..faces.detection import Face
 
 Floats = NDArray[np.float32]
+Metric: TypeAlias = Literal["xcos", "cosine"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +95,41 @@ class Features(ByValue):
         return cls(
             np.concatenate([s.grid for s in stacks]), np.concatenate([s.embedding for s in stacks])
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SeenFace(Face):
+    """A face of a photograph and what a network sees in it, as ``Model.faces`` lists them.
+
+    Attributes
+    ----------
+    box, score, points, turn
+        Where it is, as in ``Face``: it can be given as `face` wherever one can.
+    crop : (112, 112, 3) uint8
+        The face aligned, RGB.
+    features : Features
+        A stack of one; ``Features.concatenate(face.features for face in faces)`` is that of all.
+    """
+
+    crop: NDArray[np.uint8] = field(kw_only=True)
+    features: Features = field(kw_only=True)
+
+    @classmethod
+    def of(cls, face: Face, crop: NDArray[np.uint8], features: Features) -> SeenFace:
+        """The face with its crop and its features."""
+        return cls(face.box, face.score, face.points, face.turn, crop=crop, features=features)
+
+    @property
+    def grid(self) -> Floats:
+        """(D, H, W) float32: a vector for each cell."""
+        grid: Floats = self.features.grid[0]
+        return grid
+
+    @property
+    def embedding(self) -> Floats:
+        """(E,) float32: one vector for the whole face."""
+        embedding: Floats = self.features.embedding[0]
+        return embedding
 
 
 @dataclass(frozen=True, slots=True, eq=False)

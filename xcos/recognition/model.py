@@ -11,11 +11,11 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core, faces
+from .. import _core
 from ..errors import ModelFileError
-from ..faces.detection import FaceLike
-from ..faces.image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, title
-from ..faces.many import choices, stacked
+from ..faces.detection import MAX_SIDE, MIN_SCORE, Cut, FaceLike, How, align, detect
+from ..faces.image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, read_image, title
+from ..faces.many import choices, crop_all, cut_each, stacked
 from ..faces.quality import Look, look_at
 from ..measured.calibration import Calibration
 from ..measured.truth import CellTruth
@@ -24,7 +24,7 @@ from ..plan.file import ModelFile
 from ..plan.network import Network
 from ..plan.pixels import as_input
 from ..storage.progress import Progress, batches
-from .features import Comparison, Features, Floats, plain_cosine
+from .features import Comparison, Features, Floats, Metric, SeenFace, plain_cosine
 from .results import Explanation, Verification
 from .streaming import Batch, stream
 
@@ -239,6 +239,12 @@ class Model:
         )
         return type(self)(changed, network=self._network)
 
+    def _judging(self, metric: str, threshold: float | None = None) -> Model:
+        """The model whose score is the metric."""
+        if metric not in ("xcos", "cosine"):
+            raise ValueError(f"metric: expected 'xcos' or 'cosine', got {metric!r}")
+        return self.with_whole(1, threshold=threshold) if metric == "cosine" else self
+
     def crops(
         self,
         images: ImageLike | Many,
@@ -271,8 +277,59 @@ class Model:
             RGB.
         """
         listed, _ = as_list(images)
-        how = faces.How(aligned, bgr, upright, max_pixels)
-        return faces.crop_all(listed, how, faces=choices(face, len(listed)), threads=threads)
+        how = How(aligned, bgr, upright, max_pixels)
+        return crop_all(listed, how, faces=choices(face, len(listed)), threads=threads)
+
+    def faces(
+        self,
+        photo: OneImage,
+        *,
+        min_score: float = MIN_SCORE,
+        max_side: int = MAX_SIDE,
+        bgr: bool = False,
+        upright: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        threads: int | None = None,
+    ) -> list[SeenFace]:
+        """All faces of one photograph, each with what the network sees in it.
+
+        Parameters
+        ----------
+        photo : path, bytes, file object, PIL image or (H, W, 3) uint8 array
+            One photograph, of as many people as there are.
+        min_score, max_side
+            Which faces are found, as ``xcos.detect`` takes them.
+        bgr, upright, max_pixels, threads
+            As everywhere, see the class.
+
+        Returns
+        -------
+        list of SeenFace
+            Best score first, as ``xcos.detect`` lists them and ``face=`` counts them; empty where no face is found.
+
+        Raises
+        ------
+        OSError, ImageError
+            For a file that can't be read, content that is no picture.
+        ValueError
+            For `min_score` or `max_side` out of range.
+
+        Examples
+        --------
+        >>> import xcos
+        >>> model = xcos.load()
+        >>> (face,) = model.faces("examples/obama_portrait_2012.jpg")
+        >>> face.embedding.shape
+        (512,)
+        >>> other = model.features("examples/obama_congress_2009.jpg")
+        >>> bool(model.compare(face.features, other).same[0])
+        True
+        """
+        pixels = read_image(photo, bgr=bgr, max_pixels=max_pixels)
+        found = detect(pixels, min_score=min_score, max_side=max_side, upright=upright, threads=threads)
+        crops = align(pixels, found)
+        seen = self.features(crops, aligned=True, threads=threads)
+        return [SeenFace.of(face, crop, one) for face, crop, one in zip(found, crops, seen, strict=True)]
 
     def features(
         self,
@@ -326,7 +383,7 @@ class Model:
         if batch < 1:
             raise ValueError(f"batch: expected at least 1, got {batch}")
         listed, _ = as_list(images)
-        how = faces.How(aligned, bgr, upright, max_pixels)
+        how = How(aligned, bgr, upright, max_pixels)
         seen = self._features(listed, choices(face, len(listed)), how, batch, threads, progress)
         return Features.concatenate([features for _, features in seen] or [self._see(stacked([]), threads)])
 
@@ -381,11 +438,17 @@ class Model:
                 half * (seen.grid + mirrored.grid[..., ::-1]), half * (seen.embedding + mirrored.embedding)
             )
 
-        how = faces.How(aligned, bgr, upright, max_pixels)
+        how = How(aligned, bgr, upright, max_pixels)
         return stream(see, images, how, batch=batch, threads=threads, skip_failed=skip_failed)
 
     def compare(
-        self, first: Features, second: Features, *, maps: bool = True, threads: int | None = None
+        self,
+        first: Features,
+        second: Features,
+        *,
+        metric: Metric = "xcos",
+        maps: bool = True,
+        threads: int | None = None,
     ) -> Comparison:
         """Compares first[i] with second[i]: scores, plain cosines, and the maps.
 
@@ -395,6 +458,9 @@ class Model:
         ----------
         first, second : Features
             Of as many faces; a stack of one is compared with each of the other.
+        metric : {"xcos", "cosine"}, default "xcos"
+            The model's own score, or the plain cosine of the two embeddings at its own threshold: what
+            ``with_whole(1)`` decides, and nothing of that is explained by cells.
         maps : bool, default True
             Give the maps, too.
         threads : int, optional
@@ -408,8 +474,12 @@ class Model:
         Raises
         ------
         ValueError
-            The numbers differ.
+            The numbers differ; another metric.
+        ModelFileError
+            The model has no threshold for its cosine.
         """
+        if metric != "xcos":
+            return self._judging(metric).compare(first, second, maps=maps, threads=threads)
         n = max(len(first), len(second)) if len(first) and len(second) else 0
         if len(first) != len(second) and n != len(first) * len(second):
             raise ValueError(f"compare: expected two stacks of one length, got {len(first)} and {len(second)}")
@@ -460,28 +530,28 @@ class Model:
     @overload
     def verify(
         self, a: OneImage, b: OneImage, *,
-        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> Verification: ...
     @overload
     def verify(
         self, a: Many, b: ImageLike | Many, *,
-        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> list[Verification]: ...
     @overload
     def verify(
         self, a: ImageLike, b: Many, *,
-        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> list[Verification]: ...
     @overload
     def verify(
         self, a: ImageLike | Many, b: ImageLike | Many, *,
-        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> Any: ...
@@ -490,6 +560,7 @@ class Model:
         a: ImageLike | Many,
         b: ImageLike | Many,
         *,
+        metric: Metric = "xcos",
         threshold: float | None = None,
         face: FaceLike = None,
         aligned: bool = False,
@@ -505,6 +576,9 @@ class Model:
         ----------
         a, b : image or list of images
             Lists give a list: a[i] with b[i], or one image with each of a list.
+        metric : {"xcos", "cosine"}, default "xcos"
+            The model's own score, or the plain cosine of the two embeddings at its own threshold: what
+            ``with_whole(1)`` decides, and nothing of that is explained by cells.
         threshold : float, optional
             In place of the model's.
         face : int, Face or sequence of them, optional
@@ -526,11 +600,19 @@ class Model:
         Raises
         ------
         ValueError
-            The lists differ in length, or the threshold is not finite.
+            The lists differ in length, the threshold is not finite, or it is another metric.
+        ModelFileError
+            The model has no threshold for its cosine, and none is given.
         """
+        if metric != "xcos":
+            decided: Verification | list[Verification] = self._judging(metric, threshold).verify(
+                a, b, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels, threads=threads,
+                progress=progress,
+            )  # fmt: skip
+            return decided
         (first, second), single = self._two(a, b)
         n, m = len(first), len(second)
-        how = faces.How(aligned, bgr, upright, max_pixels)
+        how = How(aligned, bgr, upright, max_pixels)
         looks, _, seen = self._looked([*first, *second], _two_faces(face, n, m), how, threads, progress)
         compared = self.compare(seen[:n], seen[n:], maps=False, threads=threads)
         results = []
@@ -607,7 +689,7 @@ class Model:
         """
         (first, second), single = self._two(a, b)
         n, m = len(first), len(second)
-        how = faces.How(aligned, bgr, upright, max_pixels)
+        how = How(aligned, bgr, upright, max_pixels)
         chosen = _two_faces(face, n, m)
         looks, crops, seen = self._looked([*first, *second], chosen, how, threads, None, keep_crops=True)
         left, right = ([min(i, k - 1) for i in range(max(n, m) if n and m else 0)] for k in (n, m))
@@ -688,7 +770,7 @@ class Model:
         self,
         images: Sequence[Any],
         chosen: Sequence[Any],
-        how: faces.How,
+        how: How,
         threads: int | None,
         progress: Progress,
         keep_crops: bool = False,
@@ -707,16 +789,16 @@ class Model:
         self,
         images: Sequence[Any],
         chosen: Sequence[Any],
-        how: faces.How,
+        how: How,
         batch: int,
         threads: int | None,
         progress: Progress,
-    ) -> Iterator[tuple[list[faces.Cut], Features]]:
+    ) -> Iterator[tuple[list[Cut], Features]]:
         """Faces of the images and what the network sees in them, `batch` at a time."""
         pairs = list(zip(images, chosen, strict=True))
         for part in batches(pairs, batch, progress, "features"):
             some, theirs = zip(*part, strict=True)
-            cuts = [found for _, found in faces.cut_each(some, how, faces=theirs, threads=threads)]
+            cuts = [found for _, found in cut_each(some, how, faces=theirs, threads=threads)]
             yield cuts, self._see(stacked(cuts), threads)
 
     def _see(self, crops: NDArray[np.uint8], threads: int | None) -> Features:
