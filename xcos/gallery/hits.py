@@ -55,6 +55,8 @@ class Hit(ByValue):
         -1 to 1: the xCos score of the face with this person's photographs.
     threshold : float
         The two are called the same person where score > threshold.
+    threshold_from : str
+        How it was set.
     cosine : float
         -1 to 1: plain cosine of the two embeddings; it decides nothing but through the score.
     photo : str
@@ -70,6 +72,7 @@ class Hit(ByValue):
     name: str
     score: float
     threshold: float
+    threshold_from: str
     cosine: float
     photo: str
     id: str
@@ -105,12 +108,13 @@ class Hit(ByValue):
         found = self.model.explain_features(
             self.probe.features, self.enrolled, [np.stack([self.probe.crop, crop])],
             names=[(self.probe.name, name)], threshold=self.threshold,
+            threshold_from=self.threshold_from,
         )  # fmt: skip
         return found[0]
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers, strings and what `meta` holds, ready for JSON."""
-        names = ("name", "same", "score", "threshold", "cosine", "photo", "id", "photos")
+        names = ("name", "same", "score", "threshold", "threshold_from", "cosine", "photo", "id", "photos")
         return {**{name: getattr(self, name) for name in names}, "meta": dict(self.meta)}
 
     def plot(self, ax: Axes | None = None) -> tuple[Figure, Any]:
@@ -128,6 +132,8 @@ class Hits(ByValue):
         The k most alike, over the threshold or not.
     threshold : float
         A person is called found where score > threshold.
+    threshold_from : str
+        How it was set.
     probe : Probe
         The face that was searched for.
     compared : int
@@ -138,6 +144,7 @@ class Hits(ByValue):
 
     hits: tuple[Hit, ...]
     threshold: float
+    threshold_from: str
     probe: Probe
     compared: int
     faces: int
@@ -181,7 +188,7 @@ class Hits(ByValue):
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        names = ("nobody", "reliable", "threshold", "compared", "faces")
+        names = ("nobody", "reliable", "threshold", "threshold_from", "compared", "faces")
         return {**{name: getattr(self, name) for name in names}, "hits": [hit.to_dict() for hit in self.hits]}
 
     def plot(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
