@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -34,6 +35,8 @@ _BATCH = 128  # photographs of a folder that are enrolled in one step
 _TRIES = 50  # a reader whose version was removed reads the latest one; after so many (12 s) the error is another
 PROBES = 32  # lists of the index that a search looks into
 SHORTLIST = 1000
+EXACT = 100_000  # faces; beyond, an index makes a search several times faster
+_log = logging.getLogger("xcos")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ class Gallery:
         self._view: View | None = None
         self._lock, self._estimating = Lock(), Lock()
         self._estimate: tuple[View, Threshold] | None = None
+        self._hinted = False
 
     @property
     def model(self) -> Model:
@@ -270,7 +274,7 @@ class Gallery:
             Photographs that are compared by xCos, those most alike by plain cosine.
         exact : bool, optional
             Make the shortlist from all embeddings, held in memory (2 kB a face); False: by the index. None: by the
-            index where there is one.
+            index where there is one; beyond 100,000 faces without one, a warning is logged once.
         nprobes : int
             Lists of the index to look into; more find more and take longer.
         refine : int, optional
@@ -305,6 +309,8 @@ class Gallery:
                 raise ValueError(f"{self._store.path}: has no index, see Gallery.index")
             limit = self._limit(view) if threshold is None else _with_source(threshold)
             lists = nprobes if view.indexed and not exact else None
+            if exact is None and lists is None and len(view) > EXACT:
+                self._hint(len(view))
             listed = view.shortlist(probe.features.embedding[0], people, shortlist, lists, refine)
             found = rank(self._model, probe.features, view, listed, people, threads)
             hits = tuple(
@@ -488,6 +494,14 @@ class Gallery:
             return rows[chosen], [said[i] for i in chosen]
 
         return self._read(look)
+
+    def _hint(self, count: int) -> None:
+        """Says once that an index would help."""
+        if not self._hinted:
+            self._hinted = True
+            _log.warning("%s: %s faces are searched without an index; beyond %s it is faster with one: "
+                         "Gallery.index(), or xcos gallery index; exact=True asks for this and says nothing",
+                         self._store.path, f"{count:,}", f"{EXACT:,}")  # fmt: skip
 
     def _limit(self, view: View) -> Threshold:
         """The view's threshold, estimated once."""
