@@ -29,6 +29,7 @@ from .results import Explanation, Verification
 from .streaming import Batch, stream
 
 SIDE = 112  # pixels of an aligned crop; the ArcFace template is made for it
+GIVEN = "given by the caller"  # how a threshold was set
 _BATCH = 32  # images in one run of the network, where the caller does not say
 
 
@@ -215,7 +216,7 @@ class Model:
         file, curve = self._file, self.whole_curve
         source = file.thresholds_from
         if threshold is not None:
-            value, source = _finite(threshold), "given by the caller"
+            value, source = _finite(threshold), GIVEN
         elif curve is not None:
             value = curve.threshold_at(whole)
             source = f"highest accuracy on {curve.pairs:,} pairs of {curve.data}, whole {whole:g}"
@@ -713,6 +714,7 @@ class Model:
         names: Sequence[tuple[str, str]],
         looks: Sequence[tuple[Look, Look]] | None = None,
         threshold: float | None = None,
+        threshold_from: str = GIVEN,
         threads: int | None = None,
     ) -> list[Explanation]:
         """Explanations of features that are there already: first[i] with second[i], or one with each.
@@ -729,6 +731,8 @@ class Model:
             Of each pair's two photographs.
         threshold : float, optional
             In place of the model's.
+        threshold_from : str, optional
+            How the threshold was set.
         threads : int, optional
             Threads at most; None: the default.
 
@@ -748,7 +752,7 @@ class Model:
         evidence = cells.evidence(compared.cosine_map) if cells else None
         return [
             Explanation(
-                **self._decision(compared, i, threshold),
+                **self._decision(compared, i, threshold, threshold_from),
                 cosine_map=compared.cosine_map[i].copy(),  # a view would keep those of all pairs
                 attention=compared.attention[i].copy(),
                 evidence=None if evidence is None else evidence[i].copy(),
@@ -810,13 +814,15 @@ class Model:
         whole = head.get("embedding")
         return Features(grid, outputs[whole] if whole else grid.reshape(len(grid), -1))
 
-    def _decision(self, compared: Comparison, i: int, threshold: float | None) -> dict[str, Any]:
+    def _decision(
+        self, compared: Comparison, i: int, threshold: float | None, threshold_from: str = GIVEN
+    ) -> dict[str, Any]:
         calibrated = self._calibration.scores.get("xcos") if self._calibration else None
         return {
             "score": float(compared.score[i]),
             "threshold": self.threshold if threshold is None else _finite(threshold),
             "cosine": float(compared.cosine[i]),
-            "threshold_from": self._file.thresholds_from if threshold is None else "given by the caller",
+            "threshold_from": self._file.thresholds_from if threshold is None else threshold_from,
             "model": self.name,
             "llr": float(calibrated(compared.score[i])) if calibrated else None,
             "explained": compared.explained,
