@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, overload
 
 from .faces.detection import FaceLike
@@ -118,6 +119,7 @@ def convert(
     color: str | None = None,
     mean: float | None = None,
     scale: float | None = None,
+    shape: Sequence[int] | None = None,
 ) -> ModelFile:
     """Imports a network and, with `target`, writes it as a model file.
 
@@ -126,6 +128,8 @@ def convert(
         InsightFace's iresnet. Nothing pickled in a checkpoint is executed.
     color, mean, scale : "RGB" or "BGR", and input = (pixel - mean) * scale. Those not given are RGB, 127.5 and
         1/127.5; an ONNX graph for which none is given stays without.
+    shape : height and width, (int, int) pixels, of the pictures of an ONNX graph, in place of those that it declares.
+        By default an embedding network that takes any size, and can't be said so, is made one of 112 x 112.
 
     Raises OSError when a file can't be read or written, ModelFileError for content that is damaged, uses
     an operator that the core lacks or is of an unknown layout; operator and node, or the tensor, are named.
@@ -134,7 +138,7 @@ def convert(
 
     given = {"color": color, "mean": mean, "scale": scale}
     chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    file = import_network(source, preprocess(**chosen) if chosen else None)
+    file = import_network(source, preprocess(**chosen) if chosen else None, shape)
     if target is not None:
         file.write(target)
     return file
