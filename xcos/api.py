@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, overload
 
 from .faces.detection import FaceLike
@@ -209,6 +210,7 @@ def convert(
     color: str | None = None,
     mean: PerChannel | None = None,
     scale: PerChannel | None = None,
+    shape: Sequence[int] | None = None,
 ) -> ModelFile:
     """Imports a network and, with `target`, writes it as a model file.
 
@@ -226,6 +228,9 @@ def convert(
     mean, scale : float or sequence of float, optional
         The input is (pixel - mean) * scale, for pixels of 0 to 255: one number, or one for each of the
         network's channels.
+    shape : (int, int), optional
+        Height and width in pixels of the pictures of an ONNX graph, in place of those that it declares. None: an
+        embedding network that takes any size, and can't be said so, is made one of 112 x 112.
 
     Returns
     -------
@@ -265,7 +270,7 @@ def convert(
 
     given = {"color": color, "mean": mean, "scale": scale}
     chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    file = import_network(source, preprocess(**chosen) if chosen else None)
+    file = import_network(source, preprocess(**chosen) if chosen else None, shape)
     if target is not None:
         file.write(target)
     return file

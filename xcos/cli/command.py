@@ -189,7 +189,7 @@ def _convert(options: argparse.Namespace) -> int:
     import xcos
 
     pixels = {"color": options.color, "mean": options.mean, "scale": options.scale}
-    file = xcos.convert(options.source, options.target, **pixels)
+    file = xcos.convert(options.source, options.target, **pixels, shape=options.shape)
     facts = {
         "name": file.name,
         "layers": len(file.layers),
@@ -324,6 +324,11 @@ def _threads(text: str) -> int:
     return int(text)
 
 
+def _shape(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    return _threads(height), _threads(width or height)
+
+
 class _Version(argparse.Action):
     """Prints the version, importing the core only then."""
 
@@ -392,6 +397,8 @@ def _parser() -> argparse.ArgumentParser:
                       "xcos convert checkpoint.pth network.safetensors --color BGR")
     convert.add_argument("source", metavar="NETWORK", help=".onnx, .pth or .safetensors")
     convert.add_argument("target", metavar="OUT")
+    convert.add_argument("--shape", type=_shape, metavar="HxW",
+                         help="height and width of the pictures, for an ONNX network that leaves them open")
     data.register(command, _threads, _print, model)
     serve.register(command, _print, model)
     plug.register(command, _threads, _share, _print, pixels)

@@ -731,7 +731,7 @@ class Model:
             Of each pair's two photographs.
         threshold : float, optional
             In place of the model's.
-        threshold_from : str, optional
+        threshold_from : str
             How the threshold was set.
         threads : int, optional
             Threads at most; None: the default.
