@@ -418,6 +418,7 @@ def test_command_line(tmp_path, photos, capsys):
     first, probe = photos["obama_portrait_2012"], photos["obama_congress_2009"]
     assert run("add", place, first, "--name", "Obama", "--meta", '{"a": 1}')["faces"] == 1
     found = run("search", place, probe, "-o", tmp_path / "why.json")
+    assert found["threshold_from"].startswith("of pairs, not of a search")
     assert found["hits"][0]["name"] == "Obama" and found["hits"][0]["meta"] == {"a": 1}
     assert json.loads((tmp_path / "why.json").read_text())["score"] == pytest.approx(found["hits"][0]["score"])
     nobody = run("search", place, photos["biden_blue_room_2010"], expected=3)  # 1 is "different people" alone

@@ -19,7 +19,7 @@ from .search import Indices, View, averaged, rank
 
 RATE = 0.01  # of strangers who may find somebody
 FEWEST = 20  # people of whom something can be said
-SAMPLE = 512  # people, chosen evenly among all, who are compared with each other: a third of a second
+SAMPLE = 512  # people, chosen evenly among all, who are compared with each other
 
 
 class Threshold(float):
