@@ -25,10 +25,24 @@ SAMPLE = 512  # people, chosen evenly among all, who are compared with each othe
 class Threshold(float):
     """A number that knows how it was set: a person is found where score > threshold.
 
+    Parameters
+    ----------
+    value : float
+        The number, of scores -1 to 1.
+    source : str
+        How it was set, in words.
+
     Attributes
     ----------
     source : str
-        In words.
+        The same.
+
+    Examples
+    --------
+    >>> from xcos.gallery import Threshold
+    >>> limit = Threshold(0.4, "set by hand")
+    >>> limit > 0.3, limit.source
+    (True, 'set by hand')
     """
 
     source: str

@@ -105,10 +105,17 @@ class SeenFace(Face):
     ----------
     box, score, points, turn
         Where it is, as in ``Face``: it can be given as `face` wherever one can.
-    crop : (112, 112, 3) uint8
+    crop : (112, 112, 3) ndarray of uint8
         The face aligned, RGB.
     features : Features
         A stack of one; ``Features.concatenate(face.features for face in faces)`` is that of all.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> (face,) = xcos.load().faces("examples/obama_portrait_2012.jpg")
+    >>> face.crop.shape, face.grid.shape, len(face.features)
+    ((112, 112, 3), (128, 7, 7), 1)
     """
 
     crop: NDArray[np.uint8] = field(kw_only=True)
@@ -116,7 +123,22 @@ class SeenFace(Face):
 
     @classmethod
     def of(cls, face: Face, crop: NDArray[np.uint8], features: Features) -> SeenFace:
-        """The face with its crop and its features."""
+        """The face with its crop and its features.
+
+        Parameters
+        ----------
+        face : Face
+            Where it is.
+        crop : (112, 112, 3) ndarray of uint8
+            The face aligned, RGB.
+        features : Features
+            A stack of one.
+
+        Returns
+        -------
+        SeenFace
+            All of it.
+        """
         return cls(face.box, face.score, face.points, face.turn, crop=crop, features=features)
 
     @property

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..errors import ModelFileError
-from ..faces.detection import MAX_SIDE, MIN_SCORE, Cut, FaceLike, How, align, detect
+from ..faces.detection import Cut, FaceLike, How, align, detect
 from ..faces.image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, read_image, title
+from ..faces.looks import MAX_SIDE, MIN_SCORE
 from ..faces.many import choices, crop_all, cut_each, stacked
 from ..faces.quality import Look, look_at
 from ..measured.calibration import Calibration
@@ -298,10 +299,16 @@ class Model:
         ----------
         photo : path, bytes, file object, PIL image or (H, W, 3) uint8 array
             One photograph, of as many people as there are.
-        min_score, max_side
-            Which faces are found, as ``xcos.detect`` takes them.
-        bgr, upright, max_pixels, threads
-            As everywhere, see the class.
+        min_score : float, optional
+            Fainter faces are left out, as by ``xcos.detect``.
+        max_side : int, optional
+            Larger photographs are made this small, pixels, to be looked at, as by ``xcos.detect``.
+        bgr, upright : bool, default False
+            What the photograph is like: see the class.
+        max_pixels : int, optional
+            A larger picture is refused.
+        threads : int, optional
+            Threads at most; None: the default.
 
         Returns
         -------
