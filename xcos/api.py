@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from .faces.detection import FaceLike
 from .faces.image import MAX_PIXELS, ImageLike, Many, OneImage
 from .plan.file import ModelFile
 from .plan.pixels import PerChannel
-from .recognition.features import Metric
+from .recognition.features import Features, Metric
 from .recognition.results import Explanation, Verification
 from .recognition.shipped import ModelLike, as_model
 from .storage.progress import Progress
@@ -24,28 +24,37 @@ def verify(
 ) -> Verification: ...
 @overload
 def verify(
-    a: Many, b: ImageLike | Many, *,
+    a: Many | Features, b: ImageLike | Many | Features, *,
     model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
     aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
     threads: int | None = ..., progress: Progress = ...,
 ) -> list[Verification]: ...
 @overload
 def verify(
-    a: ImageLike, b: Many, *,
+    a: ImageLike, b: Many | Features, *,
     model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
     aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
     threads: int | None = ..., progress: Progress = ...,
 ) -> list[Verification]: ...
 @overload
 def verify(
-    a: ImageLike | Many, b: ImageLike | Many, *,
+    a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+    skip_failed: Literal[True],
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
+) -> list[Verification | None]: ...
+@overload
+def verify(
+    a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+    skip_failed: bool = ...,
     model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
     aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
     threads: int | None = ..., progress: Progress = ...,
 ) -> Any: ...
 def verify(
-    a: ImageLike | Many,
-    b: ImageLike | Many,
+    a: ImageLike | Many | Features,
+    b: ImageLike | Many | Features,
     *,
     model: ModelLike = None,
     metric: Metric = "xcos",
@@ -57,16 +66,17 @@ def verify(
     max_pixels: int = MAX_PIXELS,
     threads: int | None = None,
     progress: Progress = None,
-) -> Verification | list[Verification]:
+    skip_failed: bool = False,
+) -> Verification | list[Verification] | list[Verification | None]:
     """Do photographs `a` and `b` show one person? -> Verification, or a list of them for lists.
 
     A photograph is a path, bytes, a file object, a PIL image, or an (H, W, 3) uint8 RGB array. `model`: a
     Model, a name or a path; None: the default. `metric`: "cosine" decides by the plain cosine of the two embeddings
     at its own threshold, in place of the xCos score. Other keywords and errors are those of ``Model.verify``.
     """
-    result: Verification | list[Verification] = as_model(model).verify(
+    result: Verification | list[Verification] | list[Verification | None] = as_model(model).verify(
         a, b, metric=metric, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright,
-        max_pixels=max_pixels, threads=threads, progress=progress,
+        max_pixels=max_pixels, threads=threads, progress=progress, skip_failed=skip_failed,
     )  # fmt: skip
     return result
 
@@ -79,25 +89,33 @@ def explain(
 ) -> Explanation: ...
 @overload
 def explain(
-    a: Many, b: ImageLike | Many, *,
+    a: Many | Features, b: ImageLike | Many | Features, *,
     model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
     bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
 ) -> list[Explanation]: ...
 @overload
 def explain(
-    a: ImageLike, b: Many, *,
+    a: ImageLike, b: Many | Features, *,
     model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
     bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
 ) -> list[Explanation]: ...
 @overload
 def explain(
-    a: ImageLike | Many, b: ImageLike | Many, *,
+    a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+    skip_failed: Literal[True],
+    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
+) -> list[Explanation | None]: ...
+@overload
+def explain(
+    a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+    skip_failed: bool = ...,
     model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
     bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
 ) -> Any: ...
 def explain(
-    a: ImageLike | Many,
-    b: ImageLike | Many,
+    a: ImageLike | Many | Features,
+    b: ImageLike | Many | Features,
     *,
     model: ModelLike = None,
     threshold: float | None = None,
@@ -107,14 +125,15 @@ def explain(
     upright: bool = False,
     max_pixels: int = MAX_PIXELS,
     threads: int | None = None,
-) -> Explanation | list[Explanation]:
+    skip_failed: bool = False,
+) -> Explanation | list[Explanation] | list[Explanation | None]:
     """Like ``verify``, with the reason cell by cell -> Explanation, or a list of them for lists.
 
     Keywords and errors are those of ``verify`` and ``Model.explain``.
     """
-    result: Explanation | list[Explanation] = as_model(model).explain(
+    result: Explanation | list[Explanation] | list[Explanation | None] = as_model(model).explain(
         a, b, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels,
-        threads=threads,
+        threads=threads, skip_failed=skip_failed,
     )  # fmt: skip
     return result
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -57,6 +57,19 @@ class Features(ByValue):
     def __repr__(self) -> str:
         grid, embedding = self.grid.shape, self.embedding.shape
         return f"Features({len(self)} faces, grid {grid}, embedding {embedding})"
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """(N,) bool: which hold a face; the others are NaN (see `skip_failed` of ``Model.features``)."""
+        found: NDArray[np.bool_] = np.logical_not(np.isnan(self.embedding).all(axis=1))
+        return found
+
+    def spread(self, places: Sequence[int], total: int) -> Features:
+        """A stack of `total` faces with these at their `places`, in that order, and NaN at all others."""
+        spread = [np.full((total, *array.shape[1:]), np.nan, np.float32) for array in (self.grid, self.embedding)]
+        for whole, array in zip(spread, (self.grid, self.embedding), strict=True):
+            whole[list(places)] = array
+        return Features(*spread)
 
     @classmethod
     def concatenate(cls, stacks: Iterable[Features]) -> Features:
