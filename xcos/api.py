@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from .faces.detection import FaceLike
 from .faces.image import MAX_PIXELS, ImageLike, Many, OneImage
 from .plan.file import ModelFile
 from .plan.pixels import PerChannel
-from .recognition.features import Metric
+from .recognition.features import Features, Metric
 from .recognition.results import Explanation, Verification
 from .recognition.shipped import ModelLike, as_model
 from .storage.progress import Progress
@@ -25,28 +25,37 @@ def verify(
 ) -> Verification: ...
 @overload
 def verify(
-    a: Many, b: ImageLike | Many, *,
+    a: Many | Features, b: ImageLike | Many | Features, *,
     model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
     aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
     threads: int | None = ..., progress: Progress = ...,
 ) -> list[Verification]: ...
 @overload
 def verify(
-    a: ImageLike, b: Many, *,
+    a: ImageLike, b: Many | Features, *,
     model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
     aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
     threads: int | None = ..., progress: Progress = ...,
 ) -> list[Verification]: ...
 @overload
 def verify(
-    a: ImageLike | Many, b: ImageLike | Many, *,
+    a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+    skip_failed: Literal[True],
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
+) -> list[Verification | None]: ...
+@overload
+def verify(
+    a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+    skip_failed: bool = ...,
     model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
     aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
     threads: int | None = ..., progress: Progress = ...,
 ) -> Any: ...
 def verify(
-    a: ImageLike | Many,
-    b: ImageLike | Many,
+    a: ImageLike | Many | Features,
+    b: ImageLike | Many | Features,
     *,
     model: ModelLike = None,
     metric: Metric = "xcos",
@@ -58,7 +67,8 @@ def verify(
     max_pixels: int = MAX_PIXELS,
     threads: int | None = None,
     progress: Progress = None,
-) -> Verification | list[Verification]:
+    skip_failed: bool = False,
+) -> Verification | list[Verification] | list[Verification | None]:
     """Decides whether photographs `a` and `b` show one person.
 
     A photograph is a path, bytes, a file object, a PIL image, or an (H, W, 3) uint8 RGB array.
@@ -84,6 +94,9 @@ def verify(
         Threads at most; None: the default.
     progress : bool or callable, optional
         True draws a bar, a function is called as progress(done, total).
+    skip_failed : bool, default False
+        For lists: a photograph that can't be used does not stop the others; its pairs are None, and the log counts
+        them in a warning.
 
     Returns
     -------
@@ -109,9 +122,9 @@ def verify(
     >>> xcos.verify(a, "examples/biden_blue_room_2010.jpg").same
     False
     """
-    result: Verification | list[Verification] = as_model(model).verify(
+    result: Verification | list[Verification] | list[Verification | None] = as_model(model).verify(
         a, b, metric=metric, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright,
-        max_pixels=max_pixels, threads=threads, progress=progress,
+        max_pixels=max_pixels, threads=threads, progress=progress, skip_failed=skip_failed,
     )  # fmt: skip
     return result
 
@@ -124,25 +137,33 @@ def explain(
 ) -> Explanation: ...
 @overload
 def explain(
-    a: Many, b: ImageLike | Many, *,
+    a: Many | Features, b: ImageLike | Many | Features, *,
     model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
     bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
 ) -> list[Explanation]: ...
 @overload
 def explain(
-    a: ImageLike, b: Many, *,
+    a: ImageLike, b: Many | Features, *,
     model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
     bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
 ) -> list[Explanation]: ...
 @overload
 def explain(
-    a: ImageLike | Many, b: ImageLike | Many, *,
+    a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+    skip_failed: Literal[True],
+    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
+) -> list[Explanation | None]: ...
+@overload
+def explain(
+    a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+    skip_failed: bool = ...,
     model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
     bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
 ) -> Any: ...
 def explain(
-    a: ImageLike | Many,
-    b: ImageLike | Many,
+    a: ImageLike | Many | Features,
+    b: ImageLike | Many | Features,
     *,
     model: ModelLike = None,
     threshold: float | None = None,
@@ -152,7 +173,8 @@ def explain(
     upright: bool = False,
     max_pixels: int = MAX_PIXELS,
     threads: int | None = None,
-) -> Explanation | list[Explanation]:
+    skip_failed: bool = False,
+) -> Explanation | list[Explanation] | list[Explanation | None]:
     """Decides as :func:`verify` does, and gives the reason cell by cell.
 
     Parameters
@@ -171,6 +193,9 @@ def explain(
         Larger pictures are refused.
     threads : int, optional
         Threads at most; None: the default.
+    skip_failed : bool, default False
+        For lists: a photograph that can't be used does not stop the others; its pairs are None, and the log counts
+        them in a warning.
 
     Returns
     -------
@@ -196,9 +221,9 @@ def explain(
     >>> bool(abs(e.contribution.sum() + e.whole - e.score) < 1e-6)
     True
     """
-    result: Explanation | list[Explanation] = as_model(model).explain(
+    result: Explanation | list[Explanation] | list[Explanation | None] = as_model(model).explain(
         a, b, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels,
-        threads=threads,
+        threads=threads, skip_failed=skip_failed,
     )  # fmt: skip
     return result
 

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 from .. import _core
 from ..errors import ModelFileError
 from ..faces.detection import Cut, FaceLike, How, align, detect
-from ..faces.image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, read_image, title
+from ..faces.image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, read_image
 from ..faces.looks import MAX_SIDE, MIN_SCORE
 from ..faces.many import choices, crop_all, cut_each, stacked
-from ..faces.quality import Look, look_at
+from ..faces.quality import Look
 from ..measured.calibration import Calibration
 from ..measured.truth import CellTruth
 from ..measured.whole import WholeCurve
@@ -26,6 +27,7 @@ from ..plan.network import Network
 from ..plan.pixels import as_input
 from ..storage.progress import Progress, batches
 from .features import Comparison, Features, Floats, Metric, SeenFace, plain_cosine
+from .pairing import Failed, Failures, Pairs
 from .results import Explanation, Verification
 from .streaming import Batch, stream
 
@@ -351,6 +353,7 @@ class Model:
         batch: int = _BATCH,
         threads: int | None = None,
         progress: Progress = None,
+        skip_failed: bool = False,
     ) -> Features:
         """What the network sees in N images: grids and embeddings. Errors: see the class.
 
@@ -370,6 +373,9 @@ class Model:
             Threads at most; None: the default.
         progress : bool or callable, optional
             True draws a tqdm bar, a function is called as progress(done, total).
+        skip_failed : bool, default False
+            An image that can't be used does not stop the others. Its place holds NaN (``Features.found`` tells which
+            hold a face), and the log counts such images in a warning and tells what was wrong with the first.
 
         Returns
         -------
@@ -381,19 +387,36 @@ class Model:
         ValueError
             `batch` is below 1, or there are not as many faces chosen as images.
         """
+        failed = Failures()
+        how = How(aligned, bgr, upright, max_pixels)
+        seen: Iterator[tuple[Sequence[int], Features]]
         if isinstance(images, Iterator):
             if face is not None or progress:
                 raise ValueError("features: an iterator of images goes without face and progress")
-            batches_ = self.stream(
-                images, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels, batch=batch, threads=threads
-            )
-            return Features.concatenate([self._see(stacked([]), threads), *(one.features for one in batches_)])
-        if batch < 1:
-            raise ValueError(f"batch: expected at least 1, got {batch}")
-        listed, _ = as_list(images)
-        how = How(aligned, bgr, upright, max_pixels)
-        seen = self._features(listed, choices(face, len(listed)), how, batch, threads, progress)
-        return Features.concatenate([features for _, features in seen] or [self._see(stacked([]), threads)])
+            seen = _streamed(
+                self.stream(
+                    images, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels, batch=batch,
+                    threads=threads, skip_failed=skip_failed,
+                ),
+                failed,
+            )  # fmt: skip
+        else:
+            if batch < 1:
+                raise ValueError(f"batch: expected at least 1, got {batch}")
+            listed, _ = as_list(images)
+            chosen = choices(face, len(listed))
+            told = failed.add if skip_failed else None
+            parts = self._features(listed, chosen, how, batch, threads, progress, told)
+            seen = ((numbers, features) for numbers, _, features in parts)
+        numbers: list[int] = []
+        stacks: list[Features] = []
+        for some, features in seen:
+            numbers += some
+            stacks.append(features)
+        total = len(numbers) + len(failed)
+        failed.tell(total)
+        found = Features.concatenate(stacks or [self._see(stacked([]), threads)])
+        return found.spread(numbers, total) if failed else found
 
     def stream(
         self,
@@ -544,29 +567,38 @@ class Model:
     ) -> Verification: ...
     @overload
     def verify(
-        self, a: Many, b: ImageLike | Many, *,
+        self, a: Many | Features, b: ImageLike | Many | Features, *,
         metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> list[Verification]: ...
     @overload
     def verify(
-        self, a: ImageLike, b: Many, *,
+        self, a: ImageLike, b: Many | Features, *,
         metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> list[Verification]: ...
     @overload
     def verify(
-        self, a: ImageLike | Many, b: ImageLike | Many, *,
+        self, a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+        skip_failed: Literal[True],
+        metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+        threads: int | None = ..., progress: Progress = ...,
+    ) -> list[Verification | None]: ...
+    @overload
+    def verify(
+        self, a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+        skip_failed: bool = ...,
         metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> Any: ...
     def verify(
         self,
-        a: ImageLike | Many,
-        b: ImageLike | Many,
+        a: ImageLike | Many | Features,
+        b: ImageLike | Many | Features,
         *,
         metric: Metric = "xcos",
         threshold: float | None = None,
@@ -577,13 +609,15 @@ class Model:
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
         progress: Progress = None,
-    ) -> Verification | list[Verification]:
+        skip_failed: bool = False,
+    ) -> Verification | list[Verification] | list[Verification | None]:
         """Decides whether image `a` and image `b` show one person. Errors: see the class.
 
         Parameters
         ----------
-        a, b : image or list of images
-            Lists give a list: a[i] with b[i], or one image with each of a list.
+        a, b : image, list of images or Features
+            Lists give a list: a[i] with b[i], or one image with each of a list. Either may be Features, which
+            were seen before.
         metric : {"xcos", "cosine"}, default "xcos"
             The model's own score, or the plain cosine of the two embeddings at its own threshold: what
             ``with_whole(1)`` decides, and nothing of that is explained by cells.
@@ -599,6 +633,9 @@ class Model:
             Threads at most; None: the default.
         progress : bool or callable, optional
             True draws a tqdm bar, a function is called as progress(done, total).
+        skip_failed : bool, default False
+            For lists: a photograph that can't be used does not stop the others; its pairs are None, and the log counts
+            them in a warning.
 
         Returns
         -------
@@ -613,21 +650,18 @@ class Model:
             The model has no threshold for its cosine, and none is given.
         """
         if metric != "xcos":
-            decided: Verification | list[Verification] = self._judging(metric, threshold).verify(
+            judging = self._judging(metric, threshold)
+            decided: Verification | list[Verification] | list[Verification | None] = judging.verify(
                 a, b, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels, threads=threads,
-                progress=progress,
+                progress=progress, skip_failed=skip_failed,
             )  # fmt: skip
             return decided
-        (first, second), single = self._two(a, b)
-        n, m = len(first), len(second)
-        how = How(aligned, bgr, upright, max_pixels)
-        looks, _, seen = self._looked([*first, *second], _two_faces(face, n, m), how, threads, progress)
-        compared = self.compare(seen[:n], seen[n:], maps=False, threads=threads)
-        results = []
-        for i in range(len(compared)):
-            both = looks[min(i, n - 1)], looks[n + min(i, m - 1)]  # a stack of one stands for all
-            results.append(Verification(**self._decision(compared, i, threshold), looks=both))
-        return results[0] if single else results
+        pairs = self._pairs(a, b, face, How(aligned, bgr, upright, max_pixels), threads, progress, skip_failed)
+        compared = self.compare(*pairs.features, maps=False, threads=threads)
+        decided = [
+            Verification(**self._decision(compared, i, threshold), looks=looks) for i, looks in enumerate(pairs.looks)
+        ]
+        return pairs.placed(decided)
 
     @overload
     def explain(
@@ -637,26 +671,34 @@ class Model:
     ) -> Explanation: ...
     @overload
     def explain(
-        self, a: Many, b: ImageLike | Many, *,
+        self, a: Many | Features, b: ImageLike | Many | Features, *,
         threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
     ) -> list[Explanation]: ...
     @overload
     def explain(
-        self, a: ImageLike, b: Many, *,
+        self, a: ImageLike, b: Many | Features, *,
         threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
     ) -> list[Explanation]: ...
     @overload
     def explain(
-        self, a: ImageLike | Many, b: ImageLike | Many, *,
+        self, a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+        skip_failed: Literal[True],
+        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
+    ) -> list[Explanation | None]: ...
+    @overload
+    def explain(
+        self, a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+        skip_failed: bool = ...,
         threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
     ) -> Any: ...
     def explain(
         self,
-        a: ImageLike | Many,
-        b: ImageLike | Many,
+        a: ImageLike | Many | Features,
+        b: ImageLike | Many | Features,
         *,
         threshold: float | None = None,
         face: FaceLike = None,
@@ -665,15 +707,17 @@ class Model:
         upright: bool = False,
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
-    ) -> Explanation | list[Explanation]:
+        skip_failed: bool = False,
+    ) -> Explanation | list[Explanation] | list[Explanation | None]:
         """Decides as :meth:`verify` does, and gives the reason. Errors: see the class.
 
         Each holds its two crops (75 kB) and maps of its own, and nothing of the photographs or of the other pairs.
 
         Parameters
         ----------
-        a, b : image or list of images
-            Lists give a list: a[i] with b[i], or one image with each of a list.
+        a, b : image, list of images or Features
+            Lists give a list: a[i] with b[i], or one image with each of a list. Of Features the pictures are gone: grey
+            stands in their place.
         threshold : float, optional
             In place of the model's.
         face : int, Face or sequence of them, optional
@@ -684,6 +728,9 @@ class Model:
             Larger pictures are refused.
         threads : int, optional
             Threads at most; None: the default.
+        skip_failed : bool, default False
+            For lists: a photograph that can't be used does not stop the others; its pairs are None, and the log counts
+            them in a warning.
 
         Returns
         -------
@@ -695,22 +742,12 @@ class Model:
         ValueError
             The lists differ in length, or the threshold is not finite.
         """
-        (first, second), single = self._two(a, b)
-        n, m = len(first), len(second)
         how = How(aligned, bgr, upright, max_pixels)
-        chosen = _two_faces(face, n, m)
-        looks, crops, seen = self._looked([*first, *second], chosen, how, threads, None, keep_crops=True)
-        left, right = ([min(i, k - 1) for i in range(max(n, m) if n and m else 0)] for k in (n, m))
-        results = self.explain_features(
-            seen[:n],
-            seen[n:],
-            [np.stack([crops[i], crops[n + j]]) for i, j in zip(left, right, strict=True)],
-            names=[(title(first[i], "first"), title(second[j], "second")) for i, j in zip(left, right, strict=True)],
-            looks=[(looks[i], looks[n + j]) for i, j in zip(left, right, strict=True)],
-            threshold=threshold,
-            threads=threads,
+        pairs = self._pairs(a, b, face, how, threads, None, skip_failed, keep_crops=True)
+        explained = self.explain_features(
+            *pairs.features, pairs.crops, names=pairs.names, looks=pairs.looks, threshold=threshold, threads=threads
         )
-        return results[0] if single else results
+        return pairs.placed(explained)
 
     def explain_features(
         self,
@@ -719,7 +756,7 @@ class Model:
         crops: Sequence[NDArray[np.uint8]],
         *,
         names: Sequence[tuple[str, str]],
-        looks: Sequence[tuple[Look, Look]] | None = None,
+        looks: Sequence[tuple[Look, Look] | None] | None = None,
         threshold: float | None = None,
         threshold_from: str = GIVEN,
         threads: int | None = None,
@@ -771,30 +808,19 @@ class Model:
             for i in range(len(compared))
         ]
 
-    def _two(self, a: Any, b: Any) -> tuple[tuple[list[Any], list[Any]], bool]:
-        (first, one), (second, other) = as_list(a), as_list(b)
-        if not (one or other) and len(first) != len(second):
-            raise ValueError(f"expected two lists of one length, got {len(first)} and {len(second)} images")
-        return (first, second), one and other
-
-    def _looked(
-        self,
-        images: Sequence[Any],
-        chosen: Sequence[Any],
-        how: How,
-        threads: int | None,
-        progress: Progress,
+    def _pairs(
+        self, a: Any, b: Any, face: Any, how: How, threads: int | None, progress: Progress, skip_failed: bool,
         keep_crops: bool = False,
-    ) -> tuple[list[Look], list[NDArray[np.uint8]], Features]:
-        """Looks and features of the images, seen in batches, and their crops where they are wanted."""
-        looks: list[Look] = []
-        crops: list[NDArray[np.uint8]] = []
-        stacks: list[Features] = []
-        for cuts, features in self._features(images, chosen, how, _BATCH, threads, progress):
-            looks += map(look_at, cuts)
-            crops += [cut.crop for cut in cuts] if keep_crops else []
-            stacks.append(features)
-        return looks, crops, Features.concatenate(stacks or [self._see(stacked([]), threads)])
+    ) -> Pairs:
+        def see(
+            images: Sequence[Any], chosen: Sequence[Any], failed: Failed | None
+        ) -> Iterator[tuple[list[int], list[Cut], Features]]:
+            return self._features(images, chosen, how, _BATCH, threads, progress, failed)
+
+        def nothing() -> Features:
+            return self._see(stacked([]), threads)
+
+        return Pairs(a, b, face, see, nothing, skip_failed=skip_failed, keep_crops=keep_crops)
 
     def _features(
         self,
@@ -804,13 +830,18 @@ class Model:
         batch: int,
         threads: int | None,
         progress: Progress,
-    ) -> Iterator[tuple[list[Cut], Features]]:
-        """Faces of the images and what the network sees in them, `batch` at a time."""
-        pairs = list(zip(images, chosen, strict=True))
-        for part in batches(pairs, batch, progress, "features"):
-            some, theirs = zip(*part, strict=True)
-            cuts = [found for _, found in cut_each(some, how, faces=theirs, threads=threads)]
-            yield cuts, self._see(stacked(cuts), threads)
+        failed: Failed | None,
+    ) -> Iterator[tuple[list[int], list[Cut], Features]]:
+        """Numbers and faces of the images and what the network sees in them, `batch` at a time; `failed`: see
+        `cut_each`."""
+        numbered = list(enumerate(zip(images, chosen, strict=True)))
+        for part in batches(numbered, batch, progress, "features"):
+            numbers, pairs = zip(*part, strict=True)
+            some, theirs = zip(*pairs, strict=True)
+            told = None if failed is None else partial(_renumbered, failed, numbers)
+            found = list(cut_each(some, how, faces=theirs, threads=threads, failed=told))
+            cuts = [one for _, one in found]
+            yield [numbers[i] for i, _ in found], cuts, self._see(stacked(cuts), threads)
 
     def _see(self, crops: NDArray[np.uint8], threads: int | None) -> Features:
         head = self._file.head
@@ -836,9 +867,14 @@ class Model:
         }
 
 
-def _two_faces(face: Any, n: int, m: int) -> list[Any]:
-    first, second = face if isinstance(face, tuple) and len(face) == 2 else (face, face)
-    return [*choices(first, n), *choices(second, m)]
+def _streamed(batches_: Iterator[Batch], failed: Failures) -> Iterator[tuple[Sequence[int], Features]]:
+    for one in batches_:
+        failed.update(one.failed)
+        yield one.index.tolist(), one.features
+
+
+def _renumbered(failed: Failed, numbers: Sequence[int], i: int, error: Exception) -> None:
+    failed(numbers[i], error)
 
 
 def _finite(threshold: Any) -> float:
