@@ -103,12 +103,15 @@ def numpy_head(w: Weights, a, b, a_whole=None, b_whole=None):
         attention = np.exp(logits - logits.max((1, 2), keepdims=True))
         attention /= attention.sum((1, 2), keepdims=True)
     score = (attention * cosine).sum((1, 2))
-    if w.whole:
-        x, y = np.asarray(a_whole, np.float64), np.asarray(b_whole, np.float64)
-        norms = np.sqrt((x * x).sum(1) * (y * y).sum(1))
-        plain = (x * y).sum(1) / np.where(norms == 0, 1, norms)
-        score = (1 - w.whole) * score + w.whole * plain
-    return score, cosine, attention
+    return numpy_whole(score, w.whole, a_whole, b_whole) if w.whole else score, cosine, attention
+
+
+def numpy_whole(score, whole, a_whole, b_whole):
+    """Scores of the cells (N,) -> scores in which the face as a whole counts `whole`, float64."""
+    x, y = np.asarray(a_whole, np.float64), np.asarray(b_whole, np.float64)
+    norms = np.sqrt((x * x).sum(1) * (y * y).sum(1))
+    plain = (x * y).sum(1) / np.where(norms == 0, 1, norms)
+    return (1 - whole) * score + whole * plain
 
 
 class TorchHead(torch.nn.Module):
