@@ -1,13 +1,16 @@
-"""Search among many faces: latency, memory and recall, beside faiss. Prints one table.
+"""Search among many faces: latency, memory and recall, beside faiss, uniface and deepface. Prints one table.
 
     python benchmarks/gallery.py [--faces 1000 10000 100000] [--searches 50] [--data FACES]
+    python benchmarks/gallery.py --faces 1000 10000 100000 1000000 --data ../shared/data/celeba_crops.tar --folder DISK
 
 The faces are made up: grids and embeddings of real ones (--data: a folder or tar of aligned crops; without it, the
 photographs of examples/) with Gaussian noise as large as themselves, in a gallery of one photograph a person. Each
 probe is one of them with half as much noise again. Measured is what follows the network: shortlist, reading, and
 ranking by xCos; a face's network takes the same time everywhere (benchmarks/latency.py). `exact` re-ranks the 1,000
 most alike by plain cosine of all embeddings; `index` those of an IVF_PQ index. recall@10: how many of the ten best of
-the exact search are among the ten found. faiss knows plain cosine alone: its rows tell what a shortlist costs.
+the exact search are among the ten found. faiss, uniface and deepface, where they are installed, know plain cosine
+alone: their rows tell what a shortlist costs, and their recall what xCos changes in the order (uniface's store gives
+one hit, so 0.1 at most). A gallery takes 15 kB a face on the disk.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ import os
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +34,8 @@ from xcos.gallery.store import Store
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PART = 5000
 LISTS = (32, 64, 128)
+PROBED = 32  # lists of faiss's IVF
+Search = Callable[[xcos.Features], list[int]]  # the best, by number
 
 
 def real_faces(data: str | None) -> xcos.Features:
@@ -65,7 +71,7 @@ def fill(store: Store, real: xcos.Features, start: int, end: int) -> float:
 
 
 def timed(
-    searches: Sequence[xcos.Features], search: Callable[[xcos.Features], list[int]]
+    searches: Sequence[xcos.Features], search: Search
 ) -> tuple[str, list[set[int]]]:
     """p50 and p99 in ms, and what was found, after some searches that do not count."""
     for probe in searches[:3]:
@@ -91,28 +97,39 @@ def memory() -> str:
         return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f}"
 
 
-def faiss_rows(store: Store, count: int, probes: Sequence[xcos.Features], truth: list[set[int]]) -> None:
-    try:
+def peers(unit: np.ndarray, count: int) -> Iterator[tuple[str, Search]]:
+    """Those who are installed, each with its search by plain cosine; all hold the embeddings in memory."""
+
+    def of(probe: xcos.Features) -> np.ndarray:
+        return probe.embedding / np.linalg.norm(probe.embedding)
+
+    with suppress(ImportError):
         import faiss
-    except ImportError:
-        return
-    unit = View(store).unit(averaged=True)
-    names = {"faiss flat": faiss.IndexFlatIP(unit.shape[1])}
-    if count >= 10_000:
-        names["faiss IVF, 32 lists"] = faiss.index_factory(
-            unit.shape[1], f"IVF{int(count**0.5)},Flat", faiss.METRIC_INNER_PRODUCT
+
+        names = {"faiss flat": faiss.IndexFlatIP(unit.shape[1])}
+        if count >= 10_000:
+            names[f"faiss IVF, {PROBED} lists"] = faiss.index_factory(
+                unit.shape[1], f"IVF{int(count**0.5)},Flat", faiss.METRIC_INNER_PRODUCT
+            )
+        for name, index in names.items():
+            index.train(unit[: 64 * int(count**0.5)])
+            index.add(unit)
+            if hasattr(index, "nprobe"):
+                index.nprobe = PROBED
+            yield f"{name}, 1,000 best", lambda probe, index=index: index.search(of(probe), 1000)[1][0][:10].tolist()
+    with suppress(ImportError), tempfile.TemporaryDirectory() as folder:
+        from uniface.stores import FAISS
+
+        store = FAISS(embedding_size=unit.shape[1], db_path=folder)
+        for number, row in enumerate(unit):
+            store.add(row, {"number": number})
+        yield "uniface's store, the best alone", lambda probe: [store.search(of(probe)[0], -1)[0]["number"]]
+    with suppress(ImportError):
+        from deepface.modules.verification import find_cosine_distance
+
+        yield "deepface's distances, sorted", lambda probe: (
+            np.argsort(find_cosine_distance(unit, probe.embedding)[0])[:10].tolist()
         )
-    for name, index in names.items():
-        index.train(unit[: 64 * int(count**0.5)])
-        index.add(unit)
-        if hasattr(index, "nprobe"):
-            index.nprobe = 32
-
-        def search(probe: xcos.Features, index: object = index) -> list[int]:
-            return index.search(probe.embedding / np.linalg.norm(probe.embedding), 1000)[1][0][:10].tolist()
-
-        latency, found = timed(probes, search)
-        print(f"| {count:,} | {name}, 1,000 best by cosine | {latency} | {recall(found, truth)} | |", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -146,7 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             latency, truth = timed(probes, search)
             print(f"| {count:,} | exact, 1,000 ranked | {latency} | 1.000 | {memory()} |", flush=True)
-            faiss_rows(store, count, probes, truth)
+            for name, search_there in peers(view.unit(averaged=True), count):
+                latency, found = timed(probes, search_there)
+                print(f"| {count:,} | {name} by cosine | {latency} | {recall(found, truth)} | |", flush=True)
             if count >= 10_000:
                 begin = time.perf_counter()
                 store.make_index(int(count**0.5))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 import xcos
 from xcos import _core
 from xcos.faces import detection as faces
+from xcos.faces.looks import find
 
 Image = NDArray[np.uint8]
 
@@ -81,7 +82,7 @@ def summary(embeddings: NDArray[np.float32], who: NDArray[np.str_]) -> str:
 def table(images: list[Image], who: NDArray[np.str_], embed: Callable[[list[Image]], NDArray[np.float32]]) -> None:
     found = []
     for image in images:
-        rows = faces._find(image, 0.5, 0.3, 1280, True, None)
+        rows = find(image, 0.5, 0.3, 1280, True, None)
         middle = np.array(image.shape[1::-1]) / 2
         away = np.linalg.norm((rows[:, :2] + rows[:, 2:4]) / 2 - middle, axis=1)
         found.append(rows[away.argsort()[:1]])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import xcos
 from xcos import _core
-from xcos.faces import detection as faces
+from xcos.faces import looks
 
 HEIGHTS = (8, 12, 16, 20, 24, 32, 48, 96, 200, 400, 600, 800, 1200)
 Image = NDArray[np.uint8]
@@ -31,7 +31,7 @@ def photographs(tar: Path) -> list[tuple[Image, NDArray[np.float32]]]:
     with tarfile.open(tar) as archive:
         for member in [m for m in archive if m.isfile()][::3]:
             image = xcos.read_image(io.BytesIO(archive.extractfile(member).read()))  # type: ignore[union-attr]
-            out.append((image, faces._find(image, 0.6, 0.3, faces.MAX_SIDE, True, None, main=True)[0, :4]))
+            out.append((image, looks.find(image, 0.6, 0.3, looks.MAX_SIDE, True, None, main=True)[0, :4]))
     return out
 
 
@@ -64,8 +64,8 @@ def main() -> None:
         one = both = 0
         for image, box in photos:
             picture, expected = scene(image, box, height)
-            one += hit(faces._look(picture, 0.6, 0.3, 10_000, (0,), None), expected)
-            both += hit(faces._find(picture, 0.6, 0.3, faces.MAX_SIDE, True, None), expected)
+            one += hit(looks.look(picture, (0.6, 0.6), 0.3, 10_000, (0,), None), expected)
+            both += hit(looks.find(picture, 0.6, 0.3, looks.MAX_SIDE, True, None), expected)
         print(f"{height:6d} {100 * one / len(photos):8.0f}% {100 * both / len(photos):7.0f}%", flush=True)
 
 

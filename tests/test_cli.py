@@ -72,6 +72,15 @@ def curved(tmp_path):
     return str(path)
 
 
+def test_metric(capsys, same, curved):
+    assert main(["verify", *same, "--model", curved, "--metric", "cosine", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["score"] == pytest.approx(data["cosine"], abs=1e-6) and data["threshold"] == 0.24
+    assert main(["verify", *same, "--metric", "cosine", "--threshold", "0.99"]) == 1
+    with pytest.raises(SystemExit):
+        main(["verify", *same, "--metric", "l2"])
+
+
 def test_whole(capsys, same, curved):
     assert main(["explain", *same, "--model", curved, "--whole", "0.3", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)

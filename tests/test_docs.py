@@ -44,6 +44,17 @@ def test_all_brings_every_extra_of_a_user():
     assert extras - brought - {"all"} <= {"bench", "docs", "ray"}  # other engines, tools, and what needs a cluster
 
 
+def test_extras_that_are_named_are_declared():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    extras = set(
+        re.findall(r"^([a-z]+) = ", project.split("[project.optional-dependencies]\n")[1].split("\n[")[0], re.MULTILINE)
+    )
+    code = [path for folder in ("xcos", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    for path in [*PAGES, *code]:
+        for named in re.findall(r"xcos\[([a-z,]+)\]", path.read_text(encoding="utf-8")):
+            assert set(named.split(",")) <= extras, path
+
+
 @pytest.mark.slow
 def test_documentation_builds(tmp_path):
     for needed in ("sphinx", "myst_nb", "furo", "numpydoc", "matplotlib"):
@@ -54,3 +65,36 @@ def test_documentation_builds(tmp_path):
     assert done.returncode == 0, done.stderr[-4000:]
     index = (tmp_path / "html" / "index.html").read_text(encoding="utf-8")
     assert "<xcos-explanation" in index
+
+
+WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys(("scipy", "sklearn")))  # as if they were not installed
+import xcos
+from xcos.base import extras
+extras.find_spec = lambda name: None
+pairs = None  # nothing is looked at
+for call in (
+    lambda: xcos.evaluate(None, pairs),
+    lambda: xcos.compare_models([None], pairs),
+    lambda: xcos.calibrate(None, pairs),
+    lambda: xcos.faithfulness.truth(None, {}, pairs),
+    lambda: xcos.faithfulness.compare(None, [], pairs),
+):
+    try:
+        call()
+    except ImportError as error:
+        print(error)
+"""
+
+
+def test_what_is_missing_is_told_before_the_work():
+    command = [sys.executable, "-c", WITHOUT]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "evaluation needs scikit-learn and SciPy: pip install xcos[eval]",
+        "evaluation needs scikit-learn and SciPy: pip install xcos[eval]",
+        "calibration needs scikit-learn: pip install xcos[eval]",
+        "measuring cells needs scikit-learn and SciPy: pip install xcos[eval]",
+        "measuring explanations needs scikit-learn and SciPy: pip install xcos[eval]",
+    ]

@@ -1,5 +1,6 @@
 """detect, align, choose and crop, against OpenCV and NumPy."""
 
+import itertools
 import json
 import pickle
 import threading
@@ -12,8 +13,7 @@ from PIL import Image
 import xcos
 from xcos import _core
 from xcos.errors import ImageError, NoFaceError
-from xcos.faces import TEMPLATE, Face, align, choose, crop, detect
-from xcos.faces import detection as faces
+from xcos.faces import TEMPLATE, Face, align, choose, crop, detect, looks
 from xcos.faces.folders import collection
 
 RNG = np.random.default_rng(11)
@@ -51,7 +51,7 @@ def test_yunet_is_opencvs(photos, shared):
         image = xcos.read_image(path)
         size = image.shape[1::-1]
         _, expected = cv2.FaceDetectorYN_create(model, "", size, 0.6, 0.3).detect(image[..., ::-1].copy())
-        ours = faces._look(image, 0.6, 0.3, 10_000, (0,), None)
+        ours = looks.look(image, (0.6, 0.6), 0.3, 10_000, (0,), None)
         assert len(ours) == len(expected)
         theirs = np.column_stack([expected[:, :2], expected[:, :2] + expected[:, 2:4], expected[:, 14]])
         np.testing.assert_allclose(ours[:, :5], theirs, rtol=1e-4, atol=1e-2)
@@ -331,6 +331,56 @@ def test_turned_photographs(photos, turn):
             assert xcos.crop(turned, upright=True).shape == crop.shape
         except xcos.NoFaceError:
             pass
+
+
+def looks_at(picture, monkeypatch):
+    """The faces of a picture, and how often the detector ran for them."""
+    runs, run = [], looks.run
+    with monkeypatch.context() as patch:
+        patch.setattr(looks, "run", lambda name, *args: runs.append(name) or run(name, *args))
+        found = detect(picture)
+    return found, runs.count("yunet")
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_each_face_of_a_group_has_its_own_turn(photos, quarters, monkeypatch):
+    """Two people side by side, one of whom lies or stands on their head: both are who they are upright. Where both
+    stand and are seen well, the detector runs no more often than for its two looks."""
+    pictures = []
+    for picture in map(xcos.read_image, photos.values()):
+        side = min(picture.shape[:2])
+        pictures.append(cv2.resize(picture[:side, :side], (700, 700)))
+    for upright, lies in itertools.permutations(pictures, 2):
+        found, runs = looks_at(np.hstack([upright, lies]), monkeypatch)
+        assert {face.turn for face in found} == {0}
+        assert runs == 2 or min(face.score for face in found) < 0.905
+        group = np.hstack([upright, np.rot90(lies, quarters)])
+        found, _ = looks_at(group, monkeypatch)
+        left, right = sorted(found, key=lambda face: face.box[0])
+        assert (left.turn, right.turn) == (0, 90 * quarters)
+        assert xcos.verify(group, lies, face=(right, None)).score > 0.8
+        assert all(face.turn == 0 for face in detect(group, upright=True))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_panoramas(photos, turned, monkeypatch):
+    """40,000 pixels wide: the faces of four photographs set into it, where they were set, and who they are."""
+    canvas, expected = np.full((600, 40_000, 3), 100, np.uint8), []
+    for i, path in enumerate(photos.values()):
+        picture = xcos.read_image(path)
+        picture = cv2.resize(picture, None, fx=500 / max(picture.shape[:2]), fy=500 / max(picture.shape[:2]))
+        x = 150 + 12_000 * i
+        canvas[40 : 40 + picture.shape[0], x : x + picture.shape[1]] = picture
+        (face,) = detect(picture)
+        expected.append(np.add(face.box, [x, 40, x, 40]))
+    canvas = np.ascontiguousarray(np.rot90(canvas)) if turned else canvas
+    found, runs = looks_at(canvas, monkeypatch)
+    assert len(found) == 4 and all(face.turn == 90 * turned for face in found)
+    if not turned:
+        for face, box in zip(sorted(found, key=lambda face: face.box[0]), expected, strict=True):
+            assert iou(face.box, box) > 0.7
+        assert runs < 40
+    assert any(xcos.verify(canvas, path).same for path in photos.values())
 
 
 @pytest.mark.parametrize("angle", [0, 30, 45, 60, 90, 135, 180, 200, 270, 315])

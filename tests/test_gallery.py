@@ -298,6 +298,28 @@ def test_threshold_for_is_a_quantile_of_wrong_hits(tmp_path, faces):
     assert gallery.threshold_for(0.05) == pytest.approx(np.quantile(scores.max(1), 0.95, method="higher"), abs=1e-3)
 
 
+def test_beyond_so_many_faces_an_index_is_asked_for_once(tmp_path, faces, photos, monkeypatch, caplog):
+    from xcos.gallery import gallery as module
+
+    gallery = xcos.Gallery(tmp_path)
+    gallery.add_features([f"p{i:03d}" for i in range(300)], faces[:300])
+    photo = photos["obama_portrait_2012"]
+    monkeypatch.setattr(module, "EXACT", 300)
+    gallery.search(photo, k=1)
+    assert caplog.messages == []
+    monkeypatch.setattr(module, "EXACT", 299)
+    gallery.search(photo, k=1, exact=True)
+    assert caplog.messages == []
+    expected = [hit.name for hit in gallery.search(photo, k=3)]
+    gallery.search(photo, k=1)
+    assert len(caplog.messages) == 1 and "300 faces are searched without an index; beyond 299" in caplog.text
+    gallery.index(8)
+    assert [hit.name for hit in xcos.Gallery(tmp_path).search(photo, k=3, nprobes=8)] == expected
+    assert len(caplog.messages) == 1  # with an index there is nothing to say
+    gallery.add("Late", photos["obama_blue_room_2010"])
+    assert gallery.info().index and gallery.search(photo, k=1, exact=False)[0].name == "Late"
+
+
 WRITER = """
 import sys, numpy as np, xcos
 gallery = xcos.Gallery(sys.argv[1])
@@ -396,6 +418,7 @@ def test_command_line(tmp_path, photos, capsys):
     first, probe = photos["obama_portrait_2012"], photos["obama_congress_2009"]
     assert run("add", place, first, "--name", "Obama", "--meta", '{"a": 1}')["faces"] == 1
     found = run("search", place, probe, "-o", tmp_path / "why.json")
+    assert found["threshold_from"].startswith("of pairs, not of a search")
     assert found["hits"][0]["name"] == "Obama" and found["hits"][0]["meta"] == {"a": 1}
     assert json.loads((tmp_path / "why.json").read_text())["score"] == pytest.approx(found["hits"][0]["score"])
     nobody = run("search", place, photos["biden_blue_room_2010"], expected=3)  # 1 is "different people" alone

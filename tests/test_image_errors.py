@@ -11,19 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import NOISE, SMOOTH, encode, exif
-from PIL import Image
+from PIL import Image, ImageFile
 
 from xcos.errors import ImageError, XcosError
 from xcos.faces.image import read_image
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "progressive", "PNG", "BMP", "GIF", "PPM"])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "PPM"])
 def test_every_truncation_is_refused_or_shown_as_pillow_shows_it(kind, tmp_path, caplog):
     image = Image.fromarray(SMOOTH).quantize(8) if kind == "GIF" else Image.fromarray(SMOOTH)
-    if kind == "progressive":
-        data = encode(image, "JPEG", progressive=True)
-    else:
-        data = encode(image, kind)
+    data = encode(image, kind)
     read_image(data)
     for length in {*range(0, len(data), max(1, len(data) // 150)), len(data) - 1}:
         path = tmp_path / "cut"
@@ -38,6 +35,30 @@ def test_every_truncation_is_refused_or_shown_as_pillow_shows_it(kind, tmp_path,
         else:
             np.testing.assert_array_equal(read_image(path), shown)
             assert str(path) in caplog.text and "truncated" in caplog.text
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpegs_that_break_off_near_their_end(photos, progressive, caplog, monkeypatch):
+    """Read with a warning where no more than a tenth of the pixels is missing, refused where it is more; Pillow, told
+    to show what is there, is the judge."""
+    data = encode(Image.open(photos["obama_portrait_2012"]), "JPEG", progressive=progressive)
+    whole, read = read_image(data).astype(int), []
+    for length in [*range(1000, len(data), len(data) // 50), len(data) - 100, len(data) - 2, len(data) - 1]:
+        caplog.clear()
+        try:
+            pixels = read_image(data[:length])
+        except ImageError as error:
+            assert "truncated JPEG" in str(error)
+            continue
+        read.append(length)
+        with monkeypatch.context() as patch:
+            patch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+            shown = np.asarray(Image.open(io.BytesIO(data[:length])).convert("RGB")).astype(int)
+        assert (np.abs(shown - whole).max(axis=2) > 8).mean() <= 0.1
+        assert (np.abs(pixels - whole).max(axis=2) > 8).mean() <= 0.1
+        assert "truncated JPEG" in caplog.text
+    assert {len(data) - 100, len(data) - 2, len(data) - 1} <= set(read) and min(read) > 0.9 * len(data)
+    np.testing.assert_array_equal(read_image(data[:-1]), whole)
 
 
 def test_without_pillow_every_truncation_is_refused(monkeypatch):

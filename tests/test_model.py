@@ -248,6 +248,37 @@ def test_choice_of_the_face(model, paths, features):
         model.features([group], face=[0, 1])
 
 
+@pytest.fixture(scope="module")
+def group(paths):
+    """Two people in one photograph: the first of the four at the left, the last at the right."""
+    left, right = (cv2.resize(xcos.read_image(path), (480, 600)) for path in (paths[0], paths[3]))
+    return np.hstack([left, right])
+
+
+def test_all_faces_of_a_photograph(model, group, features):
+    found = model.faces(group)
+    assert [face.to_dict() for face in found] == [face.to_dict() for face in xcos.detect(group)]
+    assert len(found) == 2 and repr(found[0]).startswith("SeenFace(box=(")
+    for i, face in enumerate(found):
+        alone = model.features(group, face=i)
+        np.testing.assert_array_equal(face.crop, model.crops(group, face=i)[0])
+        np.testing.assert_allclose(face.grid, alone.grid[0], atol=1e-5)
+        np.testing.assert_allclose(face.embedding, alone.embedding[0], atol=1e-5)
+        assert len(face.features) == 1 and face.grid.shape == (128, 7, 7)
+    left, right = sorted(found, key=lambda face: face.box[0])
+    scores = model.compare_all(xcos.Features.concatenate([left.features, right.features]), features)
+    assert (scores > model.threshold).tolist() == [[True, True, True, False], [False, False, False, True]]
+    assert model.verify(group, group, face=(left, 1)).same != model.verify(group, group, face=(right, 1)).same
+
+
+def test_a_photograph_without_faces_has_none(model):
+    assert model.faces(np.zeros((200, 300, 3), np.uint8)) == []
+    with pytest.raises(ValueError, match="min_score: expected 0 to 1"):
+        model.faces(np.zeros((200, 300, 3), np.uint8), min_score=2)
+    with pytest.raises(xcos.ImageError, match="the content is text"):
+        model.faces(b"no group")
+
+
 def test_errors_name_the_image(model, paths, tmp_path):
     grey = tmp_path / "grey wall.png"
     cv2.imwrite(str(grey), np.full((200, 200), 128, np.uint8))

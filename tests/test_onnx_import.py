@@ -10,8 +10,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_graphs import RNG, check, graph, ints, onnxruntime_run, ops, rand, refuse
 
+import xcos
+from xcos.cli import main
 from xcos.errors import ModelFileError
 from xcos.importers.onnx import import_onnx
+from xcos.plan.network import Network
 
 W3 = rand(6, 3, 3, 3)
 
@@ -235,6 +238,33 @@ def test_refusals_are_those_of_the_documentation():
         assert any(text.endswith(message) for text in messages), message
     for text in messages:
         assert any(text.endswith(message) for message in said), text
+
+
+def test_height_and_width_that_the_graph_leaves_open(tmp_path):
+    """A network for pictures of 40 x 24 whose graph does not say so: told by name, and read once it is said."""
+    rng = np.random.default_rng(4)
+    weights = {"w": rng.normal(size=(2, 3, 8, 8)), "v": rng.normal(size=(30, 5)), "s": ints(0, -1)}
+    weights = {name: array if name == "s" else np.float32(array) for name, array in weights.items()}
+    body = "a = Conv <strides=[8,8]> (x, w)  f = Reshape(a, s)  y = Gemm(f, v)"
+    model = graph(body, x=("N", 3, "H", "W"), constants=weights)
+    path, out = tmp_path / "free.onnx", tmp_path / "out.safetensors"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelFileError, match=r"free.onnx: .*not of 112 x 112; say which with shape=.*--shape"):
+        xcos.convert(path)
+    x = np.float32(rng.normal(size=(2, 3, 40, 24)))
+    (expected,) = onnxruntime_run(model.SerializeToString(), {"x": x}, ["y"]).values()
+    file = xcos.convert(path, shape=(40, 24))
+    assert file.inputs[0]["shape"] == [3, 40, 24]
+    np.testing.assert_allclose(Network.load(file).run(x)["y"], expected, atol=1e-4)
+    assert main(["convert", str(path), str(out), "--shape", "40x24"]) == 0
+    np.testing.assert_allclose(Network.load(out).run(x)["y"], expected, atol=1e-4)
+    for shape in ((40,), (0, 24), (40.5, 24), (40, 32)):
+        with pytest.raises(ModelFileError, match=r"free\.onnx|height and width"):
+            xcos.convert(path, shape=shape)
+    with pytest.raises(SystemExit, match="2"):
+        main(["convert", str(path), str(out), "--shape", "40xx"])
+    with pytest.raises(ModelFileError, match="for ONNX graphs"):
+        xcos.convert(tmp_path / "a.pth", shape=(112, 112))
 
 
 def test_dead_branches_do_not_matter():

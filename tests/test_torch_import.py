@@ -17,6 +17,7 @@ from xcos.cli import main
 from xcos.errors import ModelFileError
 from xcos.importers.torch import import_torch
 from xcos.plan.network import Network
+from xcos.train.plan import read_network
 
 NARROW = (16, 32, 48, 64)
 
@@ -319,12 +320,36 @@ def test_prefixes_and_wrappers(prefix, layout, tmp_path):
     x = networks.pictures(2).numpy()
     expected = Network(import_torch(plain)).run(x)["embedding"]
     nested = {"state_dict": {"model": state}}
-    for content in (state, {"state_dict_backbone": state, "epoch": 1}, nested, {"net": state}):
+    others = {"state_dict_softmax_fc": {"weight": torch.zeros(3, 512)}, "state_optimizer": {"state": {}}, "epoch": 1}
+    wrapped = [{key: state, **others} for key in ("state_dict_backbone", "net", "backbone", "params", "params_ema")]
+    for content in (state, nested, *wrapped):
         path = tmp_path / "wrapped.pth"
         torch.save(content, path)
         np.testing.assert_array_equal(Network(import_torch(path)).run(x)["embedding"], expected)
     safetensors.torch.save_file(state, tmp_path / "x.SAFETENSORS")
     np.testing.assert_array_equal(Network(import_torch(tmp_path / "x.SAFETENSORS")).run(x)["embedding"], expected)
+
+
+def test_files_of_another_kind_than_their_name_says(tmp_path):
+    """And those that break off: each door names the file and what it is."""
+    network = networks.IResNet((1, 1, 1, 1), NARROW, 48).eval()
+    torch.save(network.state_dict(), tmp_path / "zip")
+    safetensors.torch.save_file(network.state_dict(), tmp_path / "tensors")
+    (tmp_path / "onnx").write_bytes(networks.to_onnx(network, 48))
+    said = {"zip": "a zip archive, as torch.save", "tensors": "a safetensors file", "onnx": "an ONNX graph"}
+    for kind, what in said.items():
+        whole = (tmp_path / kind).read_bytes()
+        for suffix, own in ((".pth", "zip"), (".safetensors", "tensors"), (".onnx", "onnx")):
+            path = tmp_path / f"x{suffix}"
+            doors = [xcos.convert, xcos.load, lambda path: read_network(path, {})]
+            half = whole[: len(whole) // 2]
+            for content, expected in ((whole, what), (half, "cut short|an ONNX graph|a safetensors")):
+                path.write_bytes(content)
+                for door in doors if kind != own or content is not whole else [xcos.load]:
+                    with pytest.raises(ModelFileError, match=expected) as caught:
+                        door(path)
+                    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+                    assert "I64" not in str(caught.value)
 
 
 PAGES = {
@@ -340,7 +365,7 @@ def test_files_that_are_no_networks_are_told_as_what_they_are(suffix, tmp_path):
     path = tmp_path / f"x{suffix}"
     for said, data in PAGES.items():
         path.write_bytes(data)
-        for read in (xcos.convert, xcos.load):
+        for read in (xcos.convert, xcos.load, lambda path: read_network(path, {})):  # the last one: plug and train
             with pytest.raises(ModelFileError, match=said) as caught:
                 read(path)
             assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)

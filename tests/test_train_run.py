@@ -457,9 +457,10 @@ def test_a_network_that_does_not_say_how_its_pixels_are_read(place, tmp_path):
     output = tmp_path / "out.safetensors"
     arguments = ["--model", str(tmp_path / "small.onnx"), "--data", str(place / "faces"), "--output", str(output)]
     arguments += ["--steps", "1", "--batch", "8", "--depth", "4", "--truth", "0", "--threads", "1"]
-    assert main([*arguments, "--color", "BGR", "--mean", "127", "--scale", "0.0078125"]) == 0
+    assert main([*arguments, "--color", "BGR", "--mean", "127,120,110.5", "--scale", "0.0078125,0.01,0.007"]) == 0
     crops = np.stack([crop(1, k) for k in range(3)])
-    x = torch.from_numpy((crops[..., ::-1].astype(np.float32) - 127) / 128).permute(0, 3, 1, 2)
+    x = (crops[..., ::-1] - np.array([127, 120, 110.5])) * np.array([1 / 128, 0.01, 0.007])
+    x = torch.from_numpy(x.astype(np.float32)).permute(0, 3, 1, 2)
     file = dataclasses.replace(ModelFile.read(output), thresholds={"xcos": 0.0})
     with torch.no_grad():
         expected = network(x.contiguous()).numpy()

@@ -52,6 +52,11 @@ faithfulness.compare(3, [explainers.CorrRISE()], pairs)  # wrong
 faithfulness.truth("model.safetensors", "people", pairs, triples=100)
 faithfulness.truth(None, 3)  # wrong
 xcos.load().verify(["a.jpg"], "b.jpg").same  # wrong
+xcos.verify(["a.jpg"], "b.jpg", skip_failed=True)[0].same  # wrong
+[each.same for each in xcos.verify(["a.jpg"], "b.jpg", skip_failed=True) if each]
+seen = xcos.load().features(["a.jpg"], skip_failed=True)
+xcos.explain(seen, "b.jpg")[0].cosine_map
+xcos.verify("a.jpg", "b.jpg", metric="l2")  # wrong
 '''
 
 

@@ -110,6 +110,35 @@ def test_without_a_curve_thresholds_are_not_guessed(model):
             model.with_whole(bad)
 
 
+def test_the_plain_cosine_decides(curved, photos):
+    """NumPy's cosine of the embeddings, at the last threshold of the curve."""
+    a, b = photos["obama_portrait_2012"], photos["obama_congress_2009"]
+    seen = curved.features([a, b])
+    e, f = seen.embedding.astype(float)
+    expected = e @ f / np.linalg.norm(e) / np.linalg.norm(f)
+    v = curved.verify(a, b, metric="cosine")
+    assert v.score == pytest.approx(expected, abs=1e-6) and v.score == pytest.approx(v.cosine, abs=1e-6)
+    assert v.threshold == curved.whole_curve.threshold[-1] != curved.threshold and v.explained == 0
+    assert xcos.verify(a, b, model=curved, metric="cosine") == v
+    assert xcos.verify([a, b], b, model=curved, metric="cosine")[0] == v
+    assert curved.verify(a, b, metric="xcos") == curved.verify(a, b)
+    judged = curved.verify(a, b, metric="cosine", threshold=0.99)
+    assert not judged.same and judged.threshold_from == "given by the caller" and judged.score == v.score
+    compared = curved.compare(seen[0], seen[1], metric="cosine")
+    assert compared.score[0] == pytest.approx(v.score, abs=1e-5) and compared.threshold == v.threshold
+
+
+def test_a_cosine_without_threshold_needs_one(model, photos):
+    a, b = photos["obama_portrait_2012"], photos["obama_congress_2009"]
+    bare = xcos.Model(dataclasses.replace(model.file, thresholds={"xcos": 0.2}, whole_curve=None))
+    with pytest.raises(xcos.ModelFileError, match="no threshold is known for whole = 1"):
+        bare.verify(a, b, metric="cosine")
+    assert bare.verify(a, b, metric="cosine", threshold=0.3).threshold == 0.3
+    for ask in (lambda: bare.verify(a, b, metric="l2"), lambda: bare.compare(*[bare.features(a)] * 2, metric="l2")):
+        with pytest.raises(ValueError, match="metric: expected 'xcos' or 'cosine', got 'l2'"):
+            ask()
+
+
 def test_a_calibration_holds_for_one_w(curved):
     entry = {"method": "logistic", "slope": 20.0, "offset": -5.0, "data": "x", "pairs": 9, "cllr": 0.1, "min_cllr": 0.1}
     scores = {"xcos": entry, "cosine": {**entry, "offset": -4.0}}

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .plan.file import ModelFile
     from .plan.network import Network
     from .plugging.plug import Plugged, plug
-    from .recognition.features import Comparison, Features
+    from .recognition.features import Comparison, Features, SeenFace
     from .recognition.model import Model
     from .recognition.results import Explanation, Verification
     from .recognition.shipped import load
@@ -62,6 +62,7 @@ _HOME = {
     "Plugged": "plugging",
     "Report": "evaluation",
     "SearchReport": "evaluation",
+    "SeenFace": "recognition.features",
     "Verification": "recognition.results",
     "XcosError": "errors",
     "__version__": "_core",
@@ -106,6 +107,7 @@ __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HO
     "Features",
     "Comparison",
     "Face",
+    "SeenFace",
     "Verification",
     "Explanation",
     "Report",

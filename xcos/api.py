@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any, overload
+from collections.abc import Sequence
+from typing import Any, Literal, overload
 
 from .faces.detection import FaceLike
 from .faces.image import MAX_PIXELS, ImageLike, Many, OneImage
 from .plan.file import ModelFile
+from .plan.pixels import PerChannel
+from .recognition.features import Features, Metric
 from .recognition.results import Explanation, Verification
 from .recognition.shipped import ModelLike, as_model
 from .storage.progress import Progress
@@ -16,32 +19,46 @@ from .storage.progress import Progress
 @overload
 def verify(
     a: OneImage, b: OneImage, *,
-    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
-    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
 ) -> Verification: ...
 @overload
 def verify(
-    a: Many, b: ImageLike | Many, *,
-    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
-    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+    a: Many | Features, b: ImageLike | Many | Features, *,
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
 ) -> list[Verification]: ...
 @overload
 def verify(
-    a: ImageLike, b: Many, *,
-    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
-    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+    a: ImageLike, b: Many | Features, *,
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
 ) -> list[Verification]: ...
 @overload
 def verify(
-    a: ImageLike | Many, b: ImageLike | Many, *,
-    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
-    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ..., progress: Progress = ...,
+    a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+    skip_failed: Literal[True],
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
+) -> list[Verification | None]: ...
+@overload
+def verify(
+    a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+    skip_failed: bool = ...,
+    model: ModelLike = ..., metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ...,
+    aligned: bool = ..., bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+    threads: int | None = ..., progress: Progress = ...,
 ) -> Any: ...
 def verify(
-    a: ImageLike | Many,
-    b: ImageLike | Many,
+    a: ImageLike | Many | Features,
+    b: ImageLike | Many | Features,
     *,
     model: ModelLike = None,
+    metric: Metric = "xcos",
     threshold: float | None = None,
     face: FaceLike = None,
     aligned: bool = False,
@@ -50,7 +67,8 @@ def verify(
     max_pixels: int = MAX_PIXELS,
     threads: int | None = None,
     progress: Progress = None,
-) -> Verification | list[Verification]:
+    skip_failed: bool = False,
+) -> Verification | list[Verification] | list[Verification | None]:
     """Decides whether photographs `a` and `b` show one person.
 
     A photograph is a path, bytes, a file object, a PIL image, or an (H, W, 3) uint8 RGB array.
@@ -61,6 +79,9 @@ def verify(
         The two photographs; lists give a list: a[i] with b[i], or one with each of a list.
     model : Model, str or path, optional
         A Model, a name or a path; None: the default.
+    metric : {"xcos", "cosine"}, default "xcos"
+        The model's own score, or the plain cosine of the two embeddings at its own threshold: what
+        ``with_whole(1)`` decides, and nothing of that is explained by cells.
     threshold : float, optional
         In place of the model's.
     face : int, Face or sequence of them, optional
@@ -73,6 +94,9 @@ def verify(
         Threads at most; None: the default.
     progress : bool or callable, optional
         True draws a bar, a function is called as progress(done, total).
+    skip_failed : bool, default False
+        For lists: a photograph that can't be used does not stop the others; its pairs are None, and the log counts
+        them in a warning.
 
     Returns
     -------
@@ -98,9 +122,9 @@ def verify(
     >>> xcos.verify(a, "examples/biden_blue_room_2010.jpg").same
     False
     """
-    result: Verification | list[Verification] = as_model(model).verify(
-        a, b, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels,
-        threads=threads, progress=progress,
+    result: Verification | list[Verification] | list[Verification | None] = as_model(model).verify(
+        a, b, metric=metric, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright,
+        max_pixels=max_pixels, threads=threads, progress=progress, skip_failed=skip_failed,
     )  # fmt: skip
     return result
 
@@ -113,25 +137,33 @@ def explain(
 ) -> Explanation: ...
 @overload
 def explain(
-    a: Many, b: ImageLike | Many, *,
+    a: Many | Features, b: ImageLike | Many | Features, *,
     model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
     bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
 ) -> list[Explanation]: ...
 @overload
 def explain(
-    a: ImageLike, b: Many, *,
+    a: ImageLike, b: Many | Features, *,
     model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
     bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
 ) -> list[Explanation]: ...
 @overload
 def explain(
-    a: ImageLike | Many, b: ImageLike | Many, *,
+    a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+    skip_failed: Literal[True],
+    model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+    bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
+) -> list[Explanation | None]: ...
+@overload
+def explain(
+    a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+    skip_failed: bool = ...,
     model: ModelLike = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
     bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
 ) -> Any: ...
 def explain(
-    a: ImageLike | Many,
-    b: ImageLike | Many,
+    a: ImageLike | Many | Features,
+    b: ImageLike | Many | Features,
     *,
     model: ModelLike = None,
     threshold: float | None = None,
@@ -141,7 +173,8 @@ def explain(
     upright: bool = False,
     max_pixels: int = MAX_PIXELS,
     threads: int | None = None,
-) -> Explanation | list[Explanation]:
+    skip_failed: bool = False,
+) -> Explanation | list[Explanation] | list[Explanation | None]:
     """Decides as :func:`verify` does, and gives the reason cell by cell.
 
     Parameters
@@ -160,6 +193,9 @@ def explain(
         Larger pictures are refused.
     threads : int, optional
         Threads at most; None: the default.
+    skip_failed : bool, default False
+        For lists: a photograph that can't be used does not stop the others; its pairs are None, and the log counts
+        them in a warning.
 
     Returns
     -------
@@ -185,9 +221,9 @@ def explain(
     >>> bool(abs(e.contribution.sum() + e.whole - e.score) < 1e-6)
     True
     """
-    result: Explanation | list[Explanation] = as_model(model).explain(
+    result: Explanation | list[Explanation] | list[Explanation | None] = as_model(model).explain(
         a, b, threshold=threshold, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels,
-        threads=threads,
+        threads=threads, skip_failed=skip_failed,
     )  # fmt: skip
     return result
 
@@ -197,8 +233,9 @@ def convert(
     target: str | os.PathLike[str] | None = None,
     *,
     color: str | None = None,
-    mean: float | None = None,
-    scale: float | None = None,
+    mean: PerChannel | None = None,
+    scale: PerChannel | None = None,
+    shape: Sequence[int] | None = None,
 ) -> ModelFile:
     """Imports a network and, with `target`, writes it as a model file.
 
@@ -213,8 +250,12 @@ def convert(
     color : str, optional
         "RGB" or "BGR", the order of the network's channels. What is not given of `color`, `mean` and `scale` is RGB,
         127.5 and 1/127.5; an ONNX graph for which none is given stays without.
-    mean, scale : float, optional
-        The input is (pixel - mean) * scale.
+    mean, scale : float or sequence of float, optional
+        The input is (pixel - mean) * scale, for pixels of 0 to 255: one number, or one for each of the
+        network's channels.
+    shape : (int, int), optional
+        Height and width in pixels of the pictures of an ONNX graph, in place of those that it declares. None: an
+        embedding network that takes any size, and can't be said so, is made one of 112 x 112.
 
     Returns
     -------
@@ -225,6 +266,8 @@ def convert(
     ------
     OSError
         A file can't be read or written.
+    ValueError
+        Another mean or scale.
     ModelFileError
         The content is damaged, uses an operator that the core lacks or is of an unknown layout; operator and node, or
         the tensor, are named.
@@ -252,7 +295,7 @@ def convert(
 
     given = {"color": color, "mean": mean, "scale": scale}
     chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    file = import_network(source, preprocess(**chosen) if chosen else None)
+    file = import_network(source, preprocess(**chosen) if chosen else None, shape)
     if target is not None:
         file.write(target)
     return file

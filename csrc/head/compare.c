@@ -20,6 +20,7 @@
 enum {
     CHUNK_FLOATS = 1 << 22, /* of records on one side: 16 MiB, 1,747 faces of 7x7x32 */
     RUN = 64,               /* first faces that one call of the loop compares with a block */
+    STRIP = 256,            /* values of a record that are spread over a block's lanes at once: 16 KiB of it */
     MAX_WORKERS = 256,      /* each has some 300 KiB of scratch */
     MAX_EMBEDDING = 1 << 20,
 };
@@ -62,9 +63,18 @@ static void prepare_face(job *j, bool second, int64_t face, float *scratch, floa
         xh_lower(second ? &j->bad_b : &j->bad_a, face);
 }
 
+/* One record in the lanes of a block from `first` on, in whole vectors: a lone face is all of it. */
+static void fill_lanes(const float *record, size_t values, int first, int lanes, float *restrict block)
+{
+    for (size_t v = 0; v < values; v++, block += lanes)
+        for (int i = first / XK_PAIR_LANES * XK_PAIR_LANES; i < lanes; i += XK_PAIR_LANES)
+            for (int l = 0; l < XK_PAIR_LANES; l++)
+                block[i + l] = record[v];
+}
+
 /* Faces from..from+count-1 of one side as a block of lanes, the last filling what is left. All
- * are prepared first, so that each line of the block, which no first-level cache holds, is
- * written once. */
+ * are prepared first, then spread over the lanes strip by strip, so that each line of the block,
+ * which no first-level cache holds, leaves that once. */
 static void prepare_block(job *j, bool second, int64_t from, int count, float *scratch,
                           float *restrict block)
 {
@@ -73,14 +83,15 @@ static void prepare_block(job *j, bool second, int64_t from, int count, float *s
     float *const records = scratch + j->record;
     for (int l = 0; l < count; l++)
         prepare_face(j, second, from + l, scratch, records + (size_t)l * values);
-    const float *last = records + (size_t)(count - 1) * values;
-    const int filled = (count - 1) / XK_PAIR_LANES * XK_PAIR_LANES;
-    for (size_t v = 0; v < values; v++, block += lanes) {
-        for (int i = filled; i < lanes; i += XK_PAIR_LANES) /* whole vectors: a lone face is all of it */
-            for (int l = 0; l < XK_PAIR_LANES; l++)
-                block[i + l] = last[v];
-        for (int l = 0; l < count - 1; l++)
-            block[l] = records[(size_t)l * values + v];
+    if (count < lanes) {
+        count--;
+        fill_lanes(records + (size_t)count * values, values, count, lanes, block);
+    }
+    for (size_t v = 0; v < values; v += STRIP) {
+        const size_t end = v + STRIP < values ? v + STRIP : values;
+        for (int l = 0; l < count; l++)
+            for (size_t at = v; at < end; at++)
+                block[at * (size_t)lanes + (size_t)l] = records[(size_t)l * values + at];
     }
 }
 

@@ -106,7 +106,7 @@ def _two(options: argparse.Namespace) -> list[Any]:
 def _verify(options: argparse.Namespace) -> int:
     import xcos
 
-    result = xcos.verify(*_two(options), **_keywords(options))
+    result = xcos.verify(*_two(options), metric=options.metric, **_keywords(options))
     _print(options, result.to_dict(), _summary(result))
     return _answer(result)
 
@@ -189,7 +189,7 @@ def _convert(options: argparse.Namespace) -> int:
     import xcos
 
     pixels = {"color": options.color, "mean": options.mean, "scale": options.scale}
-    file = xcos.convert(options.source, options.target, **pixels)
+    file = xcos.convert(options.source, options.target, **pixels, shape=options.shape)
     facts = {
         "name": file.name,
         "layers": len(file.layers),
@@ -309,10 +309,24 @@ def _share(text: str) -> float:
     return value
 
 
+def _channels(text: str) -> Any:
+    from ..plan.pixels import per_channel
+
+    try:
+        return per_channel(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _threads(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
     return int(text)
+
+
+def _shape(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    return _threads(height), _threads(width or height)
 
 
 class _Version(argparse.Action):
@@ -346,8 +360,9 @@ def _parser() -> argparse.ArgumentParser:
     pair.add_argument("--face", type=_face, metavar="N[,M]", help="which face, as `xcos detect` numbers them")
     pixels = argparse.ArgumentParser(add_help=False)
     pixels.add_argument("--color", choices=("RGB", "BGR"), help="order of the network's channels (default: RGB)")
-    pixels.add_argument("--mean", type=float, help="the input is (pixel - MEAN) * SCALE (default: 127.5)")
-    pixels.add_argument("--scale", type=float, help="(default: 1/127.5 = 0.00784)")
+    pixels.add_argument("--mean", type=_channels, metavar="M[,M,M]",
+                        help="the input is (pixel - MEAN) * SCALE, one number or each channel's (default: 127.5)")
+    pixels.add_argument("--scale", type=_channels, metavar="S[,S,S]", help="(default: 1/127.5 = 0.00784)")
 
     parser = argparse.ArgumentParser(
         prog="xcos", formatter_class=layout, epilog=_EXAMPLES + "\n" + _CARE,
@@ -364,7 +379,10 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    command("verify", _verify, "decide whether two photographs show one person", [pair], "xcos verify a.jpg b.jpg")
+    verify = command("verify", _verify, "decide whether two photographs show one person", [pair],
+                     "xcos verify a.jpg b.jpg")
+    verify.add_argument("--metric", choices=("xcos", "cosine"), default="xcos",
+                        help="what decides: the model's score or the plain cosine, at its own threshold")
     explain = command("explain", _explain, "decide, and show why", [pair], "xcos explain a.jpg b.jpg -o why.png")
     explain.add_argument("-o", "--output", metavar="FILE", help="write .html, .png, .pdf, .svg, .json or .npz")
     explain.add_argument("--dpi", type=float, help="dots an inch of a .png (default: 110)")
@@ -379,6 +397,8 @@ def _parser() -> argparse.ArgumentParser:
                       "xcos convert checkpoint.pth network.safetensors --color BGR")
     convert.add_argument("source", metavar="NETWORK", help=".onnx, .pth or .safetensors")
     convert.add_argument("target", metavar="OUT")
+    convert.add_argument("--shape", type=_shape, metavar="HxW",
+                         help="height and width of the pictures, for an ONNX network that leaves them open")
     data.register(command, _threads, _print, model)
     serve.register(command, _print, model)
     plug.register(command, _threads, _share, _print, pixels)

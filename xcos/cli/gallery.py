@@ -50,7 +50,8 @@ def register(
     search.add_argument("photo", metavar="PHOTO")
     search.add_argument("-k", type=threads, default=10, metavar="N", help="people at most (default: 10)")
     limit = search.add_mutually_exclusive_group()
-    limit.add_argument("--threshold", type=float, help="found when score > this (default: the model's, for pairs)")
+    limit.add_argument("--threshold", type=float, help="found when score > this (default: so that about 1%% of "
+                       "strangers find somebody)")
     limit.add_argument("--rate", type=float, metavar="R", help="measure the threshold a share R of strangers passes")
     search.add_argument("--face", type=int, metavar="N", help="which face, as `xcos detect` numbers them")
     search.add_argument("-o", "--output", metavar="FILE", help="explain the best hit: .html, .png, .svg, .json …")
@@ -103,7 +104,7 @@ def _search(options: argparse.Namespace) -> tuple[Any, str, int]:
                           threads=options.threads)  # fmt: skip
     if options.output and len(hits):
         hits[0].explain().save(options.output)
-    lines = [hits.sentence()]
+    lines = [hits.sentence(), f"threshold: {hits.threshold_from}"]
     lines += [f"{hit.score:8.4f}  cosine {hit.cosine:7.4f}  {'*' if hit.same else ' '} {shown(hit.name)}"
               f"  ({shown(hit.photo)})" for hit in hits]  # fmt: skip
     return hits.to_dict(), "\n".join(lines), FOUND if hits.found and hits.reliable else NO_ANSWER

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.extras import need
+
 try:
     from matplotlib.figure import Figure
 except ImportError:
@@ -108,6 +110,7 @@ def _roc(ax: Axes, chosen: Sequence[Benchmark]) -> None:
 
 def _det(ax: Axes, chosen: Sequence[Benchmark]) -> None:
     """Both error rates on the scale of normal deviates, where normally distributed scores give straight lines."""
+    need("drawing errors", "scipy")
     from scipy.stats import norm
 
     for i, one in enumerate(chosen):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.extras import need
 from ..measured.calibration import Calibration, CellStatistics, ScoreCalibration
 from ..recognition.features import Features
 from ..recognition.model import Model
@@ -83,6 +84,7 @@ def calibrate(
     >>> sorted(model.calibration.scores)
     ['cosine', 'xcos']
     """
+    need("calibration", "sklearn")
     if method not in METHODS:
         raise ValueError(f"method: expected 'logistic' or 'isotonic', got {method!r}")
     model, pairs = as_model(model), as_pairs(dataset, folds)
@@ -107,6 +109,7 @@ def fit(scores: NDArray[np.float64], same: NDArray[np.bool_], method: str) -> Ma
     """The parameters of a ScoreCalibration."""
     if method == "isotonic":
         return _isotonic(scores, same)
+    need("calibration", "sklearn")
     from sklearn.linear_model import LogisticRegression
 
     # So weak a penalty shifts the slope by less than a thousandth, and keeps it finite for scores that separate.
@@ -116,6 +119,7 @@ def fit(scores: NDArray[np.float64], same: NDArray[np.bool_], method: str) -> Ma
 
 def _isotonic(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> Mapping[str, Any]:
     """Isotonic regression with one imagined pair of the wrong kind at either end, so that no ratio is infinite."""
+    need("calibration", "sklearn")
     from sklearn.isotonic import IsotonicRegression
 
     x = np.concatenate([scores, [scores.min(), scores.max()]])

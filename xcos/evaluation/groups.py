@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.extras import need
+
 
 @dataclass(frozen=True, slots=True)
 class GroupRate:
@@ -78,6 +80,7 @@ def group_rates(
 
 def wilson(errors: int, n: int, confidence: float) -> tuple[float, float]:
     """Wilson's score interval, sound also for rates near 0 and for small groups."""
+    need("evaluation", "scipy")
     from scipy.stats import binomtest
 
     found = binomtest(errors, n).proportion_ci(confidence, method="wilson")
@@ -86,6 +89,7 @@ def wilson(errors: int, n: int, confidence: float) -> tuple[float, float]:
 
 def bootstrap(errors: int, n: int, confidence: float) -> tuple[float, float]:
     """Percentiles of the rate over resampled pairs. Says [0, 0] where no error was seen: prefer Wilson's there."""
+    need("evaluation", "scipy")
     from scipy.stats import binom
 
     # Resampling n pairs of which `errors` are wrong draws a binomial number of wrong ones, so nothing need be drawn.

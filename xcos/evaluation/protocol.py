@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.extras import need
 from ..base.values import ByValue
 
 Doubles = NDArray[np.float64]
@@ -146,6 +147,7 @@ def best_threshold(scores: Doubles, same: Bools) -> float:
 
 def roc(scores: NDArray[Any], same: Bools) -> Roc:
     """All points of the curve. Raises ValueError unless there are pairs of both kinds."""
+    need("evaluation", "sklearn")
     from sklearn.metrics import roc_curve
 
     if same.all() or not same.any():
@@ -155,6 +157,7 @@ def roc(scores: NDArray[Any], same: Bools) -> Roc:
 
 def area(curve: Roc) -> float:
     """Area under the curve."""
+    need("evaluation", "sklearn")
     from sklearn.metrics import auc
 
     return float(auc(curve.far, curve.tar))
@@ -165,6 +168,7 @@ def auc(values: NDArray[Any], positive: Bools) -> float:
 
     Raises ValueError unless there are both.
     """
+    need("evaluation", "sklearn")
     from sklearn.metrics import roc_auc_score
 
     if positive.all() or not positive.any():
@@ -242,6 +246,7 @@ def min_cllr(scores: NDArray[Any], same: Bools) -> float:
     >>> xcos.evaluation.min_cllr(np.array([0.1, 0.2, 0.7]), np.array([False, False, True]))
     0.0
     """
+    need("evaluation", "sklearn")
     from sklearn.isotonic import IsotonicRegression
 
     x = scores.astype(np.float64)

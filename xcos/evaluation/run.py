@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..base.extras import need
 from ..datasets import Pairs, read
 from ..recognition.features import Features
 from ..recognition.model import Model
@@ -94,6 +95,7 @@ def evaluate(
     >>> report.images, report.failed, round(report.eer, 2)
     (4, (), 0.0)
     """
+    need("evaluation", "sklearn", "scipy")
     model, pairs = as_model(model), as_pairs(dataset, folds)
     seen = feature_cache.see(model, pairs, flip=flip, cache=cache, threads=threads, progress=progress)
     return report(model, pairs, seen, metric, threshold=threshold, flip=flip, threads=threads)
@@ -155,6 +157,7 @@ def compare_models(
     >>> [(report.model, report.metric) for report in table]
     [('whole', 'xcos'), ('whole', 'cosine'), ('cells', 'xcos'), ('cells', 'cosine')]
     """
+    need("evaluation", "sklearn", "scipy")
     if isinstance(models, Mapping):
         named = [(name, as_model(model)) for name, model in models.items()]
     else:

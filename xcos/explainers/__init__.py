@@ -9,11 +9,13 @@
 
 What stands where: native.py the model's own maps, decomposition.py what the last feature map gives without
 training, transport.py cells matched across places, perturbation.py masks, gradients.py back-propagation (needs
-``xcos[train]``), controls.py maps that look at no face. docs/explanations.md tells what measuring them taught us;
+``xcos[train]``), controls.py maps that look at no face,
+contract.py what an explainer of one's own has to keep. docs/explanations.md tells what measuring them taught us;
 xcos.faithfulness measures them.
 """
 
 from .base import Explainer, SaliencyPair
+from .contract import check
 from .controls import CentreMap, RandomMap
 from .decomposition import CellCosine, Decomposition, HeadDecomposition
 from .gradients import FGGB, GradCAM, xSSAB
@@ -56,5 +58,6 @@ __all__ = [
     "RandomMap",
     "SaliencyPair",
     "XCos",
+    "check",
     "xSSAB",
 ]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Crops = NDArray[np.uint8]
 
 # Tables have a column for the score; the others change time and memory, not the maps.
-_NOT_IN_NAMES = ("model", "score", "batch", "threads", "chunk")
+NOT_IN_NAMES = ("model", "score", "batch", "threads", "chunk")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -219,7 +219,7 @@ class Explainer(ABC):
         chosen = [
             f"{one.name}={'+'.join(map(str, value)) if isinstance(value, tuple) else value}"
             for one in fields(self)
-            if one.name not in _NOT_IN_NAMES and (value := getattr(self, one.name)) != one.default
+            if one.name not in NOT_IN_NAMES and (value := getattr(self, one.name)) != one.default
         ]
         return ":".join([type(self).__name__, *filter(None, [",".join(chosen)])])
 
@@ -284,9 +284,7 @@ class FaceByFace(Explainer):
     """An explainer that makes each face's map by itself, so that one side alone is half the work."""
 
     @abstractmethod
-    def _sides(
-        self, sides: tuple[int, ...], first: Crops, second: Crops, progress: Progress
-    ) -> tuple[Floats, Floats]:
+    def _sides(self, sides: tuple[int, ...], first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats]:
         """Maps (len(sides), N, H, W) of the first faces (0) or the second (1), and the scores (N,)."""
 
     def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 
@@ -44,8 +45,13 @@ class RandomMap(_Control):
     seed: int = 0
 
     def _explain(self, first: Crops, second: Crops, progress: Progress) -> tuple[Floats, Floats, Floats]:
-        noise = np.random.default_rng(self.seed).uniform(-1, 1, (2, len(first), SIDE, SIDE)).astype(np.float32)
-        return noise[0], noise[1], self._scores(first, second)
+        noise = [np.array([self._noise(side, crop) for crop in crops]) for side, crops in enumerate((first, second))]
+        return noise[0].reshape(first.shape[:3]), noise[1].reshape(second.shape[:3]), self._scores(first, second)
+
+    def _noise(self, side: int, crop: Crops) -> Floats:
+        """Drawn anew for each face, whatever stack it is in: the picture serves as a part of the seed."""
+        rng = np.random.default_rng([self.seed, side, crc32(crop.tobytes())])
+        return rng.uniform(-1, 1, (SIDE, SIDE)).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from threading import Lock
@@ -21,6 +22,9 @@ _opening = Lock()  # of two threads that put Pillow's limit back one would put b
 
 # The largest cameras of phones have 200 megapixels: 600 MB of RGB, and as much again while a JPEG is decoded.
 MAX_PIXELS = 200_000_000
+
+# Of a JPEG that breaks off: how many of its pixels may be missing, and the levels by which one differs that is.
+_MISSING, _VISIBLE = 0.1, 8
 
 # What Pillow may try. No format that runs another program (EPS) or is told by nothing but its name (TGA).
 _FORMATS = (
@@ -52,10 +56,42 @@ def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.u
         damaged = known and isinstance(error, _core.FormatError)
     if not is_encoded(data):
         raise ImageError(f"{name}: {refusal}")
+    if refusal == "truncated JPEG" and (ended := _without_end(data, max_pixels)) is not None:
+        _log.warning("%s: %s; nearly all of its pixels are there, read with the last ones made up", name, refusal)
+        return ended
     pixels = _by_pillow(data, name, refusal, max_pixels)
     if damaged:
         _log.warning("%s: %s; read as far as PIL shows it", name, refusal)
     return pixels
+
+
+def _without_end(data: bytes, max_pixels: int) -> NDArray[np.uint8] | None:
+    """A JPEG that breaks off, where no more than `_MISSING` of its pixels depend on what is missing: those that change
+    with what is put in its place."""
+    if not _last_scans_have_begun(data):
+        return None
+    begun = data.rstrip(b"\xff")
+    endings = [bits * (len(data) // 2) + b"\xff\xd9" for bits in (b"", b"\x55\x55", b"\x2a\x91")]
+    try:
+        ended, *others = (_core.decode(begun + ending, max_pixels) for ending in endings)
+    except (_core.FormatError, _core.UnsupportedError):
+        return None
+    made_up = np.zeros(ended.shape[:2], bool)
+    for other in others:
+        made_up |= (np.maximum(ended, other) - np.minimum(ended, other) > _VISIBLE).any(axis=2)
+    return ended if made_up.mean() <= _MISSING else None
+
+
+def _last_scans_have_begun(data: bytes) -> bool:
+    """Has each component of a JPEG a scan of its last coefficients, in full precision (ITU-T T.81, B.2.3)?"""
+    frame = max(data.rfind(marker) for marker in (b"\xff\xc0", b"\xff\xc1", b"\xff\xc2"))
+    begun: set[int] = set()
+    for scan in re.finditer(rb"\xff\xda\x00.(.)", data[frame:] if frame >= 0 else b"", re.DOTALL):
+        at, count = frame + scan.end(), 2 * scan[1][0]
+        end = data[at + count : at + count + 3]  # first and last coefficient, precision before and after
+        if len(end) == 3 and end[1] == 63 and end[2] & 15 == 0:
+            begun |= set(data[at : at + count : 2])
+    return bool(begun) and len(begun) == data[frame + 9]
 
 
 def _by_pillow(data: bytes, name: str, refusal: str, max_pixels: int) -> NDArray[np.uint8]:

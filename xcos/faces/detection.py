@@ -1,17 +1,7 @@
 """Faces in pictures: find them, mark five points, cut them out upright.
 
-YuNet finds the faces. It sees heights of about 20 to 600 pixels (of LFW faces set into scenes it finds
-85 % at 20, 94 % at 24, all at 32 to 600: benchmarks/small_faces.py), so a large photograph is looked at
-twice: small, for the faces that fill it, and at `max_side` pixels. For verification, which needs one face,
-the small look is enough when it shows a face that is large enough to be sure of.
-
-A photograph that lies on its side or stands on its head (scans; programs that drop Exif) is found by its poor
-look: its faces score 0.62 to 0.9, upright ones 0.9 to 0.96. Then it is looked at turned by quarters, and by the
-angles between where that is poor, too; the best look tells. The rest is no matter: faces are turned level by
-their points.
-
-The points come from a network of 68 landmarks that looks twice at each face: at YuNet's box, turned
-level, and then at the box of the points that it saw. On 290 photographs of LFW and CelebA (121 pairs of
+looks.py finds them. The points come from a network of 68 landmarks that looks twice at each face: at YuNet's
+box, turned level, and then at the box of the points that it saw. On 290 photographs of LFW and CelebA (121 pairs of
 one person, 41,784 of two, all pairs compared; benchmarks/points.py), embeddings of the default model:
 
     points                     cosine of one person   d'      the same, photographs turned by 20 degrees
@@ -22,12 +12,10 @@ one person, 41,784 of two, all pairs compared; benchmarks/points.py), embeddings
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +23,8 @@ from numpy.typing import NDArray
 from .. import _core
 from ..base.values import ByValue
 from ..errors import ImageError, NoFaceError
-from ..plan.pixels import as_input
 from .image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, describe, read_image
-
-if TYPE_CHECKING:
-    from ..plan.network import Network
+from .looks import MAX_IOU, MAX_SIDE, MIN_SCORE, TURN, find, main_box, run
 
 # Where ArcFace's aligned crops of 112 x 112 pixels have the eyes, the nose and the corners of the mouth
 # (Deng et al., arXiv 1801.07698; InsightFace).
@@ -47,20 +32,6 @@ TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
 SIDE = 112
-
-MIN_SCORE, MAX_IOU, MAX_SIDE = 0.6, 0.3, 1280  # the first two are those of OpenCV's FaceDetectorYN demo
-
-# Pictures are looked at with a longer side of 320 pixels first, where no face is too large for YuNet. All of 32
-# pixels are found there, and one of this height is taken from there: the large look may miss it, if it is very large.
-_SMALL_LOOK, _SURE_FACE = 320, 40
-
-# A picture whose main face has less is looked at turned, too. Of 290 photographs of CelebA and LFW, each upright
-# and turned by the three quarters: upright 0.859 to 0.96 (4 % below this), turned at most 0.906 (1 of 870 above), and
-# the upright look had the best score of the four each time. What comes of it: benchmarks/turned.py.
-_GOOD_SCORE = 0.905
-DIAGONALS = (45, 135, 225, 315)
-TURNS = (0, 90, 180, 270, *DIAGONALS)  # degrees, clockwise
-TURN = 15  # the column of a row
 
 # Where YuNet's box of a face lies in its aligned crop: the median of 60 photographs of LFW.
 _CROP_BOX = (16.9, 11.5, 95.3, 118.2)
@@ -104,7 +75,8 @@ class Face(ByValue):
     def __repr__(self) -> str:
         left, top, right, bottom = self.box
         turn = f", turn={self.turn}" if self.turn else ""
-        return f"Face(box=({left:.0f}, {top:.0f}, {right:.0f}, {bottom:.0f}), score={self.score:.3f}{turn})"
+        name = type(self).__name__
+        return f"{name}(box=({left:.0f}, {top:.0f}, {right:.0f}, {bottom:.0f}), score={self.score:.3f}{turn})"
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as a dict.
@@ -176,12 +148,12 @@ def detect(
         0 to 1, of two boxes that overlap by more (intersection over union) the better stays.
     max_side : int, optional
         Pixels, at least 32: larger pictures are made smaller for the detector until their longer side has this length.
-        Faces of less than about 20 pixels after that are missed.
+        Faces of less than about 20 pixels after that are missed. Panoramas are looked at in stretches.
     bgr : bool, default False
         Arrays are in the order of OpenCV.
     upright : bool, default False
-        The pictures stand upright: where no sure face is found, do not look at them turned. Otherwise all faces of a
-        picture have the turn of its main face (``Face.turn``).
+        The pictures stand upright: where no sure face is found, do not look at them turned. Otherwise a face with
+        a poor score is looked at turned by itself (``Face.turn``).
     max_pixels : int, optional
         Larger pictures are refused, see :func:`read_image`.
     threads : int, optional
@@ -214,7 +186,7 @@ def detect(
 
     def one(x: Any) -> list[Face]:
         pixels = read_image(x, bgr=bgr, max_pixels=max_pixels)
-        return _as_faces(pixels, _find(pixels, min_score, max_iou, max_side, upright, threads), threads)
+        return _as_faces(pixels, find(pixels, min_score, max_iou, max_side, upright, threads), threads)
 
     images, single = as_list(image)
     return one(images[0]) if single else [one(x) for x in images]
@@ -316,7 +288,7 @@ def choose(faces: Sequence[Face], image_shape: Sequence[int]) -> Face:
     """
     if not faces:
         raise NoFaceError("there is no face to choose from")
-    return faces[_choose(np.array([face.box for face in faces]), image_shape)]
+    return faces[main_box(np.array([face.box for face in faces]), image_shape)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -355,7 +327,7 @@ def cut(image: ImageLike, how: How = How(), *, face: int | Face | None = None, t
         return Cut(pixels, None)
     if isinstance(face, Face):
         return Cut(align(pixels, face), face)
-    found = _as_faces(pixels, _find(pixels, MIN_SCORE, MAX_IOU, MAX_SIDE, how.upright, threads, face is None), threads)
+    found = _as_faces(pixels, find(pixels, MIN_SCORE, MAX_IOU, MAX_SIDE, how.upright, threads, face is None), threads)
     if face is None and not found:
         raise NoFaceError(f"{name}: no face was found in its {width} x {height} pixels")
     if not 0 <= (face or 0) < len(found):
@@ -416,125 +388,6 @@ def crop(
     return cut(image, How(aligned, bgr, upright, max_pixels), face=face, threads=threads).crop
 
 
-@functools.cache
-def _network(name: str) -> Network:
-    from ..plan.network import Network
-
-    return Network.load(Path(__file__).parents[1] / "models" / f"{name}.safetensors")
-
-
-def _run(name: str, images: NDArray[np.uint8], threads: int | None) -> dict[str, NDArray[np.float32]]:
-    """Outputs of one of the package's networks for pictures (N, H, W, C), RGB or grey."""
-    network = _network(name)
-    return network.run(as_input(network.file, images), threads)
-
-
-def _find(
-    pixels: NDArray[np.uint8],
-    min_score: float,
-    max_iou: float,
-    max_side: int,
-    upright: bool,
-    threads: int | None,
-    main: bool = False,
-) -> NDArray[np.float32]:
-    """YuNet's faces: (K, 16) float32 rows of box, score, five points and turn, best first.
-
-    The small look comes first, and the faces that it is sure of are taken from there, whoever asks: so the crop of a
-    face does not depend on how it was asked for. With `main` the face that `choose` takes, alone, without the
-    second look where the first is sure of it.
-    """
-    longest, side = max(pixels.shape[:2]), min(_SMALL_LOOK, max_side)
-    found = _look(pixels, min_score, max_iou, side, (0,) if upright else TURNS, threads)
-    sure = (found[:, 3] - found[:, 1]) * side >= _SURE_FACE * longest
-    enough = main and len(found) > 0 and sure[_choose(found[:, :4], pixels.shape)]
-    if longest > side < max_side and not enough:
-        found = found[sure]
-        turns: Sequence[int] = (0,) if upright else [int(found[0, TURN])] if len(found) else TURNS
-        more = _look(pixels, min_score, max_iou, max_side, turns, threads)
-        both = np.concatenate([found, more])
-        ranks = np.concatenate([1 + found[:, 4], more[:, 4]])  # of two boxes of one face the sure one stays
-        found = both[_core.nms(both[:, :4], ranks, max_iou)]
-        found = found[np.argsort(-found[:, 4], kind="stable")]
-    if main and len(found):
-        found = found[[_choose(found[:, :4], pixels.shape)]]
-    return found
-
-
-def _choose(boxes: NDArray[Any], image_shape: Sequence[int]) -> int:
-    """Index of the largest x most central of the boxes (K, 4)."""
-    size, middle = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
-    frame = np.array([image_shape[1], image_shape[0]])
-    away = np.linalg.norm(middle - frame / 2, axis=1) / (np.linalg.norm(frame) / 2)
-    return int(np.argmax(size.prod(axis=1) * np.maximum(1 - away, 0)))
-
-
-def _look(
-    pixels: NDArray[np.uint8],
-    min_score: float,
-    max_iou: float,
-    max_side: int,
-    turns: Sequence[int],
-    threads: int | None,
-) -> NDArray[np.float32]:
-    """One look by YuNet, at the picture made smaller until its longer side is at most max_side: rows as of `_find`.
-
-    turns : degrees, clockwise, by which the picture may be turned for it. The other quarters follow only where the
-        first look is poor, the diagonals where all of them are; the one whose main face has the best score tells.
-    """
-    height, width = pixels.shape[:2]
-    scale = min(1.0, max_side / max(height, width))
-    h, w = max(1, round(height * scale)), max(1, round(width * scale))
-    small = pixels if scale == 1 else _core.resize(pixels, h, w)
-    best, best_score = np.empty((0, 16), np.float32), -1.0
-    for turn in turns:
-        if best_score >= _GOOD_SCORE and (turn == turns[1] or turn == DIAGONALS[0]):
-            break  # the first look, or the best of the quarters, was good
-        found = _look_turned(small, turn, min_score, max_iou, threads)
-        score = float(found[_choose(found[:, :4], small.shape), 4]) if len(found) else -1.0
-        if score > best_score:
-            best, best_score = found, score
-    x, y = np.float32(width / w), np.float32(height / h)
-    best[:, :15] *= np.array([x, y, x, y, 1, *[x, y] * 5], np.float32)  # back to the picture's own pixels
-    return best
-
-
-def _look_turned(
-    small: NDArray[np.uint8], turn: int, min_score: float, max_iou: float, threads: int | None
-) -> NDArray[np.float32]:
-    """One run of YuNet on a picture turned clockwise; rows in the coordinates of the picture as it is."""
-    angle = math.radians(turn)
-    cos, sin = math.cos(angle), math.sin(angle)
-    middle = np.array([small.shape[1] - 1, small.shape[0] - 1]) / 2
-    if turn % 90 == 0:
-        turned = np.rot90(small, -turn // 90)
-    else:
-        sides = np.abs([[cos, sin], [sin, cos]]) @ small.shape[1::-1]
-        w, h = (math.ceil(side) for side in sides)
-        back = np.array([[cos, sin], [-sin, cos]])
-        turned = _core.warp(small, np.column_stack([back, middle - back @ [(w - 1) / 2, (h - 1) / 2]]), h, w)
-    h, w = turned.shape[:2]
-    padded = np.zeros((1, -(-h // 32) * 32, -(-w // 32) * 32, 3), np.uint8)  # what its strides ask for
-    padded[0, :h, :w] = turned
-    out = _run("yunet", padded, threads)
-    cls, obj, bbox, kps = (
-        [out[f"{kind}_{stride}"] for stride in (8, 16, 32)] for kind in ("cls", "obj", "bbox", "kps")
-    )
-    rows, cols = padded.shape[1:3]
-    found = _core.yunet_faces(cls, obj, bbox, kps, rows, cols, min_score, max_iou)
-    found = np.concatenate([found, np.full((len(found), 1), turn, np.float32)], axis=1)
-    if turn:
-        back = np.array([[cos, sin], [-sin, cos]], np.float32).T
-        centre = np.array([(w - 1) / 2, (h - 1) / 2], np.float32)
-        half = (found[:, 2:4] - found[:, :2]) / 2
-        places = np.concatenate([found[:, :2] + half, found[:, 5:15]], axis=1).reshape(len(found), 6, 2)
-        places = ((places - centre) @ back + middle).astype(np.float32)
-        half = half[:, ::-1] if turn % 180 == 90 else half
-        found[:, :2], found[:, 2:4] = places[:, 0] - half, places[:, 0] + half
-        found[:, 5:15] = places[:, 1:].reshape(len(found), 10)
-    return found
-
-
 def _five_points(
     pixels: NDArray[np.uint8],
     found: NDArray[np.float32],
@@ -582,7 +435,7 @@ def _landmarks(
         origins[i] = (box[:2] + box[2:]) / 2 - turns[i] @ np.full(2, (_LOOK - 1) / 2)
         crops[i] = _sample(pixels, turns[i], origins[i], step)
     grey = np.rint(crops @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]  # ITU-R BT.601
-    fractions = _run("landmarks68", grey, threads)["output"].reshape(-1, 68, 2)
+    fractions = run("landmarks68", grey, threads)["output"].reshape(-1, 68, 2)
     marks = fractions * float(_LOOK) - 0.5  # pixel centres of the square
     in_image: NDArray[np.float64] = marks @ turns.transpose(0, 2, 1) + origins[:, None]
     return in_image

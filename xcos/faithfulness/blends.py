@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.extras import need
 from ..explainers.base import Crops
 from ..faces.detection import SIDE
 
@@ -56,6 +57,7 @@ def parts() -> Mapping[str, Masks]:
 
 def soften(masks: Masks) -> NDArray[np.float32]:
     """Masks (C, H, W) blurred by a Gaussian of 2 pixels: how much of the pasted face shows. Needs scipy."""
+    need("measuring explanations", "scipy")
     from scipy.ndimage import gaussian_filter
 
     soft: NDArray[np.float32] = gaussian_filter(masks.astype(np.float32), (0, BLUR, BLUR), mode="nearest")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.extras import need
 from ..evaluation.protocol import exact_folds, fold_numbers
 from .measure import Estimate, estimate
 
@@ -101,6 +102,7 @@ def area_under_curve(maps: Doubles, covered: Bools, free: Bools) -> Doubles:
 
     NaN where the grid has none of either kind.
     """
+    need("measuring cells", "scipy")
     from scipy.stats import mannwhitneyu
 
     n, m = int(covered.sum()), int(free.sum())

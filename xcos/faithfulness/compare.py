@@ -11,6 +11,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from typing import IO, Any
 
+from ..base.extras import need
 from ..base.values import ByValue
 from ..drawing import tables
 from ..explainers import Explainer, SaliencyPair
@@ -253,6 +254,7 @@ def compare(
     >>> [row.method for row in table.rows]
     ['XCos', 'RandomMap']
     """
+    need("measuring explanations", "sklearn", "scipy")
     unknown = set(measures) - set(MEASURES)
     if unknown:
         raise ValueError(f"measures: got {', '.join(sorted(unknown))}; expected some of {', '.join(MEASURES)}")

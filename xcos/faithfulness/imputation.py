@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.extras import need
+
 NOISE = 0.01 * 255  # standard deviation, a hundredth of the range as in the authors' code
 _NEIGHBOURS = [
     *((dy, dx, 1 / 6) for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0))),
@@ -19,6 +21,7 @@ def impute(crop: NDArray[np.uint8], seen: NDArray[np.bool_], seed: int = 0) -> N
     border), all solved at once, plus Gaussian noise of 1 % of the range; with nothing seen, the picture's mean
     colour plus noise. A copied pixel would betray the mask's shape less than black does. Needs scipy.
     """
+    need("imputation", "scipy")
     from scipy.sparse import coo_matrix
     from scipy.sparse.linalg import splu
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.extras import need
 from ..base.values import ByValue
 
 RESAMPLES = 2000
@@ -72,6 +73,7 @@ def interval(
 
     figures : which items were drawn (K, n) -> figures (K, ...), one for each row
     """
+    need("measuring explanations", "scipy")
     from scipy.stats import DegenerateDataWarning
     from scipy.stats import bootstrap as resample
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.extras import need
 from ..datasets import Pairs
 from ..explainers.base import Crops, Explainer
 from ..explainers.scoring import NetworkLike, Scorer, Scores, as_network
@@ -184,6 +185,7 @@ def places(maps: NDArray[Any]) -> NDArray[np.intp]:
     Among equals chance decides (one permutation for all maps, fixed seed): in the order of their coordinates, a map of
     one value would name the lower rows. Needs scipy.
     """
+    need("measuring explanations", "scipy")
     from scipy.stats import rankdata
 
     flat = maps.reshape(len(maps), -1)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.extras import need
 from ..explainers import Explainer
 from ..explainers.scoring import NetworkLike, Scores, as_network
 from ..plan.network import Network
@@ -120,6 +121,7 @@ def symmetry(model: NetworkLike, explainer: Explainer, pairs: LabelledCrops, *, 
 
 def _spearman(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     """(N,) rank correlations of maps (N, H, W), equals sharing a rank; NaN where a map is constant."""
+    need("measuring explanations", "scipy")
     from scipy.stats import spearmanr
 
     return np.array([

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import datasets
+from ..base.extras import need
 from ..datasets import Pairs
 from ..explainers.base import Crops
 from ..faces import How, crop_all
@@ -106,6 +107,7 @@ def truth(
     >>> found.alone.value.shape
     (7, 7)
     """
+    need("measuring cells", "sklearn", "scipy")
     unknown = set(measures) - set(MEASURES)
     if unknown or not measures:
         got = ", ".join(sorted(unknown)) or "none"

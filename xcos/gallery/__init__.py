@@ -11,5 +11,8 @@ from .enrol import Enrolled
 from .gallery import Gallery, GalleryInfo
 from .hits import Hit, Hits, Probe
 from .links import Link
+from .threshold import Threshold
 
-__all__ = ["Cluster", "Clusters", "Enrolled", "Gallery", "GalleryInfo", "Hit", "Hits", "Link", "Probe", "cluster"]
+__all__ = [
+    "Cluster", "Clusters", "Enrolled", "Gallery", "GalleryInfo", "Hit", "Hits", "Link", "Probe", "Threshold", "cluster",
+]  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import faces
+from ..base.extras import need
 from ..base.values import ByValue
 from ..faces.folders import collection
 from ..recognition.features import Features, plain_cosine
@@ -160,6 +161,7 @@ def cluster(
     >>> xcos.gallery.cluster("examples").labels.tolist()
     [-1, 0, 0, 0]
     """
+    need("clustering", "sklearn", "scipy")
     if method not in METHODS:
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
     recognizer = as_model(model)
@@ -192,10 +194,8 @@ def cluster(
 
 
 def _labels(scores: NDArray[np.float32], method: str, limit: float) -> NDArray[np.intp]:
-    try:
-        from sklearn.cluster import HDBSCAN, AgglomerativeClustering
-    except ImportError:
-        raise ImportError("clusters need scikit-learn: pip install xcos[eval]") from None
+    from sklearn.cluster import HDBSCAN, AgglomerativeClustering
+
     if len(scores) < 2:
         return np.full(len(scores), -1, np.intp)
     distance = np.maximum(1 - scores.astype(np.float64), 0)

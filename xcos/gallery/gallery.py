@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from ..faces.folders import pictures, tell_skipped
 from ..faces.image import MAX_PIXELS, as_list, read_image, title
 from ..faces.quality import look_at
 from ..recognition.features import Features, plain_cosine
-from ..recognition.model import Model
+from ..recognition.model import GIVEN, Model
 from ..recognition.shipped import ModelLike, as_model
 from ..storage.progress import Progress, counter
 from . import transfer
@@ -27,12 +28,15 @@ from .hits import Hit, Hits, Probe
 from .links import Link, duplicates
 from .search import POLICIES, View, averaged, rank, scores
 from .store import Rows, Store, fetch, partitions_for
+from .threshold import RATE, Threshold, estimated, measured
 
 T = TypeVar("T")
 _BATCH = 128  # photographs of a folder that are enrolled in one step
 _TRIES = 50  # a reader whose version was removed reads the latest one; after so many (12 s) the error is another
 PROBES = 32  # lists of the index that a search looks into
 SHORTLIST = 1000
+EXACT = 100_000  # faces; beyond, an index makes a search several times faster
+_log = logging.getLogger("xcos")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,9 @@ class Gallery:
         self._model = as_model(model)
         self._store = Store(path, self._model, keep_photos, create)
         self._view: View | None = None
-        self._lock = Lock()
+        self._lock, self._estimating = Lock(), Lock()
+        self._estimate: tuple[View, Threshold] | None = None
+        self._hinted = False
 
     @property
     def model(self) -> Model:
@@ -332,15 +338,14 @@ class Gallery:
         k : int, default 10
             People at most.
         threshold : float, optional
-            A person is found where score > threshold. None: the model's, which was set on pairs; the more people there
-            are, the more strangers pass it: see :meth:`threshold_for`.
+            A person is found where score > threshold. None: :attr:`threshold`.
         people : {"template", "best", "mean"}
             How several photographs of a person count: their averaged features, the best score, or the mean of scores.
         shortlist : int, optional
             Photographs that are compared by xCos, those most alike by plain cosine.
         exact : bool, optional
             Make the shortlist from all embeddings, held in memory (2 kB a face); False: by the index. None: by the
-            index where there is one.
+            index where there is one; beyond 100,000 faces without one, a warning is logged once.
         nprobes : int, optional
             Lists of the index to look into; more find more and take longer.
         refine : int, optional
@@ -372,16 +377,18 @@ class Gallery:
             raise ValueError(f"people: expected one of {', '.join(POLICIES)}, got {people!r}")
         if nprobes < 1 or (refine is not None and refine < 1):
             raise ValueError(f"nprobes, refine: expected at least 1, got {nprobes} and {refine}")
-        limit = self._model.threshold if threshold is None else float(threshold)
-        if not np.isfinite(limit):
-            raise ValueError(f"threshold: expected a finite number, got {limit}")
+        if threshold is not None and not np.isfinite(float(threshold)):
+            raise ValueError(f"threshold: expected a finite number, got {threshold}")
         how = faces.How(aligned, bgr, upright, max_pixels)
         probe = self._probe(photo, face, how, threads)
 
         def look(view: View) -> Hits:
             if exact is False and not view.indexed:
                 raise ValueError(f"{self._store.path}: has no index, see Gallery.index")
+            limit = self._limit(view) if threshold is None else _with_source(threshold)
             lists = nprobes if view.indexed and not exact else None
+            if exact is None and lists is None and len(view) > EXACT:
+                self._hint(len(view))
             listed = view.shortlist(probe.features.embedding[0], people, shortlist, lists, refine)
             found = rank(self._model, probe.features, view, listed, people, threads)
             hits = tuple(
@@ -389,11 +396,21 @@ class Gallery:
                 for who, score in zip(found.people[:k], found.score[:k], strict=True)
             )
             compared = int(np.diff(view.starts)[listed].sum()) if len(listed) else 0
-            return Hits(hits, limit, probe, compared, len(view))
+            return Hits(hits, float(limit), limit.source, probe, compared, len(view))
 
         return self._read(look)
 
-    def threshold_for(self, rate: float = 0.01, *, sample: int = 500, threads: int | None = None) -> float:
+    @property
+    def threshold(self) -> Threshold:
+        """The threshold of searches that are given none; its `source` says how it was set.
+
+        About 1 % of strangers are expected to find somebody over it. It rises with the number of people enrolled:
+        estimated from how alike 512 of them at most are to each other, anew after each change. With fewer than 20
+        people nothing can be told; then it is the model's, which was set on pairs.
+        """
+        return self._read(self._limit)
+
+    def threshold_for(self, rate: float = 0.01, *, sample: int = 500, threads: int | None = None) -> Threshold:
         """The threshold over which `rate` of strangers are taken for somebody, measured on the gallery's own people.
 
         Each of a sample of people is searched for among all the others, who are strangers to them; the threshold is the
@@ -421,22 +438,7 @@ class Gallery:
         if not 0 < rate < 1:
             raise ValueError(f"rate: expected a number between 0 and 1, got {rate}")
 
-        def measure(view: View) -> float:
-            chosen = np.unique(np.linspace(0, len(view.names) - 1, min(sample, len(view.names))).astype(int))
-            if len(chosen) * rate < 1:
-                raise ValueError(f"rate {rate:g}: expected {1 / rate:.0f} people or more to measure it on, "
-                                 f"got {len(chosen)}")  # fmt: skip
-            best = []
-            for who in chosen:
-                rows, _ = view.rows_of([who])
-                probe = self._store.features(fetch(view.table, rows[:1], ("embedding", "grid")))
-                lists = PROBES if view.indexed else None
-                listed = view.shortlist(probe.embedding[0], "template", 100, lists, None)
-                found = rank(self._model, probe, view, listed[listed != who], "template", threads)
-                best += found.score[:1].tolist()
-            return float(np.quantile(best, 1 - rate, method="higher"))
-
-        return self._read(measure)
+        return self._read(lambda view: measured(self._model, view, rate, sample, PROBES, threads))
 
     def remove(self, name: str, *, photo: str | None = None) -> int:
         """Deletes a person, or one photograph of theirs, really: their bytes are in no file any more.
@@ -579,7 +581,7 @@ class Gallery:
         features = self._model.features([cut.crop], aligned=True, threads=threads)
         return Probe(title(photo, "searched for"), cut.crop, features, look_at(cut))
 
-    def _hit(self, view: View, probe: Probe, who: int, score: float, limit: float, people: str) -> Hit:
+    def _hit(self, view: View, probe: Probe, who: int, score: float, limit: Threshold, people: str) -> Hit:
         rows, start = view.rows_of([who])
         listed = fetch(view.table, rows, ("id", "photo", "meta", "embedding", "grid", "crop"))
         features = self._store.features(listed)
@@ -587,7 +589,7 @@ class Gallery:
         crop = listed["crop"][best].as_py()
         enrolled = averaged(features, start) if people == "template" else features[best]
         return Hit(
-            name=view.names[who], score=score, threshold=limit,
+            name=view.names[who], score=score, threshold=float(limit), threshold_from=limit.source,
             cosine=float(plain_cosine(probe.features.embedding, enrolled.embedding)[0]),
             photo=listed["photo"][best].as_py(), id=listed["id"][best].as_py(), photos=len(rows),
             meta=json.loads(listed["meta"][best].as_py()), probe=probe, enrolled=enrolled,
@@ -605,6 +607,21 @@ class Gallery:
             return rows[chosen], [said[i] for i in chosen]
 
         return self._read(look)
+
+    def _hint(self, count: int) -> None:
+        """Says once that an index would help."""
+        if not self._hinted:
+            self._hinted = True
+            _log.warning("%s: %s faces are searched without an index; beyond %s it is faster with one: "
+                         "Gallery.index(), or xcos gallery index; exact=True asks for this and says nothing",
+                         self._store.path, f"{count:,}", f"{EXACT:,}")  # fmt: skip
+
+    def _limit(self, view: View) -> Threshold:
+        """The view's threshold, estimated once."""
+        with self._estimating:
+            if self._estimate is None or self._estimate[0] is not view:
+                self._estimate = view, estimated(self._model, view, RATE)
+            return self._estimate[1]
 
     def _latest(self) -> View:
         with self._lock:  # one thread makes it, the others wait
@@ -631,6 +648,10 @@ class Gallery:
             return version == self._store.version
         except (OSError, RuntimeError, ValueError):
             return False
+
+
+def _with_source(threshold: float) -> Threshold:
+    return threshold if isinstance(threshold, Threshold) else Threshold(threshold, GIVEN)
 
 
 def _item(root: Path, path: Path) -> Item:

@@ -63,6 +63,8 @@ class Hit(ByValue):
         The xCos score of the face with this person's photographs, -1 to 1.
     threshold : float
         The two are called the same person where score > threshold.
+    threshold_from : str
+        How it was set.
     cosine : float
         Plain cosine of the two embeddings, -1 to 1; it decides nothing but through the score.
     photo : str
@@ -95,6 +97,7 @@ class Hit(ByValue):
     name: str
     score: float
     threshold: float
+    threshold_from: str
     cosine: float
     photo: str
     id: str
@@ -131,6 +134,7 @@ class Hit(ByValue):
         found = self.model.explain_features(
             self.probe.features, self.enrolled, [np.stack([self.probe.crop, crop])],
             names=[(self.probe.name, name)], threshold=self.threshold,
+            threshold_from=self.threshold_from,
         )  # fmt: skip
         return found[0]
 
@@ -142,7 +146,7 @@ class Hit(ByValue):
         dict
             Numbers, strings and what `meta` holds, ready for JSON.
         """
-        names = ("name", "same", "score", "threshold", "cosine", "photo", "id", "photos")
+        names = ("name", "same", "score", "threshold", "threshold_from", "cosine", "photo", "id", "photos")
         return {**{name: getattr(self, name) for name in names}, "meta": dict(self.meta)}
 
     def plot(self, ax: Axes | None = None) -> tuple[Figure, Any]:
@@ -171,6 +175,8 @@ class Hits(ByValue):
         The k most alike, over the threshold or not.
     threshold : float
         A person is called found where score > threshold.
+    threshold_from : str
+        How it was set.
     probe : Probe
         The face that was searched for.
     compared : int
@@ -190,6 +196,7 @@ class Hits(ByValue):
 
     hits: tuple[Hit, ...]
     threshold: float
+    threshold_from: str
     probe: Probe
     compared: int
     faces: int
@@ -245,7 +252,7 @@ class Hits(ByValue):
         dict
             Ready for JSON.
         """
-        names = ("nobody", "reliable", "threshold", "compared", "faces")
+        names = ("nobody", "reliable", "threshold", "threshold_from", "compared", "faces")
         return {**{name: getattr(self, name) for name in names}, "hits": [hit.to_dict() for hit in self.hits]}
 
     def plot(self, ax: Axes | None = None) -> tuple[Figure, Axes]:

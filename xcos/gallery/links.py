@@ -72,8 +72,9 @@ class Link(ByValue):
             The reason, cell by cell.
         """
         names = [(self.first, self.second)]
+        threshold = None if self.threshold == self.model.threshold else self.threshold
         return self.model.explain_features(
-            self.features[0], self.features[1], [self.crops], names=names, threshold=self.threshold
+            self.features[0], self.features[1], [self.crops], names=names, threshold=threshold
         )[0]
 
     def to_dict(self) -> dict[str, Any]:

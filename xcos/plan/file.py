@@ -150,7 +150,7 @@ class ModelFile:
         except ModelFileError as error:
             wanted = "a model file of xcos, which `xcos convert` or `xcos plug` make of a network"
             readable = ("a safetensors file", "the file is empty")
-            raise ModelFileError(complaint(source, error, wanted, readable)) from None
+            raise ModelFileError(complaint(source, _reason(source, error, wanted), wanted, readable)) from None
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the file in one step: whoever opens `path` sees the old file or the whole new one.
@@ -202,6 +202,17 @@ class ModelFile:
         header |= {item.name: getattr(self, item.name) for item in fields(self) if item.name != "tensors"}
         text = json.dumps(header, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return safetensors.dump({"xcos": text}, self.tensors)
+
+
+def _reason(source: safetensors.Source, error: ModelFileError, wanted: str) -> ModelFileError | str:
+    """Why a file is no model file: weights of others are told as that, not by what is wrong with one of them."""
+    if not isinstance(source, str | os.PathLike):
+        return error
+    try:
+        metadata, _ = safetensors.load(source, floats_alone=True)
+    except ModelFileError as damage:
+        return damage
+    return error if "xcos" in metadata else f"a safetensors file, but not of xcos; expected {wanted}"
 
 
 def _read_header(metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ..base.values import ByValue
 from ..errors import ModelFileError
 from ..plan.file import ModelFile
 from ..plan.maps import find_map, grid_settings
+from ..plan.pixels import PerChannel
 from ..recognition.model import SIDE, Model
 from ..storage.files import check_target
 
@@ -99,8 +100,8 @@ def plug(
     layer: str = "",
     embedding: str = "",
     color: str | None = None,
-    mean: float | None = None,
-    scale: float | None = None,
+    mean: PerChannel | None = None,
+    scale: PerChannel | None = None,
     pairs: str | os.PathLike[str] | None = None,
     threads: int | None = None,
     progress: bool = False,

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..base.values import ByValue
+from ..faces.detection import Face
+from ..storage.files import keep_arrays, read_arrays
+
+if TYPE_CHECKING:
+    from .model import Model
 
 Floats = NDArray[np.float32]
+Metric: TypeAlias = Literal["xcos", "cosine"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +76,78 @@ class Features(ByValue):
         grid, embedding = self.grid.shape, self.embedding.shape
         return f"Features({len(self)} faces, grid {grid}, embedding {embedding})"
 
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """(N,) bool: which hold a face; the others are NaN (see `skip_failed` of ``Model.features``)."""
+        found: NDArray[np.bool_] = np.logical_not(np.isnan(self.embedding).all(axis=1))
+        return found
+
+    def spread(self, places: Sequence[int], total: int) -> Features:
+        """A stack of `total` faces with these at their `places`, in that order, and NaN at all others."""
+        spread = [np.full((total, *array.shape[1:]), np.nan, np.float32) for array in (self.grid, self.embedding)]
+        for whole, array in zip(spread, (self.grid, self.embedding), strict=True):
+            whole[list(places)] = array
+        return Features(*spread)
+
+    def save(self, path: str | os.PathLike[str], model: Model) -> None:
+        """Writes them as an .npz file, to be read by :meth:`load`; it appears whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+            Ends in .npz.
+        model : Model
+            Whose features they are: its name and the digest of what they depend on are kept beside them.
+
+        Raises
+        ------
+        ValueError
+            For another suffix.
+        OSError
+            Where the file can't be written.
+        """
+        target = Path(path)
+        if target.suffix.lower() != ".npz":
+            raise ValueError(f"{target}: expected a name that ends in .npz, got {target.suffix!r}")
+        made_by = {"model": np.array(model.name), "digest": np.array(model.file.digest())}
+        keep_arrays(target, {"grid": self.grid, "embedding": self.embedding, **made_by})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], model: Model) -> Features:
+        """Reads what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; nothing pickled in it is read.
+        model : Model
+            That they are to be compared by. Other thresholds, another `whole` or another name are no other model.
+
+        Raises
+        ------
+        ValueError
+            For features of another model, whose name it tells; for a file that is damaged or none of these.
+        OSError
+            Where the file can't be read.
+
+        Examples
+        --------
+        >>> import tempfile, xcos
+        >>> model = xcos.load()
+        >>> features = model.features("examples/obama_portrait_2012.jpg")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     features.save(f"{folder}/known.npz", model)
+        ...     xcos.Features.load(f"{folder}/known.npz", model) == features
+        True
+        """
+        held = read_arrays(Path(path))
+        if held.keys() != {"grid", "embedding", "model", "digest"}:
+            raise ValueError(f"{path}: holds {', '.join(held)}; expected features as Features.save writes them")
+        if str(held["digest"]) != model.file.digest():
+            other = str(held["model"])
+            raise ValueError(f"{path}: features of another model, {other!r}; expected those of {model.name!r}")
+        return cls(held["grid"], held["embedding"])
+
     @classmethod
     def concatenate(cls, stacks: Iterable[Features]) -> Features:
         """One stack of all the faces of several, in their order.
@@ -93,6 +173,63 @@ class Features(ByValue):
         return cls(
             np.concatenate([s.grid for s in stacks]), np.concatenate([s.embedding for s in stacks])
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SeenFace(Face):
+    """A face of a photograph and what a network sees in it, as ``Model.faces`` lists them.
+
+    Attributes
+    ----------
+    box, score, points, turn
+        Where it is, as in ``Face``: it can be given as `face` wherever one can.
+    crop : (112, 112, 3) ndarray of uint8
+        The face aligned, RGB.
+    features : Features
+        A stack of one; ``Features.concatenate(face.features for face in faces)`` is that of all.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> (face,) = xcos.load().faces("examples/obama_portrait_2012.jpg")
+    >>> face.crop.shape, face.grid.shape, len(face.features)
+    ((112, 112, 3), (128, 7, 7), 1)
+    """
+
+    crop: NDArray[np.uint8] = field(kw_only=True)
+    features: Features = field(kw_only=True)
+
+    @classmethod
+    def of(cls, face: Face, crop: NDArray[np.uint8], features: Features) -> SeenFace:
+        """The face with its crop and its features.
+
+        Parameters
+        ----------
+        face : Face
+            Where it is.
+        crop : (112, 112, 3) ndarray of uint8
+            The face aligned, RGB.
+        features : Features
+            A stack of one.
+
+        Returns
+        -------
+        SeenFace
+            All of it.
+        """
+        return cls(face.box, face.score, face.points, face.turn, crop=crop, features=features)
+
+    @property
+    def grid(self) -> Floats:
+        """(D, H, W) float32: a vector for each cell."""
+        grid: Floats = self.features.grid[0]
+        return grid
+
+    @property
+    def embedding(self) -> Floats:
+        """(E,) float32: one vector for the whole face."""
+        embedding: Floats = self.features.embedding[0]
+        return embedding
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,17 +6,19 @@ import dataclasses
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core, faces
+from .. import _core
 from ..errors import ModelFileError
-from ..faces.detection import FaceLike
-from ..faces.image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, title
-from ..faces.many import choices, stacked
-from ..faces.quality import Look, look_at
+from ..faces.detection import Cut, FaceLike, How, align, detect
+from ..faces.image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, read_image
+from ..faces.looks import MAX_SIDE, MIN_SCORE
+from ..faces.many import choices, crop_all, cut_each, stacked
+from ..faces.quality import Look
 from ..measured.calibration import Calibration
 from ..measured.truth import CellTruth
 from ..measured.whole import WholeCurve
@@ -24,11 +26,13 @@ from ..plan.file import ModelFile
 from ..plan.network import Network
 from ..plan.pixels import as_input
 from ..storage.progress import Progress, batches
-from .features import Comparison, Features, Floats, plain_cosine
+from .features import Comparison, Features, Floats, Metric, SeenFace, plain_cosine
+from .pairing import Failed, Failures, Pairs
 from .results import Explanation, Verification
 from .streaming import Batch, stream
 
 SIDE = 112  # pixels of an aligned crop; the ArcFace template is made for it
+GIVEN = "given by the caller"  # how a threshold was set
 _BATCH = 32  # images in one run of the network, where the caller does not say
 
 
@@ -215,7 +219,7 @@ class Model:
         file, curve = self._file, self.whole_curve
         source = file.thresholds_from
         if threshold is not None:
-            value, source = _finite(threshold), "given by the caller"
+            value, source = _finite(threshold), GIVEN
         elif curve is not None:
             value = curve.threshold_at(whole)
             source = f"highest accuracy on {curve.pairs:,} pairs of {curve.data}, whole {whole:g}"
@@ -238,6 +242,12 @@ class Model:
             calibration=calibration,
         )
         return type(self)(changed, network=self._network)
+
+    def _judging(self, metric: str, threshold: float | None = None) -> Model:
+        """The model whose score is the metric."""
+        if metric not in ("xcos", "cosine"):
+            raise ValueError(f"metric: expected 'xcos' or 'cosine', got {metric!r}")
+        return self.with_whole(1, threshold=threshold) if metric == "cosine" else self
 
     def crops(
         self,
@@ -271,8 +281,65 @@ class Model:
             RGB.
         """
         listed, _ = as_list(images)
-        how = faces.How(aligned, bgr, upright, max_pixels)
-        return faces.crop_all(listed, how, faces=choices(face, len(listed)), threads=threads)
+        how = How(aligned, bgr, upright, max_pixels)
+        return crop_all(listed, how, faces=choices(face, len(listed)), threads=threads)
+
+    def faces(
+        self,
+        photo: OneImage,
+        *,
+        min_score: float = MIN_SCORE,
+        max_side: int = MAX_SIDE,
+        bgr: bool = False,
+        upright: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        threads: int | None = None,
+    ) -> list[SeenFace]:
+        """All faces of one photograph, each with what the network sees in it.
+
+        Parameters
+        ----------
+        photo : path, bytes, file object, PIL image or (H, W, 3) uint8 array
+            One photograph, of as many people as there are.
+        min_score : float, optional
+            Fainter faces are left out, as by ``xcos.detect``.
+        max_side : int, optional
+            Larger photographs are made this small, pixels, to be looked at, as by ``xcos.detect``.
+        bgr, upright : bool, default False
+            What the photograph is like: see the class.
+        max_pixels : int, optional
+            A larger picture is refused.
+        threads : int, optional
+            Threads at most; None: the default.
+
+        Returns
+        -------
+        list of SeenFace
+            Best score first, as ``xcos.detect`` lists them and ``face=`` counts them; empty where no face is found.
+
+        Raises
+        ------
+        OSError, ImageError
+            For a file that can't be read, content that is no picture.
+        ValueError
+            For `min_score` or `max_side` out of range.
+
+        Examples
+        --------
+        >>> import xcos
+        >>> model = xcos.load()
+        >>> (face,) = model.faces("examples/obama_portrait_2012.jpg")
+        >>> face.embedding.shape
+        (512,)
+        >>> other = model.features("examples/obama_congress_2009.jpg")
+        >>> bool(model.compare(face.features, other).same[0])
+        True
+        """
+        pixels = read_image(photo, bgr=bgr, max_pixels=max_pixels)
+        found = detect(pixels, min_score=min_score, max_side=max_side, upright=upright, threads=threads)
+        crops = align(pixels, found)
+        seen = self.features(crops, aligned=True, threads=threads)
+        return [SeenFace.of(face, crop, one) for face, crop, one in zip(found, crops, seen, strict=True)]
 
     def features(
         self,
@@ -286,6 +353,7 @@ class Model:
         batch: int = _BATCH,
         threads: int | None = None,
         progress: Progress = None,
+        skip_failed: bool = False,
     ) -> Features:
         """What the network sees in N images: grids and embeddings. Errors: see the class.
 
@@ -305,6 +373,9 @@ class Model:
             Threads at most; None: the default.
         progress : bool or callable, optional
             True draws a tqdm bar, a function is called as progress(done, total).
+        skip_failed : bool, default False
+            An image that can't be used does not stop the others. Its place holds NaN (``Features.found`` tells which
+            hold a face), and the log counts such images in a warning and tells what was wrong with the first.
 
         Returns
         -------
@@ -316,19 +387,36 @@ class Model:
         ValueError
             `batch` is below 1, or there are not as many faces chosen as images.
         """
+        failed = Failures()
+        how = How(aligned, bgr, upright, max_pixels)
+        seen: Iterator[tuple[Sequence[int], Features]]
         if isinstance(images, Iterator):
             if face is not None or progress:
                 raise ValueError("features: an iterator of images goes without face and progress")
-            batches_ = self.stream(
-                images, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels, batch=batch, threads=threads
-            )
-            return Features.concatenate([self._see(stacked([]), threads), *(one.features for one in batches_)])
-        if batch < 1:
-            raise ValueError(f"batch: expected at least 1, got {batch}")
-        listed, _ = as_list(images)
-        how = faces.How(aligned, bgr, upright, max_pixels)
-        seen = self._features(listed, choices(face, len(listed)), how, batch, threads, progress)
-        return Features.concatenate([features for _, features in seen] or [self._see(stacked([]), threads)])
+            seen = _streamed(
+                self.stream(
+                    images, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels, batch=batch,
+                    threads=threads, skip_failed=skip_failed,
+                ),
+                failed,
+            )  # fmt: skip
+        else:
+            if batch < 1:
+                raise ValueError(f"batch: expected at least 1, got {batch}")
+            listed, _ = as_list(images)
+            chosen = choices(face, len(listed))
+            told = failed.add if skip_failed else None
+            parts = self._features(listed, chosen, how, batch, threads, progress, told)
+            seen = ((numbers, features) for numbers, _, features in parts)
+        numbers: list[int] = []
+        stacks: list[Features] = []
+        for some, features in seen:
+            numbers += some
+            stacks.append(features)
+        total = len(numbers) + len(failed)
+        failed.tell(total)
+        found = Features.concatenate(stacks or [self._see(stacked([]), threads)])
+        return found.spread(numbers, total) if failed else found
 
     def stream(
         self,
@@ -381,11 +469,17 @@ class Model:
                 half * (seen.grid + mirrored.grid[..., ::-1]), half * (seen.embedding + mirrored.embedding)
             )
 
-        how = faces.How(aligned, bgr, upright, max_pixels)
+        how = How(aligned, bgr, upright, max_pixels)
         return stream(see, images, how, batch=batch, threads=threads, skip_failed=skip_failed)
 
     def compare(
-        self, first: Features, second: Features, *, maps: bool = True, threads: int | None = None
+        self,
+        first: Features,
+        second: Features,
+        *,
+        metric: Metric = "xcos",
+        maps: bool = True,
+        threads: int | None = None,
     ) -> Comparison:
         """Compares first[i] with second[i]: scores, plain cosines, and the maps.
 
@@ -395,6 +489,9 @@ class Model:
         ----------
         first, second : Features
             Of as many faces; a stack of one is compared with each of the other.
+        metric : {"xcos", "cosine"}, default "xcos"
+            The model's own score, or the plain cosine of the two embeddings at its own threshold: what
+            ``with_whole(1)`` decides, and nothing of that is explained by cells.
         maps : bool, default True
             Give the maps, too.
         threads : int, optional
@@ -408,8 +505,12 @@ class Model:
         Raises
         ------
         ValueError
-            The numbers differ.
+            The numbers differ; another metric.
+        ModelFileError
+            The model has no threshold for its cosine.
         """
+        if metric != "xcos":
+            return self._judging(metric).compare(first, second, maps=maps, threads=threads)
         n = max(len(first), len(second)) if len(first) and len(second) else 0
         if len(first) != len(second) and n != len(first) * len(second):
             raise ValueError(f"compare: expected two stacks of one length, got {len(first)} and {len(second)}")
@@ -460,36 +561,46 @@ class Model:
     @overload
     def verify(
         self, a: OneImage, b: OneImage, *,
-        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> Verification: ...
     @overload
     def verify(
-        self, a: Many, b: ImageLike | Many, *,
-        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        self, a: Many | Features, b: ImageLike | Many | Features, *,
+        metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> list[Verification]: ...
     @overload
     def verify(
-        self, a: ImageLike, b: Many, *,
-        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        self, a: ImageLike, b: Many | Features, *,
+        metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> list[Verification]: ...
     @overload
     def verify(
-        self, a: ImageLike | Many, b: ImageLike | Many, *,
-        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        self, a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+        skip_failed: Literal[True],
+        metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
+        threads: int | None = ..., progress: Progress = ...,
+    ) -> list[Verification | None]: ...
+    @overload
+    def verify(
+        self, a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+        skip_failed: bool = ...,
+        metric: Metric = ..., threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ...,
         threads: int | None = ..., progress: Progress = ...,
     ) -> Any: ...
     def verify(
         self,
-        a: ImageLike | Many,
-        b: ImageLike | Many,
+        a: ImageLike | Many | Features,
+        b: ImageLike | Many | Features,
         *,
+        metric: Metric = "xcos",
         threshold: float | None = None,
         face: FaceLike = None,
         aligned: bool = False,
@@ -498,13 +609,18 @@ class Model:
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
         progress: Progress = None,
-    ) -> Verification | list[Verification]:
+        skip_failed: bool = False,
+    ) -> Verification | list[Verification] | list[Verification | None]:
         """Decides whether image `a` and image `b` show one person. Errors: see the class.
 
         Parameters
         ----------
-        a, b : image or list of images
-            Lists give a list: a[i] with b[i], or one image with each of a list.
+        a, b : image, list of images or Features
+            Lists give a list: a[i] with b[i], or one image with each of a list. Either may be Features, which
+            were seen before.
+        metric : {"xcos", "cosine"}, default "xcos"
+            The model's own score, or the plain cosine of the two embeddings at its own threshold: what
+            ``with_whole(1)`` decides, and nothing of that is explained by cells.
         threshold : float, optional
             In place of the model's.
         face : int, Face or sequence of them, optional
@@ -517,6 +633,9 @@ class Model:
             Threads at most; None: the default.
         progress : bool or callable, optional
             True draws a tqdm bar, a function is called as progress(done, total).
+        skip_failed : bool, default False
+            For lists: a photograph that can't be used does not stop the others; its pairs are None, and the log counts
+            them in a warning.
 
         Returns
         -------
@@ -526,18 +645,23 @@ class Model:
         Raises
         ------
         ValueError
-            The lists differ in length, or the threshold is not finite.
+            The lists differ in length, the threshold is not finite, or it is another metric.
+        ModelFileError
+            The model has no threshold for its cosine, and none is given.
         """
-        (first, second), single = self._two(a, b)
-        n, m = len(first), len(second)
-        how = faces.How(aligned, bgr, upright, max_pixels)
-        looks, _, seen = self._looked([*first, *second], _two_faces(face, n, m), how, threads, progress)
-        compared = self.compare(seen[:n], seen[n:], maps=False, threads=threads)
-        results = []
-        for i in range(len(compared)):
-            both = looks[min(i, n - 1)], looks[n + min(i, m - 1)]  # a stack of one stands for all
-            results.append(Verification(**self._decision(compared, i, threshold), looks=both))
-        return results[0] if single else results
+        if metric != "xcos":
+            judging = self._judging(metric, threshold)
+            decided: Verification | list[Verification] | list[Verification | None] = judging.verify(
+                a, b, face=face, aligned=aligned, bgr=bgr, upright=upright, max_pixels=max_pixels, threads=threads,
+                progress=progress, skip_failed=skip_failed,
+            )  # fmt: skip
+            return decided
+        pairs = self._pairs(a, b, face, How(aligned, bgr, upright, max_pixels), threads, progress, skip_failed)
+        compared = self.compare(*pairs.features, maps=False, threads=threads)
+        decided = [
+            Verification(**self._decision(compared, i, threshold), looks=looks) for i, looks in enumerate(pairs.looks)
+        ]
+        return pairs.placed(decided)
 
     @overload
     def explain(
@@ -547,26 +671,34 @@ class Model:
     ) -> Explanation: ...
     @overload
     def explain(
-        self, a: Many, b: ImageLike | Many, *,
+        self, a: Many | Features, b: ImageLike | Many | Features, *,
         threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
     ) -> list[Explanation]: ...
     @overload
     def explain(
-        self, a: ImageLike, b: Many, *,
+        self, a: ImageLike, b: Many | Features, *,
         threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
     ) -> list[Explanation]: ...
     @overload
     def explain(
-        self, a: ImageLike | Many, b: ImageLike | Many, *,
+        self, a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+        skip_failed: Literal[True],
+        threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
+        bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
+    ) -> list[Explanation | None]: ...
+    @overload
+    def explain(
+        self, a: ImageLike | Many | Features, b: ImageLike | Many | Features, *,
+        skip_failed: bool = ...,
         threshold: float | None = ..., face: FaceLike = ..., aligned: bool = ...,
         bgr: bool = ..., upright: bool = ..., max_pixels: int = ..., threads: int | None = ...,
     ) -> Any: ...
     def explain(
         self,
-        a: ImageLike | Many,
-        b: ImageLike | Many,
+        a: ImageLike | Many | Features,
+        b: ImageLike | Many | Features,
         *,
         threshold: float | None = None,
         face: FaceLike = None,
@@ -575,15 +707,17 @@ class Model:
         upright: bool = False,
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
-    ) -> Explanation | list[Explanation]:
+        skip_failed: bool = False,
+    ) -> Explanation | list[Explanation] | list[Explanation | None]:
         """Decides as :meth:`verify` does, and gives the reason. Errors: see the class.
 
         Each holds its two crops (75 kB) and maps of its own, and nothing of the photographs or of the other pairs.
 
         Parameters
         ----------
-        a, b : image or list of images
-            Lists give a list: a[i] with b[i], or one image with each of a list.
+        a, b : image, list of images or Features
+            Lists give a list: a[i] with b[i], or one image with each of a list. Of Features the pictures are gone: grey
+            stands in their place.
         threshold : float, optional
             In place of the model's.
         face : int, Face or sequence of them, optional
@@ -594,6 +728,9 @@ class Model:
             Larger pictures are refused.
         threads : int, optional
             Threads at most; None: the default.
+        skip_failed : bool, default False
+            For lists: a photograph that can't be used does not stop the others; its pairs are None, and the log counts
+            them in a warning.
 
         Returns
         -------
@@ -605,22 +742,12 @@ class Model:
         ValueError
             The lists differ in length, or the threshold is not finite.
         """
-        (first, second), single = self._two(a, b)
-        n, m = len(first), len(second)
-        how = faces.How(aligned, bgr, upright, max_pixels)
-        chosen = _two_faces(face, n, m)
-        looks, crops, seen = self._looked([*first, *second], chosen, how, threads, None, keep_crops=True)
-        left, right = ([min(i, k - 1) for i in range(max(n, m) if n and m else 0)] for k in (n, m))
-        results = self.explain_features(
-            seen[:n],
-            seen[n:],
-            [np.stack([crops[i], crops[n + j]]) for i, j in zip(left, right, strict=True)],
-            names=[(title(first[i], "first"), title(second[j], "second")) for i, j in zip(left, right, strict=True)],
-            looks=[(looks[i], looks[n + j]) for i, j in zip(left, right, strict=True)],
-            threshold=threshold,
-            threads=threads,
+        how = How(aligned, bgr, upright, max_pixels)
+        pairs = self._pairs(a, b, face, how, threads, None, skip_failed, keep_crops=True)
+        explained = self.explain_features(
+            *pairs.features, pairs.crops, names=pairs.names, looks=pairs.looks, threshold=threshold, threads=threads
         )
-        return results[0] if single else results
+        return pairs.placed(explained)
 
     def explain_features(
         self,
@@ -629,8 +756,9 @@ class Model:
         crops: Sequence[NDArray[np.uint8]],
         *,
         names: Sequence[tuple[str, str]],
-        looks: Sequence[tuple[Look, Look]] | None = None,
+        looks: Sequence[tuple[Look, Look] | None] | None = None,
         threshold: float | None = None,
+        threshold_from: str = GIVEN,
         threads: int | None = None,
     ) -> list[Explanation]:
         """Explanations of features that are there already: first[i] with second[i], or one with each.
@@ -647,6 +775,8 @@ class Model:
             Of each pair's two photographs.
         threshold : float, optional
             In place of the model's.
+        threshold_from : str
+            How the threshold was set.
         threads : int, optional
             Threads at most; None: the default.
 
@@ -666,7 +796,7 @@ class Model:
         evidence = cells.evidence(compared.cosine_map) if cells else None
         return [
             Explanation(
-                **self._decision(compared, i, threshold),
+                **self._decision(compared, i, threshold, threshold_from),
                 cosine_map=compared.cosine_map[i].copy(),  # a view would keep those of all pairs
                 attention=compared.attention[i].copy(),
                 evidence=None if evidence is None else evidence[i].copy(),
@@ -678,46 +808,40 @@ class Model:
             for i in range(len(compared))
         ]
 
-    def _two(self, a: Any, b: Any) -> tuple[tuple[list[Any], list[Any]], bool]:
-        (first, one), (second, other) = as_list(a), as_list(b)
-        if not (one or other) and len(first) != len(second):
-            raise ValueError(f"expected two lists of one length, got {len(first)} and {len(second)} images")
-        return (first, second), one and other
-
-    def _looked(
-        self,
-        images: Sequence[Any],
-        chosen: Sequence[Any],
-        how: faces.How,
-        threads: int | None,
-        progress: Progress,
+    def _pairs(
+        self, a: Any, b: Any, face: Any, how: How, threads: int | None, progress: Progress, skip_failed: bool,
         keep_crops: bool = False,
-    ) -> tuple[list[Look], list[NDArray[np.uint8]], Features]:
-        """Looks and features of the images, seen in batches, and their crops where they are wanted."""
-        looks: list[Look] = []
-        crops: list[NDArray[np.uint8]] = []
-        stacks: list[Features] = []
-        for cuts, features in self._features(images, chosen, how, _BATCH, threads, progress):
-            looks += map(look_at, cuts)
-            crops += [cut.crop for cut in cuts] if keep_crops else []
-            stacks.append(features)
-        return looks, crops, Features.concatenate(stacks or [self._see(stacked([]), threads)])
+    ) -> Pairs:
+        def see(
+            images: Sequence[Any], chosen: Sequence[Any], failed: Failed | None
+        ) -> Iterator[tuple[list[int], list[Cut], Features]]:
+            return self._features(images, chosen, how, _BATCH, threads, progress, failed)
+
+        def nothing() -> Features:
+            return self._see(stacked([]), threads)
+
+        return Pairs(a, b, face, see, nothing, skip_failed=skip_failed, keep_crops=keep_crops)
 
     def _features(
         self,
         images: Sequence[Any],
         chosen: Sequence[Any],
-        how: faces.How,
+        how: How,
         batch: int,
         threads: int | None,
         progress: Progress,
-    ) -> Iterator[tuple[list[faces.Cut], Features]]:
-        """Faces of the images and what the network sees in them, `batch` at a time."""
-        pairs = list(zip(images, chosen, strict=True))
-        for part in batches(pairs, batch, progress, "features"):
-            some, theirs = zip(*part, strict=True)
-            cuts = [found for _, found in faces.cut_each(some, how, faces=theirs, threads=threads)]
-            yield cuts, self._see(stacked(cuts), threads)
+        failed: Failed | None,
+    ) -> Iterator[tuple[list[int], list[Cut], Features]]:
+        """Numbers and faces of the images and what the network sees in them, `batch` at a time; `failed`: see
+        `cut_each`."""
+        numbered = list(enumerate(zip(images, chosen, strict=True)))
+        for part in batches(numbered, batch, progress, "features"):
+            numbers, pairs = zip(*part, strict=True)
+            some, theirs = zip(*pairs, strict=True)
+            told = None if failed is None else partial(_renumbered, failed, numbers)
+            found = list(cut_each(some, how, faces=theirs, threads=threads, failed=told))
+            cuts = [one for _, one in found]
+            yield [numbers[i] for i, _ in found], cuts, self._see(stacked(cuts), threads)
 
     def _see(self, crops: NDArray[np.uint8], threads: int | None) -> Features:
         head = self._file.head
@@ -728,22 +852,29 @@ class Model:
         whole = head.get("embedding")
         return Features(grid, outputs[whole] if whole else grid.reshape(len(grid), -1))
 
-    def _decision(self, compared: Comparison, i: int, threshold: float | None) -> dict[str, Any]:
+    def _decision(
+        self, compared: Comparison, i: int, threshold: float | None, threshold_from: str = GIVEN
+    ) -> dict[str, Any]:
         calibrated = self._calibration.scores.get("xcos") if self._calibration else None
         return {
             "score": float(compared.score[i]),
             "threshold": self.threshold if threshold is None else _finite(threshold),
             "cosine": float(compared.cosine[i]),
-            "threshold_from": self._file.thresholds_from if threshold is None else "given by the caller",
+            "threshold_from": self._file.thresholds_from if threshold is None else threshold_from,
             "model": self.name,
             "llr": float(calibrated(compared.score[i])) if calibrated else None,
             "explained": compared.explained,
         }
 
 
-def _two_faces(face: Any, n: int, m: int) -> list[Any]:
-    first, second = face if isinstance(face, tuple) and len(face) == 2 else (face, face)
-    return [*choices(first, n), *choices(second, m)]
+def _streamed(batches_: Iterator[Batch], failed: Failures) -> Iterator[tuple[Sequence[int], Features]]:
+    for one in batches_:
+        failed.update(one.failed)
+        yield one.index.tolist(), one.features
+
+
+def _renumbered(failed: Failed, numbers: Sequence[int], i: int, error: Exception) -> None:
+    failed(numbers[i], error)
 
 
 def _finite(threshold: Any) -> float:

@@ -128,16 +128,27 @@ def keep_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         np.savez(file, **whole)
 
 
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """What `keep_arrays` wrote to `path`. Raises OSError where it cannot be opened, ValueError, naming it, where it is
+    damaged or something else."""
+    with path.open("rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as held:
+                arrays = {name: held[name] for name in held.files}
+            if str(arrays.pop("sha256")) == _digest(arrays):
+                return arrays
+        except Exception as error:  # zipfile and NumPy meet damage with a dozen types, SyntaxError among them
+            raise ValueError(f"{path}: damaged, or no file of arrays of xcos ({error})") from error
+    raise ValueError(f"{path}: damaged, its arrays are not those that were written")
+
+
 def kept_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
     """What `keep_arrays` wrote to `path`; None where nothing is there, or something else by now."""
     if not path.exists():
         return None
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            arrays = {name: held[name] for name in held.files}
-        if str(arrays.pop("sha256")) == _digest(arrays):
-            return arrays
-    except Exception as error:  # zipfile and NumPy meet damage with a dozen types, SyntaxError among them
+        return read_arrays(path)
+    except (OSError, ValueError) as error:
         _log.debug("%s: %s", path, error)
     _log.warning("%s is damaged and is made again", path)
     return None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, TypeVar
+
+from ..plan.pixels import per_channel
 
 LEARNED = "learned"
 _C = TypeVar("_C")
@@ -52,10 +54,15 @@ class Config:
         "", "model file, ONNX network or PyTorch checkpoint whose embedding is the teacher; stays as it is"
     )
     color: str = _option("", "order of the network's channels, RGB or BGR (default: the model file's, else RGB)")
-    mean: float | None = _option(
-        None, "the input is (pixel - mean) * scale (default: the model file's, else 127.5)", float
+    mean: float | Sequence[float] | None = _option(
+        None,
+        "the input is (pixel - mean) * scale: a number, or R,G,B in the network's order (default: the model file's, "
+        "else 127.5)",
+        per_channel,
     )
-    scale: float | None = _option(None, "(default: the model file's, else 1/127.5 = 0.00784)", float)
+    scale: float | Sequence[float] | None = _option(
+        None, "a number or three likewise (default: the model file's, else 1/127.5 = 0.00784)", per_channel
+    )
     data: list[str] = field(
         default_factory=list,
         metadata={"help": "folders of people, tars of the same, or .rec files (their .idx beside them)"},

@@ -86,7 +86,10 @@ def read_teacher(
 
 
 def _is_ours(path: str | os.PathLike[str]) -> bool:
-    return "xcos" in safetensors.load(path, floats_alone=True)[0]
+    try:
+        return "xcos" in safetensors.load(path, floats_alone=True)[0]
+    except ModelFileError:  # whoever reads it as a checkpoint says what it is
+        return False
 
 
 def plain_network(file: ModelFile, embedding: str) -> tuple[ModelFile, str]:

@@ -90,7 +90,9 @@ def load_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> onnx.
             model = onnx.load(source)
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
-    except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
+    except DecodeError:
+        raise ModelFileError("the ONNX graph is damaged or cut short: its end does not come where it says") from None
+    except (onnx.checker.ValidationError, ValueError) as error:
         raise ModelFileError(f"not a readable ONNX file ({str(error)[:200]})") from None
     if not model.graph.node or not model.graph.output:
         raise ModelFileError("not an ONNX file, or a graph without nodes or outputs")

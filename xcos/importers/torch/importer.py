@@ -50,8 +50,9 @@ def import_torch(
     try:
         return _translate(source, name or shown(Path(source).stem), dict(preprocess or default_preprocess()), epsilon)
     except ModelFileError as error:
-        readable = ("a zip archive", "a pickle", "a safetensors file")
-        wanted = "a checkpoint of torch.save or a .safetensors file"
+        ours = Path(source).suffix.lower() == ".safetensors"
+        readable = ("a safetensors file",) if ours else ("a zip archive", "a pickle")
+        wanted = "a .safetensors file" if ours else "a checkpoint of torch.save"
         raise ModelFileError(complaint(source, error, wanted, readable)) from None
 
 

@@ -21,7 +21,8 @@ from ...plan.build import PlanBuilder
 _log = logging.getLogger("xcos")
 State = dict[str, NDArray[np.float32]]
 
-# Under one of these keys, or several, checkpoints keep the state dict, beside the epoch, optimizers and settings.
+# Under one of these keys, or several, checkpoints keep the state dict, beside the epoch, optimizers and settings; or
+# under another one that alone has a network of a known layout.
 _WRAPPERS = (
     "state_dict", "model_state_dict", "model_state", "state_dict_backbone", "model", "net", "network", "backbone",
     "params",
@@ -97,13 +98,19 @@ def _numpy_scalars() -> list[Any]:
 
 def _unwrapped(content: Any) -> Mapping[str, Any]:
     while isinstance(content, Mapping):
-        inside = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if inside is None:
-            break
-        content = inside
+        inside = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
+        if not inside:  # under a name of its own: the one that has a network of a known layout
+            inside = [value for value in content.values() if isinstance(value, Mapping) and _is_known(value)]
+            if len(inside) != 1:
+                break
+        content = inside[0]
     if not isinstance(content, Mapping):
         raise ModelFileError(f"holds a {type(content).__name__}; expected a state dict, or one under 'state_dict'")
     return content
+
+
+def _is_known(state: Mapping[Any, Any]) -> bool:
+    return any(f".{name}".endswith(f".{known}") for name in state for known in _KNOWN_BY)
 
 
 def _arrays(content: Mapping[str, Any]) -> State:
