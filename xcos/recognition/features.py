@@ -6,20 +6,27 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..base.values import ByValue
 from ..faces.detection import Face
+from ..plan.file import ModelFile
 from ..storage.files import keep_arrays, read_arrays
-
-if TYPE_CHECKING:
-    from .model import Model
 
 Floats = NDArray[np.float32]
 Metric: TypeAlias = Literal["xcos", "cosine"]
+
+
+class Named(Protocol):
+    """Of ``xcos.Model``, which knows features: what tells one model from another."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def file(self) -> ModelFile: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,13 +90,26 @@ class Features(ByValue):
         return found
 
     def spread(self, places: Sequence[int], total: int) -> Features:
-        """A stack of `total` faces with these at their `places`, in that order, and NaN at all others."""
+        """A larger stack with these faces at their places, and NaN at all others.
+
+        Parameters
+        ----------
+        places : sequence of int
+            Where each of these faces is to stand.
+        total : int
+            How many faces the stack has.
+
+        Returns
+        -------
+        Features
+            The stack.
+        """
         spread = [np.full((total, *array.shape[1:]), np.nan, np.float32) for array in (self.grid, self.embedding)]
         for whole, array in zip(spread, (self.grid, self.embedding), strict=True):
             whole[list(places)] = array
         return Features(*spread)
 
-    def save(self, path: str | os.PathLike[str], model: Model) -> None:
+    def save(self, path: str | os.PathLike[str], model: Named) -> None:
         """Writes them as an .npz file, to be read by :meth:`load`; it appears whole or not at all.
 
         Parameters
@@ -113,7 +133,7 @@ class Features(ByValue):
         keep_arrays(target, {"grid": self.grid, "embedding": self.embedding, **made_by})
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], model: Model) -> Features:
+    def load(cls, path: str | os.PathLike[str], model: Named) -> Features:
         """Reads what :meth:`save` wrote.
 
         Parameters
