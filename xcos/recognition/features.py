@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.frame import frame
 from ..base.values import ByValue
 from ..faces.detection import Face
 from ..storage.files import keep_arrays, read_arrays
@@ -132,7 +133,8 @@ class Features(ByValue):
         if held.keys() != {"grid", "embedding", "model", "digest"}:
             raise ValueError(f"{path}: holds {', '.join(held)}; expected features as Features.save writes them")
         if str(held["digest"]) != model.file.digest():
-            raise ValueError(f"{path}: features of another model, {str(held['model'])!r}; expected those of {model.name!r}")
+            made_by = str(held["model"])
+            raise ValueError(f"{path}: features of another model, {made_by!r}; expected those of {model.name!r}")
         return cls(held["grid"], held["embedding"])
 
     @classmethod
@@ -230,6 +232,15 @@ class Comparison(ByValue):
         if self.cosine_map is None or self.attention is None:
             return None
         return self.explained * self.attention * self.cosine_map
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row for each pair: same, score, local, whole, cosine, threshold; without maps.
+
+        Raises ImportError without pandas.
+        """
+        names = ("same", "score", "local", "whole", "cosine")
+        columns = {name: getattr(self, name) for name in names}
+        return frame({**columns, "threshold": [self.threshold] * len(self)})
 
     def __repr__(self) -> str:
         cells = "" if self.explained == 1 else f", the cells count {self.explained:.0%}"
