@@ -42,8 +42,8 @@ def check(explainer: Explainer) -> None:
     - *score*: the scores are those of the model
     - *repeat*: the same pictures give the same maps again
     - *batch*: the maps of a stack are those of its pairs alone, and single images are stacks of one
-    - *sides*: ``first`` is the map of the first face, ``second`` of the second: mirroring one face leaves the map of the
-      other; ``side`` gives the same
+    - *sides*: ``first`` is the map of the first face, ``second`` of the second: mirroring one face leaves the map of
+      the other; ``side`` gives the same
     - *signs*: what speaks for "the same person" is not below what speaks against
 
     Parameters
