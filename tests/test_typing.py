@@ -44,6 +44,15 @@ xcos.plug("a.onnx", "people", "b.safetensors", steps="3")  # wrong
 xcos.plug("a.onnx", "people", "b.safetensors", steps=3, since=None, whole="learned")
 explainers.CorrRISE(maks=40)  # wrong
 explainers.CorrRISE(3)  # wrong
+explainers.XCos()("a.jpg", crops[0]).first
+explainers.XCos()(["a.jpg"], crops, face=[0])
+explainers.XCos()("a.jpg", 3)  # wrong
+explainers.XCos()("a.jpg", "b.jpg", face="left")  # wrong
+explainers.PatchEMD().flow("a.jpg", 3)  # wrong
+xcos.load().faces("a.jpg")[0].embedding
+xcos.load().faces("a.jpg")[0].embeding  # wrong
+xcos.convert("a.onnx", mean=(1, 2, 3), scale=2)
+xcos.convert("a.onnx", mean="1,2,3")  # wrong
 xcos.explainers.CorrRISE(masks=40)
 xcos.explainers.CorrRISE(maks=40)  # wrong
 pairs = faithfulness.LabelledCrops(crops, crops, same, "mine")

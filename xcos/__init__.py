@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .plugging.plug import Plugged, plug
     from .recognition.features import Comparison, Features, SeenFace
     from .recognition.model import Model
-    from .recognition.results import Explanation, Verification
+    from .recognition.results import Explanation, Verification, to_frame
     from .recognition.shipped import load
 
 _HOME = {
@@ -79,6 +79,7 @@ _HOME = {
     "load": "recognition.shipped",
     "plug": "plugging",
     "read_image": "faces.image",
+    "to_frame": "recognition.results",
     "verify": "api",
 }
 
@@ -88,6 +89,7 @@ _MODULES = ("evaluation", "explainers", "faithfulness", "gallery", "plugging", "
 __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HOME)
     "verify",
     "explain",
+    "to_frame",
     "load",
     "convert",
     "plug",

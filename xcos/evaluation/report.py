@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.frame import frame
 from ..base.values import ByValue
 from ..datasets import Pairs
 from ..drawing import tables
@@ -278,6 +279,31 @@ class Report(ByValue):
             "index": self.index.tolist(), "scores": self.scores.tolist(), "same": self.same.tolist(),
             "llr": None if self.llr is None else self.llr.tolist(),
         }  # fmt: skip
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row for each pair that was judged, by its number in the data set.
+
+        Columns: first and second, the names of the images; same, the label; score; decided, whether the score is over
+        the report's threshold; llr where the model is calibrated; the columns of groups.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The table.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        names = [self._names(i) for i in range(len(self.index))]
+        calibrated = {} if self.llr is None else {"llr": self.llr}
+        columns: dict[str, Any] = {
+            "first": [first for first, _ in names], "second": [second for _, second in names], "same": self.same,
+            "score": self.scores, "decided": protocol.decide(self.scores, self.threshold), **calibrated,
+            **{name: column[self.index] for name, column in self.pairs.groups.items()},
+        }  # fmt: skip
+        return frame(columns, self.index)
 
     def title(self) -> str:
         """What was measured, in one line.

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.values import ByValue
+from ..faces.detection import FaceLike
+from ..faces.image import ImageLike, Many
 from ..recognition.features import Floats
 from ..recognition.results import PICTURES, save
 from ..storage.progress import Progress
@@ -234,9 +236,18 @@ class Explainer(ABC):
         return Scorer(self.model, self.score, self.batch, self.threads)
 
     def __call__(
-        self, a: Any, b: Any, *, face: Any = None, aligned: bool = False, bgr: bool = False, progress: Progress = None
+        self,
+        a: ImageLike | Many,
+        b: ImageLike | Many,
+        *,
+        face: FaceLike = None,
+        aligned: bool = False,
+        bgr: bool = False,
+        progress: Progress = None,
     ) -> SaliencyPair:
         """Explains a[i] against b[i]; single images are stacks of one. Keywords and errors: see ``xcos.Model``.
+
+        `face`: one choice for all photographs, or a list of one for each i, of `a` and `b` alike.
 
         Raises ValueError where the two stacks differ in length.
         """

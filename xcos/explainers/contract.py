@@ -33,20 +33,18 @@ def check(explainer: Explainer) -> None:
     with the settings that it has. One compares colours cell by cell, so that it is known which half of a face speaks
     for "the same person"; one looks at the mean colour alone, so that a mirrored face is the same to it.
 
-    ========== ====================================================================================================
-    rule       what is promised
-    ========== ====================================================================================================
-    documented the class says in a docstring of its own what it does
-    settings   ``dataclasses.replace`` makes one with another model; each setting that changes maps changes the name
-    inputs     the pictures are not changed
-    form       maps (N, 112, 112) float32, finite; scores (N,) float32 in -1..1; name, target and passes in the result
-    score      the scores are those of the model
-    repeat     the same pictures give the same maps again
-    batch      the maps of a stack are those of its pairs alone, and single images are stacks of one
-    sides      ``first`` is the map of the first face, ``second`` of the second: mirroring one face leaves the other's
-               map, and ``side`` gives the same
-    signs      what speaks for "the same person" is not below what speaks against
-    ========== ====================================================================================================
+    The rules, in the order in which they are looked at:
+
+    - *documented*: the class says in a docstring of its own what it does
+    - *settings*: ``dataclasses.replace`` makes one with another model; each setting that changes maps changes the name
+    - *inputs*: the pictures are not changed
+    - *form*: maps (N, 112, 112) float32, finite; scores (N,) float32 in -1..1; name, target and passes in the result
+    - *score*: the scores are those of the model
+    - *repeat*: the same pictures give the same maps again
+    - *batch*: the maps of a stack are those of its pairs alone, and single images are stacks of one
+    - *sides*: ``first`` is the map of the first face, ``second`` of the second: mirroring one face leaves the map of
+      the other; ``side`` gives the same
+    - *signs*: what speaks for "the same person" is not below what speaks against
 
     Parameters
     ----------

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..faces import How, crop_all
-from ..faces.image import as_list
+from ..faces.detection import FaceLike
+from ..faces.image import ImageLike, Many, as_list
 from ..faces.many import choices
 from ..plan.branch import front
 from ..plan.file import ModelFile
@@ -72,7 +73,9 @@ class Scorer:
     def network(self) -> Network:
         return Network(front(self.file, self.outputs))
 
-    def crops(self, images: Any, *, face: Any = None, aligned: bool = False, bgr: bool = False) -> NDArray[np.uint8]:
+    def crops(
+        self, images: ImageLike | Many, *, face: FaceLike = None, aligned: bool = False, bgr: bool = False
+    ) -> NDArray[np.uint8]:
         """Aligned faces, (N, 112, 112, 3) uint8 RGB."""
         listed, _ = as_list(images)
         return crop_all(listed, How(aligned, bgr), faces=choices(face, len(listed)), threads=self.threads)

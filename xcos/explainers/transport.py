@@ -9,6 +9,8 @@ import numpy as np
 
 from .. import _core
 from ..base.values import ByValue
+from ..faces.detection import FaceLike
+from ..faces.image import ImageLike, Many
 from ..recognition.features import Floats
 from ..recognition.model import SIDE, Model
 from ..storage.progress import Progress
@@ -181,7 +183,15 @@ class PatchEMD(Explainer):
         )
         return found
 
-    def flow(self, a: Any, b: Any, *, face: Any = None, aligned: bool = False, bgr: bool = False) -> CellFlow:
+    def flow(
+        self,
+        a: ImageLike | Many,
+        b: ImageLike | Many,
+        *,
+        face: FaceLike = None,
+        aligned: bool = False,
+        bgr: bool = False,
+    ) -> CellFlow:
         """Tells which cell of a[i] goes to which of b[i].
 
         Parameters

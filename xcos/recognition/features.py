@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.frame import frame
 from ..base.values import ByValue
 from ..faces.detection import Face
 from ..plan.file import ModelFile
@@ -318,6 +319,15 @@ class Comparison(ByValue):
         if self.cosine_map is None or self.attention is None:
             return None
         return self.explained * self.attention * self.cosine_map
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row for each pair: same, score, local, whole, cosine, threshold; without maps.
+
+        Raises ImportError without pandas.
+        """
+        names = ("same", "score", "local", "whole", "cosine")
+        columns = {name: getattr(self, name) for name in names}
+        return frame({**columns, "threshold": [self.threshold] * len(self)})
 
     def __repr__(self) -> str:
         cells = "" if self.explained == 1 else f", the cells count {self.explained:.0%}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +38,7 @@ class Failures(dict[int, str]):
             _log.warning("%d of %d photographs could not be used; the first: %s", len(self), total, first)
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(NamedTuple):
     """One of the two lists: `row` (N,) of each face among `features`, -1 where it could not be used; looks and crops
     by row, none of Features."""
 

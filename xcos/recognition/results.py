@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.frame import frame
 from ..base.values import ByValue
 from ..measured.calibration import probability
 from ..measured.truth import CellTruth
@@ -194,6 +195,10 @@ class Verification(ByValue):
             **(self._looks_to_dict() if self.looks else {}),
         }
 
+    def _row(self) -> dict[str, Any]:
+        """Of a table: numbers and texts."""
+        return Verification.to_dict(self)
+
     def _looks_to_dict(self) -> dict[str, Any]:
         assert self.looks is not None
         first, second = self.looks
@@ -357,6 +362,10 @@ class Explanation(Verification):
             **({} if self.truth is None else {"truth": self.truth.to_dict()}),
         }
 
+    def _row(self) -> dict[str, Any]:
+        first, second = self.names
+        return {"first": first, "second": second, **Verification.to_dict(self)}
+
     def plot(
         self,
         ax: Axes | None = None,
@@ -461,6 +470,38 @@ class Explanation(Verification):
         from ..view import explanation_html
 
         return explanation_html(self)
+
+
+def to_frame(results: Sequence[Verification | None]) -> Any:
+    """What ``verify`` or ``explain`` gave for a list, as a pandas DataFrame with a row for each.
+
+    Parameters
+    ----------
+    results : sequence of Verification or None
+        Explanations too. None, a pair that was skipped, is a row of missing values, so that rows keep their places.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns as in ``Verification.to_dict`` (what all or some of the results have), without maps; the names of the
+        photographs of explanations as first and second.
+
+    Raises
+    ------
+    ImportError
+        Without pandas.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> photographs = ["examples/obama_congress_2009.jpg", "examples/biden_blue_room_2010.jpg"]
+    >>> table = xcos.to_frame(xcos.verify("examples/obama_portrait_2012.jpg", photographs))
+    >>> table["same"].tolist()
+    [True, False]
+    """
+    rows = [{} if result is None else result._row() for result in results]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return frame({name: [row.get(name) for row in rows] for name in names}, range(len(rows)))
 
 
 def save(path: str | os.PathLike[str], writers: dict[str, Callable[[IO[bytes]], object]]) -> None:
