@@ -106,17 +106,16 @@ def peers(unit: np.ndarray, count: int) -> Iterator[tuple[str, Search]]:
     with suppress(ImportError):
         import faiss
 
-        names = {"faiss flat": faiss.IndexFlatIP(unit.shape[1])}
-        if count >= 10_000:
-            names[f"faiss IVF, {PROBED} lists"] = faiss.index_factory(
-                unit.shape[1], f"IVF{int(count**0.5)},Flat", faiss.METRIC_INNER_PRODUCT
-            )
-        for name, index in names.items():
-            index.train(unit[: 64 * int(count**0.5)])
+        lists = int(count**0.5)
+        kinds = {"faiss flat": "Flat"} | ({f"faiss IVF, {PROBED} lists": f"IVF{lists},Flat"} if count >= 10_000 else {})
+        for name, kind in kinds.items():  # one after the other: each holds all embeddings
+            index = faiss.index_factory(unit.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+            index.train(unit[: 64 * lists])
             index.add(unit)
             if hasattr(index, "nprobe"):
                 index.nprobe = PROBED
             yield f"{name}, 1,000 best", lambda probe, index=index: index.search(of(probe), 1000)[1][0][:10].tolist()
+        del index
     with suppress(ImportError), tempfile.TemporaryDirectory() as folder:
         from uniface.stores import FAISS
 
