@@ -58,6 +58,7 @@ def ours(draw: Callable[P, T]) -> Callable[P, T]:
             drawn = draw(*args, **keywords)
             figure = drawn[0] if isinstance(drawn, tuple) else drawn
             if isinstance(figure, Figure):
+                _make_ticks(drawn[1] if isinstance(drawn, tuple) else figure.axes)
                 fit_texts(figure)
             return drawn
 
@@ -89,6 +90,15 @@ def figure_of(ax: Axes) -> Figure:
         raise ValueError("ax: was removed from its figure; expected an Axes of a figure")
     whole: Figure = part.figure
     return whole
+
+
+def _make_ticks(places: Any) -> None:
+    """Makes the ticks of Axes (one, an array or a dictionary of them) and says their size, from which their number
+    follows. matplotlib leaves that to the first drawing: by then the settings are those of others."""
+    for ax in np.ravel(np.asarray([*places.values()] if isinstance(places, dict) else places, object)):
+        for axis in (ax.xaxis, ax.yaxis):
+            if labels := axis.get_ticklabels(which="both"):
+                axis.set_tick_params(labelsize=labels[0].get_fontsize())
 
 
 def fit_texts(figure: Figure) -> None:
