@@ -323,7 +323,15 @@ class Comparison(ByValue):
     def to_frame(self) -> Any:
         """A pandas DataFrame with a row for each pair: same, score, local, whole, cosine, threshold; without maps.
 
-        Raises ImportError without pandas.
+        Returns
+        -------
+        pandas.DataFrame
+            The table.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
         """
         names = ("same", "score", "local", "whole", "cosine")
         columns = {name: getattr(self, name) for name in names}
