@@ -62,7 +62,8 @@ def test_with_the_whole_they_sum_to_the_score(explained):
     assert np.sum(kept["contribution"]) + kept["whole"] == pytest.approx(kept["score"], abs=1e-6)
 
 
-INPUTS = {"Pairs", "People", "LabelledCrops", "ModelFile", "Seen", "Faces", "Templates"}  # data, not results: each is only itself
+# Data, not results: each is only itself.
+INPUTS = {"Pairs", "People", "LabelledCrops", "ModelFile", "Seen", "Faces", "Templates"}
 
 
 ARRAY = re.compile("NDArray|ndarray|Doubles|Floats|Crops")
