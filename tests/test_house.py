@@ -1,9 +1,12 @@
 """The house of the Python package: rooms know only rooms below them, and nothing goes in circles."""
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from xcos.base.moved import MOVED
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -84,3 +87,12 @@ def test_the_drawing_is_right(tmp_path):
     assert house.circles(rooms) == [] and house.floors(rooms) == {"__init__": 1, "a": 3, "b": 2, "c": 1, "d": 4}
     assert house.circles(house.graph_of(found)) == [["a.x", "b.y", "c.w"]]
     assert len(house.backward(house.rooms_of(house.graph_of(found), house.modules_of(toy)))) == 1
+
+
+@pytest.mark.parametrize("old", sorted(MOVED))
+def test_modules_are_found_under_their_first_names(old):
+    new = f"xcos.{MOVED[old]}"
+    code = f"import xcos.{old} as old, {new} as new; assert old is new and new.__spec__.name == '{new}'"
+    command = [sys.executable, "-W", "always", "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert f"xcos.{old} is {new} now" in done.stderr

@@ -16,8 +16,11 @@ Names are imported when first used, so ``import xcos`` itself costs next to noth
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from .base.moved import Moved
 
 if TYPE_CHECKING:
     from . import datasets
@@ -122,6 +125,9 @@ __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HO
     "ModelFileError",
     "__version__",
 ]
+
+
+sys.meta_path.append(Moved())
 
 
 def __getattr__(name: str) -> Any:
