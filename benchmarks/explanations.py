@@ -28,7 +28,8 @@ import numpy as np
 import xcos
 from xcos import datasets, faithfulness
 from xcos.cli.explainers import explainers_of
-from xcos.explainers.scoring import Scorer, part
+from xcos.explainers.scoring import Scorer
+from xcos.plan.branch import front
 from xcos.plan.network import Network
 
 RESULTS = Path(__file__).parent / "results"
@@ -57,7 +58,7 @@ class BothScores(Scorer):
         super().__init__(scorer.model, scorer.score, scorer.batch, scorer.threads)
         self.each = {score: Scorer(scorer.model, score, scorer.batch, scorer.threads) for score in SCORES}
         outputs = dict.fromkeys(name for one in self.each.values() for name in one.outputs)
-        self.network = Network(part(self.file, list(outputs)))
+        self.network = Network(front(self.file, list(outputs)))
         self.kept = kept
 
     def _run(self, x):

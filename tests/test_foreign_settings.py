@@ -15,8 +15,7 @@ from test_results import make, verification
 from test_search_protocol import GALLERY, PROBES, SCORES
 
 import xcos
-from xcos.drawing import flow, plot, saliency, truth
-from xcos.evaluation import plots
+from xcos.drawing import benchmarks, flow, plot, saliency, truth
 from xcos.gallery.plots import bars
 
 matplotlib.use("Agg")
@@ -48,9 +47,9 @@ PICTURES = {
     "saliency, a file": lambda found: saliency.render([SALIENCY], "png", ["a_$x"]),
     "matches": lambda found: flow.matches(FACES[:, 0], FLOWS, (4, 4), "title"),
     "search": lambda found: xcos.evaluate_search(SCORES, GALLERY, PROBES).plot(),
-    "reports": lambda found: plots.reports(list(found)),
-    "reports, a file": lambda found: plots.render(list(found), "png"),
-    "reliability": lambda found: plots.reliability(found[0]),
+    "reports": lambda found: found.plot(),
+    "reports, a file": lambda found: benchmarks.render([one.benchmark() for one in found], "png"),
+    "reliability": lambda found: found[0].plot_reliability(),
 }
 SETTINGS = [
     {"image.origin": "lower", "image.interpolation": "bicubic", "image.cmap": "jet"},

@@ -1,7 +1,9 @@
 """The house of the Python package: rooms know only rooms below them, and nothing goes in circles."""
 
+import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,26 @@ def test_modules_are_found_under_their_first_names(old):
     command = [sys.executable, "-W", "always", "-c", code]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert f"xcos.{old} is {new} now" in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "docs", "fuzz", "tests", "tools"])
+def test_what_scripts_and_tests_import_is_there(folder):
+    """Also where the import stands in a script that no test runs, or in a function."""
+    missing = []
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            module = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
+            if module is None or module.partition(".")[0] != "xcos":
+                continue
+            home = import_module(module)
+            missing += [f"{path.relative_to(ROOT)}:{node.lineno}: {module}.{alias.name}" for alias in node.names
+                        if not hasattr(home, alias.name) and not is_module(f"{module}.{alias.name}")]  # fmt: skip
+    assert missing == []
+
+
+def is_module(name):
+    try:
+        import_module(name)
+    except ModuleNotFoundError:
+        return False
+    return True

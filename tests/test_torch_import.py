@@ -17,7 +17,7 @@ from xcos.cli import main
 from xcos.errors import ModelFileError
 from xcos.importers.torch import import_torch
 from xcos.plan.network import Network
-from xcos.train.plan import read_network
+from xcos.train.plan import read_teacher
 
 NARROW = (16, 32, 48, 64)
 
@@ -341,7 +341,7 @@ def test_files_of_another_kind_than_their_name_says(tmp_path):
         whole = (tmp_path / kind).read_bytes()
         for suffix, own in ((".pth", "zip"), (".safetensors", "tensors"), (".onnx", "onnx")):
             path = tmp_path / f"x{suffix}"
-            doors = [xcos.convert, xcos.load, lambda path: read_network(path, {})]
+            doors = [xcos.convert, xcos.load, lambda path: read_teacher(path, {})]
             half = whole[: len(whole) // 2]
             for content, expected in ((whole, what), (half, "cut short|an ONNX graph|a safetensors")):
                 path.write_bytes(content)
@@ -365,7 +365,7 @@ def test_files_that_are_no_networks_are_told_as_what_they_are(suffix, tmp_path):
     path = tmp_path / f"x{suffix}"
     for said, data in PAGES.items():
         path.write_bytes(data)
-        for read in (xcos.convert, xcos.load, lambda path: read_network(path, {})):  # the last one: plug and train
+        for read in (xcos.convert, xcos.load, lambda path: read_teacher(path, {})):  # the last one: plug and train
             with pytest.raises(ModelFileError, match=said) as caught:
                 read(path)
             assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
