@@ -256,8 +256,7 @@ def _summary(result: Any) -> str:
     total = [f"the score is {result.sum_in_words()}"] if result.explained < 1 else []
     lines = [result.sentence(), *total, *result.notes(), f"threshold: {result.threshold_from}"]
     if result.llr is not None:
-        ratio = f"log-likelihood ratio {result.llr:+.2f}"
-        lines.append(f"probability: {result.probability():.2%} at even odds before ({ratio})")
+        lines += [result.worth(), f"probability: {result.probability():.2%} at even odds before"]
     counts = f"counts {1 - result.explained:.0%}" if result.explained < 1 else "for reference"
     return "\n".join([*lines, f"plain cosine, {counts}: {result.cosine:.4f}  (model {result.model})"])
 

@@ -337,9 +337,10 @@ def _summary(ax: Axes, e: Reason) -> None:
             f"plain cosine of the two faces as wholes counts {1 - e.explained:.0%}, and says nothing of places."
         )
     reference = "" if e.explained < 1 else f" For reference, the plain cosine of the two embeddings: {e.cosine:.3f}."
+    worth = "It is no probability." if e.llr is None else f"Its {e.worth()}."
     notes = [
         *e.notes(),
-        f"{total} It is no probability.",
+        f"{total} {worth}",
         f"The threshold: {e.threshold_from}.".replace("..", "."),
         f"Model {e.model}.{reference}",
     ]

@@ -32,6 +32,9 @@ class ScoreCalibration(ByValue):
     cllr, min_cllr bits, of the folds held out (the llr of each fold from the others): how much information the llr
                    loses against perfect ones, 1 = says nothing; and what the best monotone map would lose
                    (Brümmer and du Preez, Computer Speech & Language 20, 2006)
+    bounds         least and greatest llr that so many pairs can support; beyond, the map would only be an
+                   extrapolation (ELUB; Vergeer et al., Science & Justice 56, 2016). Infinite in files from before
+    interval       scores, low, high: 95 % interval of the llr at some ascending scores, lines between them; or None
     """
 
     method: str
@@ -40,35 +43,58 @@ class ScoreCalibration(ByValue):
     pairs: int
     cllr: float
     min_cllr: float
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    interval: Mapping[str, Any] | None = None
 
     def __call__(self, scores: ArrayLike) -> Doubles:
         x = np.asarray(scores, np.float64)
         if self.method == "logistic":
-            linear: Doubles = self.parameters["slope"] * x + self.parameters["offset"]
-            return linear
-        p = np.interp(x, self.parameters["scores"], self.parameters["probabilities"])
-        llr: Doubles = np.log(p) - np.log1p(-p)
-        return llr
+            llr = self.parameters["slope"] * x + self.parameters["offset"]
+        else:
+            p = np.interp(x, self.parameters["scores"], self.parameters["probabilities"])
+            llr = np.log(p) - np.log1p(-p)
+        bounded: Doubles = np.clip(llr, *self.bounds)
+        return bounded
+
+    def between(self, score: float) -> tuple[float, float] | None:
+        """95 % interval of the llr of `score`, which lies in it; None where it was not measured."""
+        if self.interval is None:
+            return None
+        llr = float(self(score))
+        low, high = (float(np.interp(score, self.interval["scores"], self.interval[end])) for end in ("low", "high"))
+        return min(low, llr), max(high, llr)
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in the model file."""
         facts = {"data": self.data, "pairs": self.pairs, "cllr": self.cllr, "min_cllr": self.min_cllr}
+        if np.isfinite(self.bounds).all():
+            facts["bounds"] = list(self.bounds)
+        if self.interval is not None:
+            facts["interval"] = dict(self.interval)
         return {"method": self.method, **self.parameters, **facts}
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> ScoreCalibration:
         parameters = {key: entry[key] for key in _PARAMETERS[entry["method"]]}
-        return cls(entry["method"], parameters, *(entry[key] for key in ("data", "pairs", "cllr", "min_cllr")))
+        low, high = entry.get("bounds", (-math.inf, math.inf))
+        facts = (entry[key] for key in ("data", "pairs", "cllr", "min_cllr"))
+        return cls(entry["method"], parameters, *facts, (low, high), entry.get("interval"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellStatistics(ByValue):
-    """Cosines of each cell over the pairs of a data set: mean and standard deviation, (H, W) each."""
+    """Cosines of each cell over the pairs of a data set: mean and standard deviation, (H, W) each.
+
+    low, high: the least and the greatest evidence that so many pairs can support, (H, W) each, as
+    ``ScoreCalibration.bounds``; None in files from before.
+    """
 
     same_mean: Doubles
     same_std: Doubles
     different_mean: Doubles
     different_std: Doubles
+    low: Doubles | None = None
+    high: Doubles | None = None
 
     def evidence(self, cosine_map: ArrayLike) -> NDArray[np.float32]:
         """Log-likelihood ratio of each cell's cosine alone: (..., H, W) float32, natural logarithm.
@@ -84,15 +110,18 @@ class CellStatistics(ByValue):
         c = np.where(precise < 0, np.fmax(c, turn), np.where(precise > 0, np.fmin(c, turn), c))
         z_same, z_different = (c - self.same_mean) / self.same_std, (c - self.different_mean) / self.different_std
         llr = (z_different**2 - z_same**2) / 2 + np.log(self.different_std / self.same_std)
+        if self.low is not None:
+            llr = np.clip(llr, self.low, self.high)
         return llr.astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in the model file."""
-        return {key: getattr(self, key).tolist() for key in _CELLS}
+        return {key: getattr(self, key).tolist() for key in (*_CELLS, *_ENDS) if getattr(self, key) is not None}
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> CellStatistics:
-        return cls(*(np.array(entry[key], np.float64) for key in _CELLS))
+        ends = _ENDS if any(end in entry for end in _ENDS) else ()
+        return cls(*(np.array(entry[key], np.float64) for key in (*_CELLS, *ends)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +186,37 @@ def probability(llr: float, prior: float) -> float:
     return 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))
 
 
+def support(llr: float) -> str:
+    """A log-likelihood ratio in the words of ENFSI's guideline for evaluative reporting (2015), for either side.
+
+    >>> support(math.log(150)), support(-math.log(30)), support(0.1)
+    ('moderately strong support for one person', 'moderate support for two people', 'no support for either')
+    """
+    ratio = math.exp(min(abs(llr), 99.0))
+    words = [words for least, words in _WORDS if ratio >= least]
+    return f"{words[-1]} support for {'one person' if llr > 0 else 'two people'}" if words else "no support for either"
+
+
+def ratio_in_words(llr: float) -> str:
+    """The likelihood ratio, rounded to two digits; below 1 as a fraction, so that both sides read alike.
+
+    >>> ratio_in_words(math.log(1234)), ratio_in_words(-math.log(1234)), ratio_in_words(math.log(1.26))
+    ('1,200', '1/1,200', '1.3')
+    """
+    digits = 1 - math.floor(abs(llr) / math.log(10))
+    rounded = round(math.exp(abs(llr)), digits)
+    text = f"{rounded:,.{max(digits, 0)}f}"
+    return text if llr >= 0 or rounded == 1 else f"1/{text}"
+
+
+# Likelihood ratio from which on the words hold.
+_WORDS = (
+    (2, "weak"), (10, "moderate"), (100, "moderately strong"), (1e3, "strong"), (1e4, "very strong"),
+    (1e6, "extremely strong"),
+)  # fmt: skip
 _PARAMETERS = {"logistic": ("slope", "offset"), "isotonic": ("scores", "probabilities")}
 _CELLS = ("same_mean", "same_std", "different_mean", "different_std")
+_ENDS = ("low", "high")
 
 
 def check_calibration(value: Any) -> None:
@@ -184,6 +242,13 @@ def _check_score(metric: str, score: ScoreCalibration) -> None:
         raise ModelFileError(f"calibration of {metric!r}: expected finite numbers")
     if not isinstance(score.data, str) or not isinstance(score.pairs, int):
         raise ModelFileError(f"calibration of {metric!r}: expected the data's name and its number of pairs")
+    if not score.bounds[0] <= 0 <= score.bounds[1]:
+        raise ModelFileError(f"calibration of {metric!r}: expected bounds on either side of 0, got {score.bounds}")
+    if score.interval is not None:
+        at, low, high = (np.asarray(score.interval[key], np.float64) for key in ("scores", *_ENDS))
+        fits = at.ndim == 1 and len(at) and at.shape == low.shape == high.shape and (np.diff(at) >= 0).all()
+        if not fits or not np.isfinite([at, low, high]).all() or not (low <= high).all():
+            raise ModelFileError(f"calibration of {metric!r}: expected an interval at ascending scores")
     if score.method == "isotonic":
         x, p = numbers[:2]
         rising = x.ndim == 1 and x.shape == p.shape and len(x) and (np.diff(x) >= 0).all() and (np.diff(p) >= 0).all()
@@ -192,10 +257,13 @@ def _check_score(metric: str, score: ScoreCalibration) -> None:
 
 
 def _check_cells(cells: CellStatistics) -> None:
-    shapes = {getattr(cells, key).shape for key in _CELLS}
+    keys = _CELLS if cells.low is None else (*_CELLS, *_ENDS)
+    shapes = {getattr(cells, key).shape for key in keys}
     if len(shapes) != 1 or len(shapes.pop()) != 2:
-        raise ModelFileError("calibration: expected four maps (H, W) of one shape for the cells")
-    if not all(np.isfinite(getattr(cells, key)).all() for key in _CELLS):
+        raise ModelFileError("calibration: expected maps (H, W) of one shape for the cells")
+    if not all(np.isfinite(getattr(cells, key)).all() for key in keys):
         raise ModelFileError("calibration: expected finite numbers for the cells")
     if min(cells.same_std.min(), cells.different_std.min()) <= 0:
         raise ModelFileError("calibration: expected deviations above 0 for the cells")
+    if cells.low is not None and cells.high is not None and not ((cells.low <= 0) & (cells.high >= 0)).all():
+        raise ModelFileError("calibration: expected bounds on either side of 0 for the cells")

@@ -863,6 +863,7 @@ class Model:
             "threshold_from": self._file.thresholds_from if threshold is None else threshold_from,
             "model": self.name,
             "llr": float(calibrated(compared.score[i])) if calibrated else None,
+            "llr_interval": calibrated.between(float(compared.score[i])) if calibrated else None,
             "explained": compared.explained,
         }
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..base.frame import frame
 from ..base.values import ByValue
-from ..measured.calibration import probability
+from ..measured.calibration import probability, ratio_in_words, support
 from ..measured.truth import CellTruth
 from ..storage.files import replacing
 
@@ -51,7 +51,10 @@ class Verification(ByValue):
         Name of the model.
     llr : float or None
         Natural logarithm of how much more probable this score is for one person than for two, as ``xcos.calibrate``
-        measured it on the data that the model file names; None: never measured.
+        measured it on the data that the model file names, and no further from 0 than its pairs can support; None:
+        never measured.
+    llr_interval : (float, float) or None
+        95 % interval of `llr`, for other pairs of the same kind and number; None: never measured.
     explained : float
         What the cells count in the score, 1 - w, 0 to 1; the cosine counts w (see ``Model.with_whole``).
     looks : (Look, Look) or None
@@ -73,6 +76,7 @@ class Verification(ByValue):
     threshold_from: str
     model: str
     llr: float | None = field(default=None, kw_only=True)
+    llr_interval: tuple[float, float] | None = field(default=None, kw_only=True)
     explained: float = field(default=1.0, kw_only=True)
     looks: tuple[Look, Look] | None = field(default=None, kw_only=True, compare=False)
 
@@ -149,6 +153,26 @@ class Verification(ByValue):
             raise ValueError(f"model {self.model!r} is not calibrated, its score no probability: see xcos.calibrate")
         return probability(self.llr, prior)
 
+    def worth(self) -> str:
+        """What the score is worth: the likelihood ratio in two digits, its interval, and ENFSI's words for it.
+
+        Returns
+        -------
+        str
+            ``likelihood ratio 480 (95 % interval 350 to 690): moderately strong support for one person``.
+
+        Raises
+        ------
+        ValueError
+            The model has no calibration.
+        """
+        if self.llr is None:
+            raise ValueError(f"model {self.model!r} is not calibrated, its score has no ratio: see xcos.calibrate")
+        between = ""
+        if self.llr_interval is not None:
+            between = " (95 % interval {} to {})".format(*map(ratio_in_words, self.llr_interval))
+        return f"likelihood ratio {ratio_in_words(self.llr)}{between}: {support(self.llr)}"
+
     def sentence(self) -> str:
         """The decision in words.
 
@@ -192,6 +216,7 @@ class Verification(ByValue):
             "cosine": self.cosine,
             "model": self.model,
             **({} if self.llr is None else {"llr": self.llr}),
+            **({} if self.llr_interval is None else {"llr_interval": list(self.llr_interval)}),
             **(self._looks_to_dict() if self.looks else {}),
         }
 
@@ -292,6 +317,7 @@ class Verification(ByValue):
             "model": self.model,
         }
         if self.llr is not None:
+            rows["worth"] = self.worth()
             rows["probability at even odds before"] = f"{self.probability():.2%}"
         if notes := self.notes():
             rows["mind"] = " ".join(notes)

@@ -134,9 +134,10 @@ def explanation_value(e: Viewed) -> dict[str, Any]:
     """
     value = e.to_dict()
     for name, content in value.items():
-        if isinstance(content, list) and name != "names":
+        if name not in ("names", "llr_interval") and isinstance(content, list):
             value[name] = [[float(f"{x:.{_DIGITS}g}") for x in row] for row in content]
-    if notes := e.notes():
+    worth = [] if e.llr is None else [f"{e.worth()[0].upper()}{e.worth()[1:]}."]
+    if notes := [*e.notes(), *worth]:
         value["notes"] = notes
     crops = [f"data:image/png;base64,{b64encode(png(crop)).decode()}" for crop in e.crops]
     if e.truth is not None:

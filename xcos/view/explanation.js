@@ -266,7 +266,7 @@
       this.product.replaceChildren(term(e.cosine_map[i][j], 3, "cosine"), "×", term(e.attention[i][j], 4, "attention"),
         ...(this.mixed ? ["×", term(e.explained, 2, "cells count")] : []), "=", term(e.contribution[i][j], 4, "contribution"));
       const evidence = e.evidence ? ` Evidence ${number(e.evidence[i][j], 2)}: this cosine is ` +
-        `${number(Math.exp(Math.abs(e.evidence[i][j])), 1)} times as usual for ${e.evidence[i][j] > 0 ? "one person as for two" : "two people as for one"}.` : "";
+        `${Number(Math.exp(Math.abs(e.evidence[i][j])).toPrecision(2))} times as usual for ${e.evidence[i][j] > 0 ? "one person as for two" : "two people as for one"}.` : "";
       this.remark.textContent = `Number ${rank + 1} of ${this.ranked.length} by contribution. It counts ` +
         `${number(e.attention[i][j] / share, 1)} times an even share.${evidence}`;
       this.finding.textContent = this.measured(i, j);
