@@ -108,12 +108,20 @@ def _verify(options: argparse.Namespace) -> int:
 
     result = xcos.verify(*_two(options), metric=options.metric, **_keywords(options))
     _print(options, result.to_dict(), _summary(result))
-    return _answer(result)
+    return _answer(result, options.undecided_code)
 
 
-def _answer(result: Any) -> int:
+def _free_code(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 4 <= int(text) <= 125:  # others have a meaning, here or in shells
+        raise argparse.ArgumentTypeError(f"expected a number from 4 to 125, got {text!r}")
+    return int(text)
+
+
+def _answer(result: Any, undecided: int | None) -> int:
     if not result.reliable:
         return NO_ANSWER
+    if result.undecided and undecided is not None:
+        return undecided
     return SAME if result.same else DIFFERENT
 
 
@@ -125,7 +133,7 @@ def _explain(options: argparse.Namespace) -> int:
         result.save(options.output, dpi=options.dpi)
     written = f"\nwritten: {shown(options.output)}" if options.output else ""
     _print(options, result.to_dict(), f"{_summary(result)}\n\n{_table(result)}{written}")
-    return _answer(result)
+    return _answer(result, options.undecided_code)
 
 
 def _detect(options: argparse.Namespace) -> int:
@@ -354,6 +362,9 @@ def _parser() -> argparse.ArgumentParser:
     pair.add_argument("first", metavar="A", help="photograph; - reads standard input")
     pair.add_argument("second", metavar="B", help="the other photograph")
     pair.add_argument("--threshold", type=float, help="the same person when score > this (default: the model's)")
+    pair.add_argument("--undecided-code", type=_free_code, metavar="CODE",
+                      help="exit code, 4 to 125, where the likelihood ratio lies in the band of no decision (default: "
+                      "0 or 1 all the same, by the threshold)")  # fmt: skip
     pair.add_argument("--threads", type=_threads, metavar="N", help="at most so many (default: all there are)")
     pair.add_argument("--aligned", action="store_true", help="the photographs are aligned 112 x 112 crops")
     pair.add_argument("--face", type=_face, metavar="N[,M]", help="which face, as `xcos detect` numbers them")

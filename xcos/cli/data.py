@@ -50,8 +50,11 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
                         [model, common, sets], "xcos calibrate lfw.bin calibrated.safetensors")
     calibrate.add_argument("data", metavar="DATA", help=".bin, .csv, folder of a bcolz carray, or pairs.txt")
     calibrate.add_argument("target", metavar="OUT", help="the model file to write")
-    calibrate.add_argument("--method", choices=("logistic", "isotonic"), default="logistic",
-                           help="how scores become log-likelihood ratios (default: logistic)")
+    calibrate.add_argument("--method", choices=("logistic", "isotonic", "robust"), default="logistic",
+                           help="how scores become log-likelihood ratios; robust: some pairs called one person are of "
+                           "two (default: logistic)")
+    calibrate.add_argument("--undecided", type=float, default=10.0, metavar="RATIO",
+                           help="likelihood ratios from 1/RATIO to RATIO are no decision (default: 10)")
 
     features = command("features", _run(_features, print_), "write the features of all pictures of a folder or archive",
                        [common], "xcos features photos/ features.npz")
@@ -163,13 +166,17 @@ def _calibrate(options: argparse.Namespace) -> tuple[Any, str]:
 
     check_target(options.target)
     model = xcos.load(options.model, whole=options.whole)
-    model = xcos.calibrate(model, _pairs(options, options.data), method=options.method, **_keywords(options))
+    model = xcos.calibrate(model, _pairs(options, options.data), method=options.method,
+                           undecided=options.undecided, **_keywords(options))  # fmt: skip
     model.save(options.target)
     assert model.calibration is not None
     lines = [
         f"{metric}: Cllr {score.cllr:.4f} bits (at least {score.min_cllr:.4f}) on {score.pairs} pairs of {score.data}"
         for metric, score in model.calibration.scores.items()
     ]
+    score = next(iter(model.calibration.scores.values()))
+    needed = [f"within a factor of {within:g} {score.pairs_for(within):,}" for within in (2.0, 1.5, 1.2)]
+    lines.append(f"pairs like these that tell a likelihood ratio of 10 {', '.join(needed)}")
     data = {"written": options.target, "method": options.method}
     scores = {metric: score.to_dict() for metric, score in model.calibration.scores.items()}
     return {**data, "scores": scores}, "\n".join([*lines, f"written: {shown(options.target)}"])

@@ -6,18 +6,20 @@
     xcos.datasets.read_csv("pairs.csv")                      a table of paths, labels and groups
     xcos.datasets.read_faces("people/")                      a folder person/picture, a tar of the same, or a .rec
     xcos.datasets.read_templates("gallery.csv")              IJB-A, -B, -C: template, subject, file; or such a folder
+    xcos.datasets.pairs_of(faces)                            pairs of one person and of two among such faces
     xcos.datasets.wear                                       faces with masks or sunglasses on, and parts of faces
 
 Nothing is downloaded. Images are decoded only when features are wanted of them.
 """
 
 from . import wear
+from .pairing import pairs_of
 from .pairs import Pairs
 from .people import Faces, join, read_faces
 from .readers import read, read_bcolz, read_bin, read_csv, read_lfw
 from .templates import Templates, read_templates
 
 __all__ = [
-    "Faces", "Pairs", "Templates", "join", "read", "read_bcolz", "read_bin", "read_csv", "read_faces", "read_lfw",
+    "Faces", "Pairs", "Templates", "join", "pairs_of", "read", "read_bcolz", "read_bin", "read_csv", "read_faces", "read_lfw",
     "read_templates", "wear",
 ]  # fmt: skip

@@ -254,7 +254,7 @@ def _whole(ax: Axes, e: Reason) -> None:
 
 
 def _colour(v: Decision) -> str:
-    return _QUIET if not v.reliable else _SAME if v.same else _DIFFERENT
+    return _QUIET if v.undecided or not v.reliable else _SAME if v.same else _DIFFERENT
 
 
 def _shade(crops: NDArray[np.uint8]) -> NDArray[np.float32]:

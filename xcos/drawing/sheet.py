@@ -44,7 +44,10 @@ class Sheet:
         if not others or len(set(chosen)) < len(chosen) or not set(chosen) <= set(PANELS):
             raise ValueError(f"panels: expected some of {', '.join(PANELS)}, each once, not whole alone; got {chosen}")
         verdict, sign = ("Same person", ">") if e.same else ("Different people", "≤")
-        verdict = verdict if e.reliable else "No answer, a face is too poor"
+        if not e.reliable:
+            verdict = "No answer, a face is too poor"
+        elif e.undecided:
+            verdict = f"Undecided, rather {verdict.lower()}"
         threshold = "threshold " if len(others) > 1 else ""
         title = f"{verdict}: score {e.score:.3f} {sign} {threshold}{e.threshold:.3f}"
         note = ""

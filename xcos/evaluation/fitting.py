@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.extras import need
-from ..measured.calibration import Calibration, CellStatistics, ScoreCalibration
+from ..measured.calibration import UNDECIDED, Calibration, CellStatistics, ScoreCalibration
 from ..recognition.features import Features
 from ..recognition.model import Model
 from ..recognition.shipped import ModelLike, as_model
@@ -20,7 +21,7 @@ from . import cache as feature_cache
 from . import protocol
 from .run import CHUNK, METRICS, DataLike, as_pairs, compare
 
-METHODS = ("logistic", "isotonic")
+METHODS = ("logistic", "isotonic", "robust")
 # A cell that hardly varies over the pairs would count any other cosine as proof.
 LEAST_DEVIATION = 0.01
 # Of the interval: refits to pairs drawn anew, and scores at which it is kept.
@@ -33,6 +34,7 @@ def calibrate(
     *,
     method: str = "logistic",
     metrics: Sequence[str] = METRICS,
+    undecided: float = UNDECIDED,
     folds: int | None = None,
     cache: str | os.PathLike[str] | None = None,
     threads: int | None = None,
@@ -55,9 +57,13 @@ def calibrate(
     dataset : Pairs, str or path
         Pairs, or the path of a .bin, .csv or bcolz folder.
     method : str, default "logistic"
-        "logistic" regression, or "isotonic": any monotone map, bounded by one imagined error at either end.
+        "logistic" regression; "robust": logistic, where a share of the pairs of one person, which is estimated, may be
+        of two, as where names were gathered from the web; "isotonic": any monotone map, bounded by one imagined error
+        at either end.
     metrics : sequence of str, optional
         The scores to calibrate, of "xcos" and "cosine".
+    undecided : float, default 10
+        Likelihood ratios from 1/undecided to undecided are no decision (``v.undecided``); 1: there is always one.
     folds : int, optional
         In the order of the pairs; None: as many as the data set says.
     cache : str or path, optional
@@ -75,7 +81,7 @@ def calibrate(
     Raises
     ------
     ValueError
-        The method or a metric is unknown, or there are not pairs of both kinds in each fold.
+        The method or a metric is unknown, `undecided` is below 1, or there are not pairs of both kinds in each fold.
     OSError
         A file can't be read.
 
@@ -89,7 +95,9 @@ def calibrate(
     """
     need("calibration", "sklearn")
     if method not in METHODS:
-        raise ValueError(f"method: expected 'logistic' or 'isotonic', got {method!r}")
+        raise ValueError(f"method: expected 'logistic', 'isotonic' or 'robust', got {method!r}")
+    if not 1 <= undecided < math.inf:
+        raise ValueError(f"undecided: expected a likelihood ratio of at least 1, got {undecided}")
     model, pairs = as_model(model), as_pairs(dataset, folds)
     seen = feature_cache.see(model, pairs, flip=False, cache=cache, threads=threads, progress=progress)
     first, second = seen.position[pairs.first], seen.position[pairs.second]
@@ -108,13 +116,15 @@ def calibrate(
             bounds, _interval(values, same, method, bounds),
         )  # fmt: skip
     cells = _cells(model, seen.features, first, second, same, threads)
-    return Model(dataclasses.replace(model.file, calibration=Calibration(scores, cells).to_dict()))
+    return Model(dataclasses.replace(model.file, calibration=Calibration(scores, cells, float(undecided)).to_dict()))
 
 
 def fit(scores: NDArray[np.float64], same: NDArray[np.bool_], method: str) -> Mapping[str, Any]:
     """The parameters of a ScoreCalibration."""
     if method == "isotonic":
         return _isotonic(scores, same)
+    if method == "robust":
+        return _robust(scores, same)
     need("calibration", "sklearn")
     from sklearn.linear_model import LogisticRegression
 
@@ -123,6 +133,34 @@ def fit(scores: NDArray[np.float64], same: NDArray[np.bool_], method: str) -> Ma
     regression = LogisticRegression(C=1e6, class_weight="balanced", solver="newton-cholesky")
     found = regression.fit(scores[:, None], same)
     return {"slope": float(found.coef_[0, 0]), "offset": float(found.intercept_[0])}
+
+
+def _robust(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> Mapping[str, Any]:
+    """Logistic regression of labels of which a share e of those of one person is wrong: such pairs are as of two, so
+    that the ratio of the labelled ones is (1 - e) * ratio + e, which never falls below e."""
+    need("calibration", "scipy")
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    weights = protocol.balanced(same) / len(same)
+
+    def loss(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        slope, offset, wrong = at
+        e = expit(wrong)
+        ratio = np.exp(np.minimum(slope * scores + offset, 500.0))
+        labelled = (1 - e) * ratio + e
+        # The cost is log(1 + 1/labelled) of a pair of one person, log(1 + labelled) of one of two.
+        cost = np.log1p(labelled) - np.where(same, np.log(labelled), 0.0)
+        pull = weights * (1 / (1 + labelled) - np.where(same, 1 / labelled, 0.0))
+        steep = pull * (1 - e) * ratio
+        return float(weights @ cost), np.array([steep @ scores, steep.sum(), pull @ (1 - ratio) * e * (1 - e)])
+
+    plain = fit(scores, same, "logistic")
+    # From one in a hundred on; as many as one in two could not be told from pairs that are hard.
+    found = minimize(loss, [plain["slope"], plain["offset"], -4.6], jac=True, method="L-BFGS-B",
+                     bounds=[(0, None), (None, None), (-14, 0)])  # fmt: skip
+    slope, offset, wrong = found.x
+    return {"slope": float(slope), "offset": float(offset), "mislabelled": float(expit(wrong))}
 
 
 def _isotonic(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> Mapping[str, Any]:
@@ -189,15 +227,19 @@ def _greatest(llr: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
 def _interval(
     scores: NDArray[np.float64], same: NDArray[np.bool_], method: str, bounds: tuple[float, float]
 ) -> Mapping[str, Any]:
-    """Percentiles of refits to as many pairs of each kind, drawn anew from those at hand."""
+    """Percentiles of refits to as many pairs of each kind, drawn anew from those at hand as if each were of people of
+    its own; pairs that share people say less than their number."""
+    from threadpoolctl import threadpool_limits  # scikit-learn needs it, so it is there
+
     rng = np.random.default_rng(0)
     kinds = np.flatnonzero(same), np.flatnonzero(~same)
     at = np.linspace(scores.min(), scores.max(), PLACES)
     found = []
-    for _ in range(REFITS):
-        drawn = np.concatenate([rng.choice(kind, len(kind)) for kind in kinds])
-        refitted = fit(scores[drawn], same[drawn], method)
-        found.append(ScoreCalibration(method, refitted, "", 0, 0.0, 0.0, bounds)(at))
+    with threadpool_limits(1, "blas"):  # sums over so few scores: threads would wait for each other, and for others' work
+        for _ in range(REFITS):
+            drawn = np.concatenate([rng.choice(kind, len(kind)) for kind in kinds])
+            refitted = fit(scores[drawn], same[drawn], method)
+            found.append(ScoreCalibration(method, refitted, "", 0, 0.0, 0.0, bounds)(at))
     low, high = np.percentile(found, (2.5, 97.5), axis=0)
     return {"scores": at.tolist(), "low": low.tolist(), "high": high.tolist()}
 

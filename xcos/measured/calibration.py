@@ -20,14 +20,18 @@ from ..base.values import ByValue
 from ..errors import ModelFileError
 
 Doubles = NDArray[np.float64]
+# Less than ten times is what an expert would call weak support; see `support` for the words.
+UNDECIDED = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreCalibration(ByValue):
     """How scores of one metric become log-likelihood ratios; calling it does that, for arrays of any shape.
 
-    method         "logistic": llr = slope * score + offset. "isotonic": probabilities at steps, between them lines
-    parameters     logistic: slope, offset. isotonic: scores, probabilities (at even prior odds), ascending
+    method         "logistic" and "robust": llr = slope * score + offset. "isotonic": probabilities at steps, between
+                   them lines
+    parameters     logistic: slope, offset. robust: these, and mislabelled, the share of pairs of one person that seem
+                   to be of two. isotonic: scores, probabilities (at even prior odds), ascending
     data, pairs    name of the data set and how many pairs it has
     cllr, min_cllr bits, of the folds held out (the llr of each fold from the others): how much information the llr
                    loses against perfect ones, 1 = says nothing; and what the best monotone map would lose
@@ -48,7 +52,7 @@ class ScoreCalibration(ByValue):
 
     def __call__(self, scores: ArrayLike) -> Doubles:
         x = np.asarray(scores, np.float64)
-        if self.method == "logistic":
+        if self.method != "isotonic":
             llr = self.parameters["slope"] * x + self.parameters["offset"]
         else:
             p = np.interp(x, self.parameters["scores"], self.parameters["probabilities"])
@@ -63,6 +67,15 @@ class ScoreCalibration(ByValue):
         llr = float(self(score))
         low, high = (float(np.interp(score, self.interval["scores"], self.interval[end])) for end in ("low", "high"))
         return min(low, llr), max(high, llr)
+
+    def pairs_for(self, within: float = 1.5, ratio: float = 10.0) -> int | None:
+        """So many pairs of the same kind would tell a likelihood ratio of `ratio` within a factor of `within` either
+        way, in 95 % of cases: intervals shrink with the root of their number. None: no interval was measured."""
+        if self.interval is None:
+            return None
+        at = np.asarray(self.interval["scores"])
+        low, high = self.between(float(at[np.argmin(np.abs(self(at) - math.log(ratio)))])) or (0.0, 0.0)
+        return math.ceil(self.pairs * ((high - low) / 2 / math.log(within)) ** 2)
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in the model file."""
@@ -134,6 +147,8 @@ class Calibration:
         By metric: "xcos", perhaps "cosine".
     cells : CellStatistics or None
         Statistics of each cell's cosine.
+    undecided : float
+        Likelihood ratios from 1/undecided to undecided are no decision; 1: there is always one.
 
     Examples
     --------
@@ -145,6 +160,22 @@ class Calibration:
 
     scores: Mapping[str, ScoreCalibration]
     cells: CellStatistics | None = None
+    undecided: float = UNDECIDED
+
+    def is_undecided(self, llr: float) -> bool:
+        """Whether a log-likelihood ratio lies in the band of no decision.
+
+        Parameters
+        ----------
+        llr : float
+            Natural logarithm.
+
+        Returns
+        -------
+        bool
+            True strictly between 1/undecided and undecided.
+        """
+        return abs(llr) < math.log(self.undecided)
 
     def to_dict(self) -> dict[str, Any]:
         """The value of ``ModelFile.calibration``.
@@ -155,7 +186,8 @@ class Calibration:
             Ready for JSON.
         """
         scores = {metric: score.to_dict() for metric, score in self.scores.items()}
-        return {"scores": scores, "cells": self.cells.to_dict() if self.cells else None}
+        cells = self.cells.to_dict() if self.cells else None
+        return {"scores": scores, "cells": cells, "undecided": self.undecided}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Calibration:
@@ -172,7 +204,8 @@ class Calibration:
             The same as an object.
         """
         scores = {metric: ScoreCalibration.from_dict(entry) for metric, entry in value["scores"].items()}
-        return cls(scores, CellStatistics.from_dict(value["cells"]) if value["cells"] else None)
+        cells = CellStatistics.from_dict(value["cells"]) if value["cells"] else None
+        return cls(scores, cells, float(value.get("undecided", UNDECIDED)))
 
 
 def probability(llr: float, prior: float) -> float:
@@ -214,7 +247,11 @@ _WORDS = (
     (2, "weak"), (10, "moderate"), (100, "moderately strong"), (1e3, "strong"), (1e4, "very strong"),
     (1e6, "extremely strong"),
 )  # fmt: skip
-_PARAMETERS = {"logistic": ("slope", "offset"), "isotonic": ("scores", "probabilities")}
+_PARAMETERS = {
+    "logistic": ("slope", "offset"),
+    "robust": ("slope", "offset", "mislabelled"),
+    "isotonic": ("scores", "probabilities"),
+}
 _CELLS = ("same_mean", "same_std", "different_mean", "different_std")
 _ENDS = ("low", "high")
 
@@ -227,6 +264,8 @@ def check_calibration(value: Any) -> None:
         calibration = Calibration.from_dict(value)
         for metric, score in calibration.scores.items():
             _check_score(metric, score)
+        if not 1 <= calibration.undecided < math.inf:
+            raise ModelFileError(f"calibration: expected `undecided` of at least 1, got {calibration.undecided}")
         if calibration.cells:
             _check_cells(calibration.cells)
     except ModelFileError:

@@ -855,17 +855,22 @@ class Model:
     def _decision(
         self, compared: Comparison, i: int, threshold: float | None, threshold_from: str = GIVEN
     ) -> dict[str, Any]:
-        calibrated = self._calibration.scores.get("xcos") if self._calibration else None
         return {
             "score": float(compared.score[i]),
             "threshold": self.threshold if threshold is None else _finite(threshold),
             "cosine": float(compared.cosine[i]),
             "threshold_from": self._file.thresholds_from if threshold is None else threshold_from,
             "model": self.name,
-            "llr": float(calibrated(compared.score[i])) if calibrated else None,
-            "llr_interval": calibrated.between(float(compared.score[i])) if calibrated else None,
             "explained": compared.explained,
+            **self._worth(float(compared.score[i])),
         }
+
+    def _worth(self, score: float) -> dict[str, Any]:
+        calibrated = self._calibration and self._calibration.scores.get("xcos")
+        if not self._calibration or not calibrated:
+            return {}
+        llr = float(calibrated(score))
+        return {"llr": llr, "llr_interval": calibrated.between(score), "undecided": self._calibration.is_undecided(llr)}
 
 
 def _streamed(batches_: Iterator[Batch], failed: Failures) -> Iterator[tuple[Sequence[int], Features]]:

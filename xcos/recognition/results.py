@@ -55,6 +55,9 @@ class Verification(ByValue):
         never measured.
     llr_interval : (float, float) or None
         95 % interval of `llr`, for other pairs of the same kind and number; None: never measured.
+    undecided : bool
+        The likelihood ratio lies in the model's band of no decision, 1/10 to 10 unless ``xcos.calibrate`` was told
+        otherwise; `same` still says on which side of the threshold the score is.
     explained : float
         What the cells count in the score, 1 - w, 0 to 1; the cosine counts w (see ``Model.with_whole``).
     looks : (Look, Look) or None
@@ -77,6 +80,7 @@ class Verification(ByValue):
     model: str
     llr: float | None = field(default=None, kw_only=True)
     llr_interval: tuple[float, float] | None = field(default=None, kw_only=True)
+    undecided: bool = field(default=False, kw_only=True)
     explained: float = field(default=1.0, kw_only=True)
     looks: tuple[Look, Look] | None = field(default=None, kw_only=True, compare=False)
 
@@ -184,6 +188,8 @@ class Verification(ByValue):
         verdict, sign = ("same person", ">") if self.same else ("different people", "<=")
         if not self.reliable:
             verdict = "no answer, a face is too poor"
+        elif self.undecided:
+            verdict = f"undecided, rather {verdict}"
         return f"{verdict}: score {self.score:.4f} {sign} threshold {self.threshold:.4f}"
 
     def sum_in_words(self) -> str:
@@ -215,7 +221,7 @@ class Verification(ByValue):
             "explained": self.explained,
             "cosine": self.cosine,
             "model": self.model,
-            **({} if self.llr is None else {"llr": self.llr}),
+            **({} if self.llr is None else {"llr": self.llr, "undecided": self.undecided}),
             **({} if self.llr_interval is None else {"llr_interval": list(self.llr_interval)}),
             **(self._looks_to_dict() if self.looks else {}),
         }

@@ -97,8 +97,9 @@
     sentence() {
       const e = this.e;
       if (e.reliable === false) return `No answer, a face is too poor: score ${number(e.score, 3)}`;
-      return e.same ? `Same person: score ${number(e.score, 3)} is over the threshold ${number(e.threshold, 3)}`
-        : `Different people: score ${number(e.score, 3)} is not over the threshold ${number(e.threshold, 3)}`;
+      const said = e.same ? "Same person" : "Different people", place = e.same ? "over" : "not over";
+      const verdict = e.undecided ? `Undecided, rather ${said.toLowerCase()}` : said;
+      return `${verdict}: score ${number(e.score, 3)} is ${place} the threshold ${number(e.threshold, 3)}`;
     }
 
     verdict() {
@@ -106,10 +107,11 @@
       const dot = h("i", { className: "dot" }), mark = h("i", { className: "mark" }), same = h("i", { className: "zone" });
       dot.style.left = place(e.score);
       mark.style.left = same.style.left = place(e.threshold);
-      const unsure = e.reliable === false, said = e.same ? "= Same person" : "≠ Different people";
+      const poor = e.reliable === false, unsure = poor || e.undecided;
+      const said = e.same ? "= Same person" : "≠ Different people";
       return h("header", { className: unsure ? "" : e.same ? "same" : "different" },
         h("p", { className: "sentence" },
-          h("b", {}, unsure ? "? No answer" : said),
+          h("b", {}, poor ? "? No answer" : e.undecided ? `? Undecided, rather ${said.slice(2).toLowerCase()}` : said),
           h("span", {}, `score ${number(e.score, 3)} ${e.same ? ">" : "≤"} threshold ${number(e.threshold, 3)}`)),
         h("div", { className: "scale", "aria-hidden": "true" }, same, mark, dot, h("span", {}, "−1"), h("span", {}, "1")),
         ...(e.notes || []).map(note => h("p", {}, note)),
