@@ -10,7 +10,7 @@ import pytest
 import xcos
 from xcos.datasets import Pairs
 from xcos.errors import ModelFileError
-from xcos.measured.calibration import CellStatistics, ScoreCalibration, probability
+from xcos.measured.calibration import CellStatistics, ScoreCalibration, probability, ratio_in_words, support
 
 pytest.importorskip("sklearn", reason="the PyPI package scikit-learn is not installed")
 from xcos.evaluation import fitting, protocol
@@ -121,7 +121,7 @@ def pairs(photos):
 
 @pytest.mark.parametrize("method", ["logistic", "isotonic"])
 def test_calibrate(pairs, method, tmp_path, photos):
-    plain = xcos.load()
+    plain = xcos.Model(dataclasses.replace(xcos.load().file, calibration=None))
     model = xcos.calibrate(plain, pairs, method=method)
     assert plain.calibration is None and model.calibration.scores["xcos"].data == "shades"
     path = tmp_path / "calibrated.safetensors"
@@ -168,13 +168,127 @@ def test_cells_are_means_and_deviations(pairs):
 
 
 def test_without_calibration(photos):
-    v = xcos.verify(photos["obama_portrait_2012"], photos["biden_blue_room_2010"])
-    if v.llr is None:
+    model = xcos.Model(dataclasses.replace(xcos.load().file, calibration=None))
+    e = model.explain(photos["obama_portrait_2012"], photos["biden_blue_room_2010"])
+    for ask in (e.probability, e.worth):
         with pytest.raises(ValueError, match="not calibrated"):
-            v.probability()
-        assert "llr" not in v.to_dict()
+            ask()
+    assert {"llr", "undecided", "evidence", "deviation"}.isdisjoint(e.to_dict()) and not e.undecided
+    assert (e.llr, e.llr_interval, e.evidence, e.deviation, e.deficit) == (None,) * 5
     with pytest.raises(ValueError, match="method"):
         xcos.calibrate(None, None, method="platt")
+    with pytest.raises(ValueError, match="undecided"):
+        xcos.calibrate(None, None, undecided=0.5)
+
+
+def greatest_by_counting(llr, same):
+    """ELUB's upper end as its paper defines it: thresholds at which deciding beats "always different", plus one error."""
+    ones, others = llr[same], llr[~same]
+    best = 0.0
+    for t in np.linspace(0, math.log(len(others) + 1), 2001):
+        cost = ((ones < t).sum() + 1) / (len(ones) + 1) + math.exp(t) * ((others >= t).sum() + 1) / (len(others) + 1)
+        if cost > 1:
+            break
+        best = t
+    return best
+
+
+@pytest.mark.parametrize("shift", [0.1, 0.4, 2.0])
+def test_bounds_are_what_the_pairs_support(shift):
+    rng = np.random.default_rng(3)
+    same = rng.random(900) < 0.4
+    llr = rng.normal(np.where(same, shift, -shift), 0.2) * 8
+    low, high = fitting.supported(llr, same)
+    assert high == pytest.approx(greatest_by_counting(llr, same), abs=0.01)
+    assert low == pytest.approx(-greatest_by_counting(-llr, ~same), abs=0.01)
+    assert high <= math.log((~same).sum() + 1) and low >= -math.log(same.sum() + 1)
+    assert fitting.supported(np.zeros(900), same) == (0, 0)  # says nothing: supports nothing
+
+
+def test_robust_finds_the_share_of_wrong_labels():
+    scores, same = scored(60_000, 0.3, seed=8)
+    rng = np.random.default_rng(1)
+    wrong = ~same & (rng.random(len(same)) < 0.03)  # called one person, and are of two
+    labels = same | wrong
+    found = fitting.fit(scores, labels, "robust")
+    assert found["mislabelled"] == pytest.approx(wrong.sum() / labels.sum(), abs=0.01)
+    clean, fooled = fitting.fit(scores, same, "logistic"), fitting.fit(scores, labels, "logistic")
+    assert found["slope"] == pytest.approx(clean["slope"], rel=0.05) and fooled["slope"] < 0.8 * clean["slope"]
+    assert fitting.fit(scores, same, "robust")["slope"] == pytest.approx(clean["slope"], rel=0.02)  # nothing is wrong
+
+
+def test_interval_holds_the_truth_and_tells_how_many_pairs_it_takes():
+    truth = 0.4 / 0.04 * (0.3 - 0.2)  # llr of the score 0.3, of two normal distributions
+    held = 0
+    for seed in range(12):
+        scores, same = scored(400, 0.5, seed)
+        fitted = ScoreCalibration("logistic", fitting.fit(scores, same, "logistic"), "", 400, 0.0, 0.0,
+                                  interval=fitting._interval(scores, same, "logistic"))  # fmt: skip
+        low, high = fitted.between(0.3)
+        held += low <= truth <= high
+        assert low <= fitted(0.3) <= high
+    assert held >= 10
+    assert fitted.pairs_for(1.5) == pytest.approx(4 * fitted.pairs_for(1.5**2), rel=0.02)
+    scores, same = scored(fitted.pairs_for(1.5), 0.5, 99)
+    again = dataclasses.replace(fitted, parameters=fitting.fit(scores, same, "logistic"),
+                                interval=fitting._interval(scores, same, "logistic"))  # fmt: skip
+    score = (math.log(10) - again.parameters["offset"]) / again.parameters["slope"]
+    low, high = again.between(score)
+    assert (high - low) / 2 == pytest.approx(math.log(1.5), rel=0.25)
+    assert dataclasses.replace(fitted, interval=None).pairs_for() is None
+
+
+def test_words_and_digits():
+    for ratio, digits, words in ((1, "1.0", "no"), (1.9, "1.9", "no"), (7, "7.0", "weak"), (55, "55", "moderate"),
+                                 (480, "480", "moderately strong"), (9999, "10,000", "strong"),
+                                 (2e5, "200,000", "very strong"), (3e7, "30,000,000", "extremely strong")):  # fmt: skip
+        assert ratio_in_words(math.log(ratio)) == digits
+        assert ratio_in_words(-math.log(ratio)) == (f"1/{digits}" if ratio > 1 else digits)
+        for sign, whom in ((1, "one person"), (-1, "two people")):
+            text = support(sign * math.log(ratio))
+            assert text == (f"{words} support for {whom}" if words != "no" else "no support for either")
+
+
+def test_undecided(pairs, photos, tmp_path, capsys):
+    from xcos.cli.command import main
+
+    model = xcos.calibrate(None, pairs, metrics=("xcos",), undecided=1e9)
+    model.save(tmp_path / "m.safetensors")
+    model = xcos.load(tmp_path / "m.safetensors")
+    two = [photos["obama_portrait_2012"], photos["obama_congress_2009"]]
+    v = model.verify(*two)
+    assert v.undecided and v.same and v.to_dict()["undecided"] and v.sentence().startswith("undecided, rather same person")
+    assert v.worth().startswith(f"likelihood ratio {ratio_in_words(v.llr)}") and v.facts()["worth"] == v.worth()
+    words = ["verify", *map(str, two), "--model", str(tmp_path / "m.safetensors")]
+    assert main(words) == 0 and v.worth() in capsys.readouterr().out
+    assert main([*words, "--undecided-code", "9"]) == 9
+    for odd in ("1", "3", "126", "x", "²"):
+        with pytest.raises(SystemExit, match="2"):
+            main([*words, "--undecided-code", odd])
+    decided = xcos.calibrate(None, pairs, metrics=("xcos",), undecided=1).verify(*two)
+    assert not decided.undecided and decided.sentence().startswith("same person")
+
+
+def test_cells_that_lack_most(pairs, photos):
+    model = xcos.calibrate(None, pairs)
+    e = model.explain(photos["obama_portrait_2012"], photos["biden_blue_room_2010"])
+    cells = model.calibration.cells
+    np.testing.assert_allclose(e.deviation, (e.cosine_map - cells.same_mean) / cells.same_std, rtol=1e-5)
+    np.testing.assert_allclose(e.deficit, e.explained * e.attention * (cells.same_mean - e.cosine_map), atol=1e-7)
+    usual = e.explained * (e.attention * cells.same_mean).sum()
+    assert e.contribution.sum() + e.deficit.sum() == pytest.approx(usual, abs=1e-5)
+    for name in ("deviation", "deficit"):
+        assert e.to_dict()[name] == getattr(e, name).tolist()
+
+
+def test_the_default_model_knows_what_its_scores_are_worth(photos):
+    calibration = xcos.load().calibration
+    assert sorted(calibration.scores) == ["cosine", "xcos"] and calibration.undecided == 10
+    assert "CelebA" in calibration.scores["xcos"].data and calibration.scores["xcos"].interval
+    one = xcos.explain(photos["obama_portrait_2012"], photos["obama_congress_2009"])
+    two = xcos.explain(photos["obama_portrait_2012"], photos["biden_blue_room_2010"])
+    assert one.llr > math.log(100) and two.llr < -math.log(10)
+    assert np.abs(one.evidence).max() < 8 and len(np.unique(one.evidence)) > 40  # bounded, and not of one colour
 
 
 def test_model_files_with_odd_calibrations(pairs):
@@ -191,6 +305,24 @@ def test_model_files_with_odd_calibrations(pairs):
         {"scores": {"xcos": {**steps, "scores": [0, 1], "probabilities": [0, 0.2]}}, "cells": None},
         {"scores": {}, "cells": {**cells, "same_std": np.zeros((7, 7)).tolist()}},
         {"scores": {}, "cells": {**cells, "same_mean": [[0.0]]}},
+        {"scores": {}, "cells": {**cells, "low": np.ones((7, 7)).tolist()}},
+        {"scores": {}, "cells": {key: value for key, value in cells.items() if key != "high"}},
+        {"scores": {}, "cells": None, "undecided": 0.5},
+        {"scores": {"xcos": {**score, "bounds": [1, 2]}}, "cells": None},
+        {"scores": {"xcos": {**score, "bounds": 3}}, "cells": None},
+        {"scores": {"xcos": {**score, "interval": {"scores": [0, 1], "low": [0, 1]}}}, "cells": None},
+        {"scores": {"xcos": {**score, "interval": {"scores": [1, 0], "low": [0, 0], "high": [1, 1]}}}, "cells": None},
+        {"scores": {"xcos": {**score, "interval": {"scores": [0, 1], "low": [2, 2], "high": [1, 1]}}}, "cells": None},
     ):
         with pytest.raises(ModelFileError, match="calibration"):
             dataclasses.replace(file, calibration=wrong)
+
+
+def test_files_from_before_there_were_bounds(pairs):
+    file = xcos.calibrate(None, pairs, metrics=("xcos",)).file
+    score = {k: v for k, v in file.calibration["scores"]["xcos"].items() if k not in ("bounds", "interval")}
+    cells = {k: v for k, v in file.calibration["cells"].items() if k not in ("low", "high")}
+    old = xcos.Model(dataclasses.replace(file, calibration={"scores": {"xcos": score}, "cells": cells}))
+    worth = old.calibration.scores["xcos"]
+    assert worth(100.0) > 1000 and worth.between(0.5) is None and old.calibration.cells.low is None
+    assert old.calibration.to_dict() == {"scores": {"xcos": score}, "cells": cells, "undecided": 10.0}

@@ -376,3 +376,30 @@ def test_paths_of_tables(tmp_path, monkeypatch):
     (tmp_path / "pairs.csv").write_text(f"first,second,same\nsub\\a b.jpg,~/c.jpg,1\n d.jpg ,{tmp_path}/d.jpg,1\n")
     images = datasets.read_csv(tmp_path / "pairs.csv").images
     assert all(os.path.exists(image) for image in images) and len(images) == 4
+
+
+def test_pairs_of_people(tmp_path):
+    from xcos.datasets import pairs_of
+
+    rng = np.random.default_rng(0)
+    pictures = {0: 1, 1: 2, 2: 9, 3: 3, 4: 2, 5: 1}
+    owners = np.repeat(list(pictures), list(pictures.values()))
+    for i, owner in enumerate(owners):
+        folder = tmp_path / f"person{owner}"
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (112, 112, 3), np.uint8)).save(folder / f"{i:02}.png")
+    faces = datasets.read_faces(tmp_path)
+    pairs = pairs_of(faces, each=4, others=2)
+    a, b = faces.labels[pairs.first], faces.labels[pairs.second]
+    np.testing.assert_array_equal(a == b, pairs.same)
+    assert np.bincount(a[pairs.same], minlength=6).tolist() == [0, 1, 4, 3, 1, 0]  # at most four of one person
+    assert np.bincount(pairs.first[~pairs.same]).tolist() == [2] * len(owners)  # each picture meets two other people
+    assert len({tuple(sorted(two)) for two in zip(pairs.first[pairs.same], pairs.second[pairs.same])}) == pairs.same.sum()
+    assert (np.diff(a) >= 0).all() and (pairs.first[pairs.same] != pairs.second[pairs.same]).all()
+    assert pairs.images[3] == faces.encoded(3)
+    again = pairs_of(faces, each=4, others=2)
+    np.testing.assert_array_equal(again.second, pairs.second)
+    assert (pairs_of(faces, each=4, others=2, seed=1).second != pairs.second).any()
+    for wrong, words in (({"each": 0}, "at least 1"), ({"others": 6}, "6 people"), ({"others": 0}, "at least 1")):
+        with pytest.raises(ValueError, match=words):
+            pairs_of(faces, **wrong)

@@ -104,7 +104,9 @@ def recognizer(trained: Path, pairs: Path, people: Path) -> ModelFile:
 def worth(model: Model, people: Path) -> ModelFile:
     """The model with what its scores are worth, measured on people whom training did not see. Names of CelebA come
     from the web, and some are wrong: ratios of the plain logistic fit do not fall below a thirtieth for any score."""
-    return xcos.calibrate(model, pairs_of(read_faces(people)), method="robust").file
+    faces = read_faces(people)
+    pairs = dataclasses.replace(pairs_of(faces), name=f"{faces.people} people of CelebA whom training did not see")
+    return xcos.calibrate(model, pairs, method="robust").file
 
 
 def write(path: Path, file: ModelFile) -> None:

@@ -112,7 +112,8 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _free_code(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 4 <= int(text) <= 125:  # others have a meaning, here or in shells
+    free = range(4, 126)  # the others have a meaning, here or for shells
+    if not text.isascii() or not text.isdigit() or int(text) not in free:
         raise argparse.ArgumentTypeError(f"expected a number from 4 to 125, got {text!r}")
     return int(text)
 

@@ -20,6 +20,6 @@ from .readers import read, read_bcolz, read_bin, read_csv, read_lfw
 from .templates import Templates, read_templates
 
 __all__ = [
-    "Faces", "Pairs", "Templates", "join", "pairs_of", "read", "read_bcolz", "read_bin", "read_csv", "read_faces", "read_lfw",
-    "read_templates", "wear",
+    "Faces", "Pairs", "Templates", "join", "pairs_of", "read", "read_bcolz", "read_bin", "read_csv", "read_faces",
+    "read_lfw", "read_templates", "wear",
 ]  # fmt: skip

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 COSINE_LIMIT = 1.0
 ATTENTION_LIMIT = 0.08
 CONTRIBUTION_LIMIT = 0.06
-EVIDENCE_LIMIT = 4.0  # natural logarithm: 55 times as usual for one person as for two
+EVIDENCE_LIMIT = 8.0  # natural logarithm: 3,000 times as usual for one person as for two
+DEVIATION_LIMIT = 5.0  # standard deviations
 
 _SAME, _DIFFERENT = "#2166ac", "#b2182b"  # the ends of the colour map RdBu
 _COSINE = colormaps["RdBu"]
@@ -67,7 +68,7 @@ def explanation(
 ) -> tuple[Figure, dict[str, Axes]]:
     """Draws an Explanation in a new pyplot figure, or in the place of `ax`. Returns figure and axes by name."""
     sheet, colours = Sheet.of(e, panels), _diverging(cmap)
-    if "evidence" in sheet.panels:
+    if {"evidence", "deviation"} & set(sheet.panels):
         _check_evidence(e)
     if ax is None:
         figure = new_figure(sheet.size if figsize is None else figsize)
@@ -186,6 +187,10 @@ def _explanation(e: Reason, figure: Figure | SubFigure, sheet: Sheet, colours: C
              "What does it add?", total if mixed else f"{total} = the score", pale=pale)
     if "evidence" in axes:
         _evidence(axes["evidence"], e)
+    if "deviation" in axes and e.deviation is not None:
+        _map(axes["deviation"], e.deviation, 1, _EVIDENCE, (-DEVIATION_LIMIT, DEVIATION_LIMIT),
+             "How far from the usual cell of one person?", "cosine less the usual one, in standard deviations",
+             pale=pale)
     if sheet.whole:
         box = axes[sheet.panels[-1]].get_position()
         left, width = sheet.bar

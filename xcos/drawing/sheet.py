@@ -14,7 +14,7 @@ from ..measured.truth import LITTLE
 from .shown import Reason
 
 USUAL = ("first", "second", "score", "cosine", "attention", "contribution")
-PANELS = (*USUAL, "evidence", "whole")
+PANELS = (*USUAL, "evidence", "deviation", "whole")
 GAP = (0.17, 0.27)  # between two panels, as shares of a panel's width and height
 _PANEL = (2.98, 2.695)  # inches, width and height
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.32, 0.32, 0.836, 0.646  # inches around the panels
@@ -51,7 +51,7 @@ class Sheet:
         threshold = "threshold " if len(others) > 1 else ""
         title = f"{verdict}: score {e.score:.3f} {sign} {threshold}{e.threshold:.3f}"
         note = ""
-        if pale_cells(e) is not None and set(others) & {"cosine", "attention", "contribution", "evidence"}:
+        if pale_cells(e) is not None and set(others) & {"cosine", "attention", "contribution", "evidence", "deviation"}:
             note = (
                 "Faded, numbers slanted: cells that know little. Each alone tells people apart with an accuracy "
                 f"below {LITTLE:.0%}, where coin tossing has 50%."

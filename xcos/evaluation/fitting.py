@@ -113,7 +113,7 @@ def calibrate(
         scores[metric] = ScoreCalibration(
             method, fit(values, same, method), pairs.name, len(values),
             protocol.cllr(np.clip(judged, *bounds), same), protocol.min_cllr(values, same),
-            bounds, _interval(values, same, method, bounds),
+            bounds, _interval(values, same, method),
         )  # fmt: skip
     cells = _cells(model, seen.features, first, second, same, threads)
     return Model(dataclasses.replace(model.file, calibration=Calibration(scores, cells, float(undecided)).to_dict()))
@@ -224,9 +224,7 @@ def _greatest(llr: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
     return float(at[max(int(np.argmax(worse)) - 1, 0)])  # the last one is worse in any case
 
 
-def _interval(
-    scores: NDArray[np.float64], same: NDArray[np.bool_], method: str, bounds: tuple[float, float]
-) -> Mapping[str, Any]:
+def _interval(scores: NDArray[np.float64], same: NDArray[np.bool_], method: str) -> Mapping[str, Any]:
     """Percentiles of refits to as many pairs of each kind, drawn anew from those at hand as if each were of people of
     its own; pairs that share people say less than their number."""
     from threadpoolctl import threadpool_limits  # scikit-learn needs it, so it is there
@@ -235,11 +233,11 @@ def _interval(
     kinds = np.flatnonzero(same), np.flatnonzero(~same)
     at = np.linspace(scores.min(), scores.max(), PLACES)
     found = []
-    with threadpool_limits(1, "blas"):  # sums over so few scores: threads would wait for each other, and for others' work
+    with threadpool_limits(1, "blas"):  # with so few scores threads do nothing but wait for each other
         for _ in range(REFITS):
             drawn = np.concatenate([rng.choice(kind, len(kind)) for kind in kinds])
             refitted = fit(scores[drawn], same[drawn], method)
-            found.append(ScoreCalibration(method, refitted, "", 0, 0.0, 0.0, bounds)(at))
+            found.append(ScoreCalibration(method, refitted, "", 0, 0.0, 0.0)(at))
     low, high = np.percentile(found, (2.5, 97.5), axis=0)
     return {"scores": at.tolist(), "low": low.tolist(), "high": high.tolist()}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,8 @@ class ScoreCalibration(ByValue):
                    (Brümmer and du Preez, Computer Speech & Language 20, 2006)
     bounds         least and greatest llr that so many pairs can support; beyond, the map would only be an
                    extrapolation (ELUB; Vergeer et al., Science & Justice 56, 2016). Infinite in files from before
-    interval       scores, low, high: 95 % interval of the llr at some ascending scores, lines between them; or None
+    interval       scores, low, high: 95 % interval of the llr without bounds, at some ascending scores, lines between
+                   them; or None
     """
 
     method: str
@@ -65,16 +66,17 @@ class ScoreCalibration(ByValue):
         if self.interval is None:
             return None
         llr = float(self(score))
-        low, high = (float(np.interp(score, self.interval["scores"], self.interval[end])) for end in ("low", "high"))
-        return min(low, llr), max(high, llr)
+        low, high = np.clip([np.interp(score, self.interval["scores"], self.interval[end]) for end in _ENDS], *self.bounds)
+        return min(float(low), llr), max(float(high), llr)
 
     def pairs_for(self, within: float = 1.5, ratio: float = 10.0) -> int | None:
         """So many pairs of the same kind would tell a likelihood ratio of `ratio` within a factor of `within` either
         way, in 95 % of cases: intervals shrink with the root of their number. None: no interval was measured."""
         if self.interval is None:
             return None
-        at = np.asarray(self.interval["scores"])
-        low, high = self.between(float(at[np.argmin(np.abs(self(at) - math.log(ratio)))])) or (0.0, 0.0)
+        unbounded = replace(self, bounds=(-math.inf, math.inf))
+        score = np.interp(math.log(ratio), unbounded(self.interval["scores"]), self.interval["scores"])
+        low, high = unbounded.between(float(score)) or (0.0, 0.0)
         return math.ceil(self.pairs * ((high - low) / 2 / math.log(within)) ** 2)
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,8 +92,8 @@ class ScoreCalibration(ByValue):
     def from_dict(cls, entry: Mapping[str, Any]) -> ScoreCalibration:
         parameters = {key: entry[key] for key in _PARAMETERS[entry["method"]]}
         low, high = entry.get("bounds", (-math.inf, math.inf))
-        facts = (entry[key] for key in ("data", "pairs", "cllr", "min_cllr"))
-        return cls(entry["method"], parameters, *facts, (low, high), entry.get("interval"))
+        facts = {key: entry[key] for key in ("data", "pairs", "cllr", "min_cllr")}
+        return cls(entry["method"], parameters, **facts, bounds=(low, high), interval=entry.get("interval"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,6 +128,11 @@ class CellStatistics(ByValue):
         if self.low is not None:
             llr = np.clip(llr, self.low, self.high)
         return llr.astype(np.float32)
+
+    def deviation(self, cosine_map: ArrayLike) -> NDArray[np.float32]:
+        """How far cosines are from the usual ones of one person, in standard deviations: (..., H, W) float32."""
+        away: Doubles = (np.asarray(cosine_map, np.float64) - self.same_mean) / self.same_std
+        return away.astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in the model file."""

@@ -800,6 +800,7 @@ class Model:
                 cosine_map=compared.cosine_map[i].copy(),  # a view would keep those of all pairs
                 attention=compared.attention[i].copy(),
                 evidence=None if evidence is None else evidence[i].copy(),
+                cells=cells,
                 truth=self._truth,
                 crops=crops[i],
                 looks=looks[i] if looks else None,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..base.frame import frame
 from ..base.values import ByValue
-from ..measured.calibration import probability, ratio_in_words, support
+from ..measured.calibration import CellStatistics, probability, ratio_in_words, support
 from ..measured.truth import CellTruth
 from ..storage.files import replacing
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..faces.quality import Look, Quality
 
+_CALIBRATED = ("evidence", "deviation", "deficit")  # maps of calibrated models
 PICTURES = (".png", ".pdf", ".svg")
 
 
@@ -174,7 +175,8 @@ class Verification(ByValue):
             raise ValueError(f"model {self.model!r} is not calibrated, its score has no ratio: see xcos.calibrate")
         between = ""
         if self.llr_interval is not None:
-            between = " (95 % interval {} to {})".format(*map(ratio_in_words, self.llr_interval))
+            low, high = map(ratio_in_words, self.llr_interval)
+            between = f" (95 % interval {low} to {high})" if low != high else ", as far as its pairs can tell"
         return f"likelihood ratio {ratio_in_words(self.llr)}{between}: {support(self.llr)}"
 
     def sentence(self) -> str:
@@ -351,6 +353,8 @@ class Explanation(Verification):
         Log-likelihood ratios (natural) of a calibrated model: whether each cell's cosine is usual for one person (> 0)
         or for two (< 0). It is judged by other people's pairs, cell by cell; unlike the contributions it is no part of
         the score and has no sum.
+    cells : CellStatistics or None
+        Cosines of each cell that are usual for one person and for two, as ``xcos.calibrate`` measured them.
     truth : CellTruth or None
         What was measured of the model's cells, or None: does each say something about its own place?
 
@@ -369,7 +373,26 @@ class Explanation(Verification):
     crops: NDArray[np.uint8]
     names: tuple[str, str] = ("first", "second")
     evidence: NDArray[np.float32] | None = field(default=None, kw_only=True)
+    cells: CellStatistics | None = field(default=None, kw_only=True)
     truth: CellTruth | None = field(default=None, kw_only=True)
+
+    @property
+    def deviation(self) -> NDArray[np.float32] | None:
+        """(H, W) float32: cosines less the usual ones of these cells for one person, in standard deviations, or None.
+
+        So cells that differ can be told from cells which are never much alike.
+        """
+        return None if self.cells is None else self.cells.deviation(self.cosine_map)
+
+    @property
+    def deficit(self) -> NDArray[np.float32] | None:
+        """(H, W) float32: explained x attention x (usual cosine for one person - cosine), or None.
+
+        What each cell adds less than usual; it orders the reasons for two people.
+        """
+        if self.cells is None:
+            return None
+        return (self.explained * self.attention * (self.cells.same_mean - self.cosine_map)).astype(np.float32)
 
     @property
     def contribution(self) -> NDArray[np.float32]:
@@ -390,7 +413,7 @@ class Explanation(Verification):
             "cosine_map": self.cosine_map.tolist(),
             "attention": self.attention.tolist(),
             "contribution": self.contribution.tolist(),
-            **({} if self.evidence is None else {"evidence": self.evidence.tolist()}),
+            **{name: value.tolist() for name in _CALIBRATED if (value := getattr(self, name)) is not None},
             **({} if self.truth is None else {"truth": self.truth.to_dict()}),
         }
 
@@ -420,7 +443,7 @@ class Explanation(Verification):
             A matplotlib colour map or its name, for cosines and contributions in place of RdBu.
         panels : sequence of str, optional
             Which parts are drawn, in which order, three in a row: "first", "second", "score", "cosine", "attention",
-            "contribution", "evidence", and "whole" at the right of the last row.
+            "contribution", "evidence", "deviation", and "whole" at the right of the last row.
 
         Returns
         -------
@@ -488,7 +511,7 @@ class Explanation(Verification):
 
     def _write_npz(self, file: IO[bytes]) -> None:
         arrays: dict[str, Any] = {name: np.asarray(value) for name, value in Verification.to_dict(self).items()}
-        names = ("cosine_map", "attention", "contribution", "evidence", "crops")
+        names = ("cosine_map", "attention", "contribution", *_CALIBRATED, "crops")
         maps: dict[str, Any] = {name: value for name in names if (value := getattr(self, name)) is not None}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays, **maps, names=np.asarray(self.names))

@@ -29,7 +29,8 @@ SCALES = {
     "cosine": (-1.0, 1.0),
     "attention": (0.0, 0.08),
     "contribution": (-0.06, 0.06),
-    "evidence": (-4.0, 4.0),  # natural logarithms: 55 times as usual for one person as for two
+    "evidence": (-8.0, 8.0),  # natural logarithms: 3,000 times as usual for one person as for two
+    "deviation": (-5.0, 5.0),  # standard deviations
 }
 
 _DIGITS = 7  # of a float32, all that it has
@@ -130,7 +131,7 @@ def explanation_value(e: Viewed) -> dict[str, Any]:
     >>> import xcos
     >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
     >>> sorted(xcos.view.explanation_value(xcos.explain(a, b))["scales"])
-    ['attention', 'contribution', 'cosine', 'evidence']
+    ['attention', 'contribution', 'cosine', 'deviation', 'evidence']
     """
     value = e.to_dict()
     for name, content in value.items():

@@ -9,6 +9,8 @@
 
   // ColorBrewer's RdBu, the ends of matplotlib's map of that name: safe for colour-blind readers.
   const RED_BLUE = ["67001f", "b2182b", "d6604d", "f4a582", "fddbc7", "f7f7f7", "d1e5f0", "92c5de", "4393c3", "2166ac", "053061"];
+  // ColorBrewer's PuOr, from its purple end: other colours than the contributions, which these are not to be taken for.
+  const PURPLE_ORANGE = ["2d004b", "542788", "8073ac", "b2abd2", "d8daeb", "f7f7f7", "fee0b6", "fdb863", "e08214", "b35806", "7f3b08"];
   const GREYS = ["ffffff", "d9d9d9", "969696", "525252", "000000"];
   const OVER = [255, 176, 0]; // more attention than the scale has room for
 
@@ -19,8 +21,10 @@
       note: "How much does each cell count? All cells together: 1." },
     contribution: { label: "contribution", values: "contribution", scale: "contribution", colours: RED_BLUE, digits: 3,
       note: "What does each cell add? Attention × cosine; all cells together: the score." },
-    evidence: { label: "evidence", values: "evidence", scale: "evidence", colours: RED_BLUE, digits: 1,
+    evidence: { label: "evidence", values: "evidence", scale: "evidence", colours: PURPLE_ORANGE, digits: 1,
       note: "Is this cell's cosine usual for one person (above 0) or for two (below)? Not part of the score." },
+    deviation: { label: "deviation", values: "deviation", scale: "deviation", colours: PURPLE_ORANGE, digits: 1,
+      note: "How far is this cell's cosine from its usual one for one person, in standard deviations? Not part of the score." },
   };
 
   function h(tag, properties = {}, ...children) {
@@ -82,7 +86,10 @@
       [this.rows, this.columns] = [e.cosine_map.length, e.cosine_map[0].length];
       this.ranked = [];
       for (let i = 0; i < this.rows; i++) for (let j = 0; j < this.columns; j++) this.ranked.push([i, j]);
-      this.ranked.sort((a, b) => e.contribution[b[0]][b[1]] - e.contribution[a[0]][a[1]]);
+      // What speaks for the decision comes first: for two people, what cells lack against the usual ones of one person.
+      const size = ([i, j]) => e.same ? e.contribution[i][j] : e.deficit ? e.deficit[i][j] : Math.abs(e.contribution[i][j]);
+      this.order = e.same ? "contribution" : e.deficit ? "what it lacks against one person's usual cell" : "size of contribution";
+      this.ranked.sort((a, b) => size(b) - size(a));
       const root = this.shadowRoot || this.attachShadow({ mode: "open" });
       root.adoptedStyleSheets = [sheet];
       this.faces = [this.face(0), this.face(1)];
@@ -269,7 +276,7 @@
         ...(this.mixed ? ["×", term(e.explained, 2, "cells count")] : []), "=", term(e.contribution[i][j], 4, "contribution"));
       const evidence = e.evidence ? ` Evidence ${number(e.evidence[i][j], 2)}: this cosine is ` +
         `${Number(Math.exp(Math.abs(e.evidence[i][j])).toPrecision(2))} times as usual for ${e.evidence[i][j] > 0 ? "one person as for two" : "two people as for one"}.` : "";
-      this.remark.textContent = `Number ${rank + 1} of ${this.ranked.length} by contribution. It counts ` +
+      this.remark.textContent = `Number ${rank + 1} of ${this.ranked.length} by ${this.order}. It counts ` +
         `${number(e.attention[i][j] / share, 1)} times an even share.${evidence}`;
       this.finding.textContent = this.measured(i, j);
     }
@@ -322,8 +329,8 @@
         ? `${number(e.local, 4)} (cells) ${e.whole < 0 ? "−" : "+"} ${number(Math.abs(e.whole), 4)} (the face as a whole) = ${number(e.score, 4)}, the score.`
         : `Sum of all ${rows.length} contributions: ${number(sum, 4)} = the score.`;
       return h("div", { className: "sum" },
-        h("h3", {}, "Cells by contribution"),
-        h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Cells by contribution" },
+        h("h3", {}, `Cells by ${this.order}`),
+        h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": `Cells by ${this.order}` },
           h("table", {}, h("thead", {}, h("tr", {}, ...heads.map(text => h("th", { scope: "col" }, text)))), h("tbody", {}, ...rows))),
         ...(this.mixed ? [this.parts()] : []),
         h("p", { className: "total" }, h("b", {}, total)),
