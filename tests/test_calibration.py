@@ -182,7 +182,7 @@ def test_without_calibration(photos):
 
 
 def greatest_by_counting(llr, same):
-    """ELUB's upper end as its paper defines it: thresholds at which deciding beats "always different", plus one error."""
+    """ELUB's upper end: thresholds at which deciding, with one more error, costs less than calling all different."""
     ones, others = llr[same], llr[~same]
     best = 0.0
     for t in np.linspace(0, math.log(len(others) + 1), 2001):
@@ -213,7 +213,7 @@ def test_robust_finds_the_share_of_wrong_labels():
     found = fitting.fit(scores, labels, "robust")
     assert found["mislabelled"] == pytest.approx(wrong.sum() / labels.sum(), abs=0.01)
     clean, fooled = fitting.fit(scores, same, "logistic"), fitting.fit(scores, labels, "logistic")
-    assert found["slope"] == pytest.approx(clean["slope"], rel=0.05) and fooled["slope"] < 0.8 * clean["slope"]
+    assert found["slope"] == pytest.approx(clean["slope"], rel=0.05) and fooled["slope"] < 0.85 * clean["slope"]
     assert fitting.fit(scores, same, "robust")["slope"] == pytest.approx(clean["slope"], rel=0.02)  # nothing is wrong
 
 
@@ -257,7 +257,8 @@ def test_undecided(pairs, photos, tmp_path, capsys):
     model = xcos.load(tmp_path / "m.safetensors")
     two = [photos["obama_portrait_2012"], photos["obama_congress_2009"]]
     v = model.verify(*two)
-    assert v.undecided and v.same and v.to_dict()["undecided"] and v.sentence().startswith("undecided, rather same person")
+    assert v.undecided and v.same and v.to_dict()["undecided"]
+    assert v.sentence().startswith("undecided, rather same person")
     assert v.worth().startswith(f"likelihood ratio {ratio_in_words(v.llr)}") and v.facts()["worth"] == v.worth()
     words = ["verify", *map(str, two), "--model", str(tmp_path / "m.safetensors")]
     assert main(words) == 0 and v.worth() in capsys.readouterr().out

@@ -77,11 +77,11 @@ def test_pointing_at_a_cell_shows_its_numbers(page, explanation):
 
 def test_maps_can_be_switched(page, explanation):
     for kind, values, digits in (("cosine", explanation.cosine_map, 2), ("attention", explanation.attention, 3),
-                                 ("contribution", explanation.contribution, 3)):
+                                 ("contribution", explanation.contribution, 3), ("evidence", explanation.evidence, 1),
+                                 ("deviation", explanation.deviation, 1)):
         page.execute_script("arguments[0].click()", find(page, f"input[value={kind}]")[0])
         shown = [number(cell.text) for cell in find(page, ".map [role=gridcell]")]
         np.testing.assert_allclose(shown, values.ravel(), atol=0.501 * 10.0**-digits)
-    assert find(page, "input[value=evidence]") == []  # this model is not calibrated
 
 
 def test_colours_are_those_of_the_picture(page, explanation):
@@ -104,7 +104,8 @@ def test_the_sum_can_be_checked(page, explanation):
     rows = [[cell.text for cell in row.find_elements("css selector", "th, td")] for row in find(page, "tbody tr")]
     assert len(rows) == 49
     added = [number(row[3]) for row in rows]
-    assert added == sorted(added, reverse=True)
+    lacking = [explanation.deficit[int(row[0][1]) - 1, COLUMNS.index(row[0][0])] for row in rows]
+    assert lacking == sorted(lacking, reverse=True)  # of two people: what cells lack against one person's comes first
     for name, cosine, attention, contribution, _ in rows:
         at = int(name[1]) - 1, COLUMNS.index(name[0])
         expected = (explanation.cosine_map[at], explanation.attention[at], explanation.contribution[at])
@@ -115,6 +116,22 @@ def test_the_sum_can_be_checked(page, explanation):
     terms, result = find(page, ".formula")[0].text.replace("−", "-").split("=")
     assert eval(terms.replace("×", "*"), {"__builtins__": {}}) == pytest.approx(explanation.score, abs=1e-4)
     assert float(result) == pytest.approx(explanation.score, abs=1e-4)
+
+
+def test_what_speaks_for_the_decision_comes_first(browser, photos, explanation, tmp_path):
+    def first_rows(e):
+        e.save(tmp_path / "e.html")
+        browser.get((tmp_path / "e.html").as_uri())
+        return [number(row.find_elements("css selector", "td")[2].text) for row in find(browser, "tbody tr")]
+
+    one = xcos.explain(photos["obama_portrait_2012"], photos["obama_congress_2009"])
+    added = first_rows(one)
+    assert added == sorted(added, reverse=True)
+    assert one.worth()[1:] in find(browser, "header")[0].text
+    added = first_rows(replace(explanation, evidence=None, cells=None))  # not calibrated: by size
+    assert np.abs(added).tolist() == sorted(np.abs(added), reverse=True)
+    first_rows(replace(one, undecided=True))
+    assert "Undecided, rather same person" in find(browser, "header")[0].text
 
 
 def known(alone):
@@ -212,8 +229,9 @@ def test_a_screen_reader_hears_the_numbers(page, explanation):
     cell = find(page, ".map [role=gridcell]")[24]
     assert cell.accessible_name.startswith("Cell D4: cosine ")
     spoken = [number(text) for text in re.findall(r" (−?[\d.]+)", cell.accessible_name.split(":")[1])]
-    expected = [m[3, 3] for m in (explanation.cosine_map, explanation.attention, explanation.contribution)]
-    np.testing.assert_allclose(spoken, expected, atol=5.1e-4)
+    maps = (explanation.cosine_map, explanation.attention, explanation.contribution)
+    np.testing.assert_allclose(spoken[:3], [m[3, 3] for m in maps], atol=5.1e-4)
+    assert spoken[3] == pytest.approx(explanation.evidence[3, 3], abs=5.1e-3)
     assert all(explanation.names[i] in face.accessible_name for i, face in enumerate(find(page, ".face img")))
     assert {button.aria_role for button in find(page, "fieldset input")} == {"radio"}
 

@@ -66,7 +66,8 @@ class ScoreCalibration(ByValue):
         if self.interval is None:
             return None
         llr = float(self(score))
-        low, high = np.clip([np.interp(score, self.interval["scores"], self.interval[end]) for end in _ENDS], *self.bounds)
+        at = self.interval["scores"]
+        low, high = np.clip([np.interp(score, at, self.interval[end]) for end in _ENDS], *self.bounds)
         return min(float(low), llr), max(float(high), llr)
 
     def pairs_for(self, within: float = 1.5, ratio: float = 10.0) -> int | None:
