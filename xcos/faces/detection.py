@@ -13,6 +13,7 @@ one person, 41,784 of two, all pairs compared; benchmarks/points.py), embeddings
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, overload
@@ -77,6 +78,15 @@ class Face(ByValue):
         turn = f", turn={self.turn}" if self.turn else ""
         name = type(self).__name__
         return f"{name}(box=({left:.0f}, {top:.0f}, {right:.0f}, {bottom:.0f}), score={self.score:.3f}{turn})"
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """(2, 3) float64: from the aligned crop to the picture, the inverse of the alignment.
+
+        ``matrix @ (x, y, 1)`` is where x, y of the crop of 112 x 112 lie, in pixels of both, pixel centres at integers.
+        ValueError for points all in one place.
+        """
+        return _crop_to_image(np.asarray(self.points, np.float64), SIDE)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as a dict.
@@ -295,12 +305,16 @@ def choose(faces: Sequence[Face], image_shape: Sequence[int]) -> Face:
 class Cut(ByValue):
     """A face cut out of a picture.
 
-    crop  (112, 112, 3) uint8 RGB, aligned
-    face  where it was found; None for a picture that was such a crop already
+    crop   (112, 112, 3) uint8 RGB, aligned
+    face   where it was found; None for a picture that was such a crop already
+    shape  height and width of the upright picture, pixels
+    path   of the picture, absolute; None for what was no file that can be read again
     """
 
     crop: NDArray[np.uint8]
     face: Face | None
+    shape: tuple[int, int]
+    path: str | None = None
 
 
 _Choice: TypeAlias = int | Face | None
@@ -324,15 +338,20 @@ def cut(image: ImageLike, how: How = How(), *, face: int | Face | None = None, t
     if how.aligned or (how.aligned is None and (height, width) == (SIDE, SIDE)):
         if (height, width) != (SIDE, SIDE):
             raise ImageError(f"{name}: an aligned crop is {SIDE} x {SIDE} pixels, this is {width} x {height}")
-        return Cut(pixels, None)
+        return Cut(pixels, None, (height, width), _path(image))
     if isinstance(face, Face):
-        return Cut(align(pixels, face), face)
+        return Cut(align(pixels, face), face, (height, width), _path(image))
     found = _as_faces(pixels, find(pixels, MIN_SCORE, MAX_IOU, MAX_SIDE, how.upright, threads, face is None), threads)
     if face is None and not found:
         raise NoFaceError(f"{name}: no face was found in its {width} x {height} pixels")
     if not 0 <= (face or 0) < len(found):
         raise NoFaceError(f"{name}: there is no face {face}; {len(found)} found, counted from 0")
-    return Cut(align(pixels, found[face or 0]), found[face or 0])
+    return Cut(align(pixels, found[face or 0]), found[face or 0], (height, width), _path(image))
+
+
+def _path(image: Any) -> str | None:
+    named = isinstance(image, (str, os.PathLike)) and os.path.isfile(image)
+    return os.path.abspath(os.fsdecode(image)) if named else None
 
 
 def crop(
