@@ -281,13 +281,17 @@ def landmarks(
     Raises what `read_image` raises; ImageError without `face` for a picture of another size.
     """
     if face is None:
-        pixels = cut(image, How(True, bgr, max_pixels=max_pixels)).crop
-        box, five = np.array([_CROP_BOX]), TEMPLATE[None]
-    else:
-        pixels = read_image(image, bgr=bgr, max_pixels=max_pixels)
-        box, five = np.array([face.box]), face.points[None]
-    marks, _ = _look_closely(pixels, box, five, threads)
-    return np.asarray(marks[0])
+        crop = cut(image, How(True, bgr, max_pixels=max_pixels)).crop
+        return np.asarray(landmarks_by_look(crop, threads=threads)[-1])
+    pixels = read_image(image, bgr=bgr, max_pixels=max_pixels)
+    seen, _ = _look_closely(pixels, np.array([face.box]), face.points[None], threads)
+    return np.asarray(seen[-1][0])
+
+
+def landmarks_by_look(crop: NDArray[np.uint8], *, threads: int | None = None) -> NDArray[np.float64]:
+    """The 68 points of an aligned crop (112, 112, 3) as each look saw them, the last one best: (looks, 68, 2)."""
+    seen, _ = _look_closely(crop, np.array([_CROP_BOX]), TEMPLATE[None], threads)
+    return np.stack([marks[0] for marks in seen])
 
 
 def choose(faces: Sequence[Face], image_shape: Sequence[int]) -> Face:
@@ -424,16 +428,18 @@ def _look_closely(
     five: NDArray[Any],
     threads: int | None,
     looks: Sequence[float] = LOOKS,
-) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """68 points (K, 68, 2) and five (K, 5, 2) of the faces in boxes (K, 4), K at least 1, each look in the box of the
-    points of the one before."""
+) -> tuple[list[NDArray[np.float64]], NDArray[np.float32]]:
+    """68 points (K, 68, 2) by each look, and five (K, 5, 2) by the last, of the faces in boxes (K, 4), K at least 1.
+    Each looks in the box of the points of the one before."""
+    seen = []
     for scale in looks:
         marks = _landmarks(pixels, boxes, five, scale, threads)
+        seen.append(marks)
         boxes = np.concatenate([marks.min(axis=1), marks.max(axis=1)], axis=1)
         eyes = [marks[:, [37, 38, 40, 41]].mean(axis=1), marks[:, [43, 44, 46, 47]].mean(axis=1)]
         mouth = [marks[:, [48, 60]].mean(axis=1), marks[:, [54, 64]].mean(axis=1)]
         five = np.stack([*eyes, marks[:, 30], *mouth], axis=1).astype(np.float32)
-    return marks, five
+    return seen, five
 
 
 def _landmarks(

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.values import ByValue
-from ..faces.detection import SIDE, Face
+from ..faces.detection import SIDE, Face, landmarks
 from ..faces.image import ImageLike, describe, read_image
+from ..faces.parts import outlines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,6 +41,8 @@ class OnPhoto(ByValue):
         The explanation's maps, a number for each cell of the crop: cosine, attention, contribution, perhaps evidence.
     name : str
         What the photograph is called.
+    crop : (112, 112, 3) ndarray of uint8
+        The face aligned, RGB.
     image : image or None
         The photograph or its path; None: not kept.
 
@@ -56,6 +59,7 @@ class OnPhoto(ByValue):
     shape: tuple[int, int]
     maps: Mapping[str, NDArray[np.float32]]
     name: str
+    crop: NDArray[np.uint8]
     image: ImageLike | None = field(default=None, compare=False)
 
     @classmethod
@@ -65,6 +69,7 @@ class OnPhoto(ByValue):
         side: int,
         maps: Mapping[str, NDArray[np.float32]],
         name: str,
+        crop: NDArray[np.uint8],
         image: ImageLike | None,
     ) -> OnPhoto:
         """That of one side of a pair.
@@ -79,6 +84,8 @@ class OnPhoto(ByValue):
             The maps.
         name : str
             What the photograph is called.
+        crop : (112, 112, 3) ndarray of uint8
+            The face aligned.
         image : image or None
             The photograph; None: that of the path in `looks`.
 
@@ -98,7 +105,7 @@ class OnPhoto(ByValue):
         if look.face is None:
             which = WHICH[side - 1]
             raise ValueError(f"on_photo: the {which} picture was given as an aligned crop; expected a photograph")
-        return cls(look.face, look.shape, maps, name, look.path if image is None else image)
+        return cls(look.face, look.shape, maps, name, crop, look.path if image is None else image)
 
     def __repr__(self) -> str:
         height, width = self.shape
@@ -117,6 +124,16 @@ class OnPhoto(ByValue):
         """(4, 2) float64: the corners of the crop, in the same order."""
         end = SIDE - 0.5
         return self.place(np.array([[-0.5, -0.5], [end, -0.5], [end, end], [-0.5, end]]))
+
+    @property
+    def parts(self) -> dict[str, list[Doubles]]:
+        """The outlines of the parts of the face by name, polygons (n, 2) float64; two for eyes and brows.
+
+        As ``xcos.faces.parts`` draws them by the 68 points of the crop, in an order in which later ones lie over
+        earlier ones; background is what is left.
+        """
+        drawn = outlines(landmarks(self.crop))
+        return {name: [self.place(polygon) for polygon in polygons] for name, polygons in drawn.items()}
 
     def place(self, points: Any) -> Doubles:
         """Where points of the crop lie in the photograph.
