@@ -16,6 +16,7 @@ import xcos
 from xcos import datasets, faithfulness
 from xcos.cli import main
 from xcos.datasets import read_faces
+from xcos.faces.cells import covered
 from xcos.faithfulness import Truth, blends, cell_statistics, truth
 from xcos.faithfulness.measure import estimate
 from xcos.faithfulness.people import People
@@ -253,7 +254,7 @@ def test_windows_and_their_shares():
     assert middle[32:80, 32:80].all() and middle.sum() == 48 * 48
     for name, mask in blends.parts().items():
         small = Image.fromarray(mask.astype(np.float32)).resize((7, 7), Image.Resampling.BOX)
-        np.testing.assert_allclose(blends.covered(mask, (7, 7)), small, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(covered(mask, (7, 7)), small, atol=1e-6, err_msg=name)
     assert blends.parts()["eyes"][48, 38] and not blends.parts()["eyes"][30, 56]
 
 

@@ -131,7 +131,7 @@ def _explain(options: argparse.Namespace) -> int:
 
     result = xcos.explain(*_two(options), **_keywords(options))
     if options.output:
-        result.save(options.output, dpi=options.dpi)
+        result.save(options.output, dpi=options.dpi, on_photo=options.on_photo)
     written = f"\nwritten: {shown(options.output)}" if options.output else ""
     _print(options, result.to_dict(), f"{_summary(result)}\n\n{_table(result)}{written}")
     return _answer(result, options.undecided_code)
@@ -397,6 +397,7 @@ def _parser() -> argparse.ArgumentParser:
     explain = command("explain", _explain, "decide, and show why", [pair], "xcos explain a.jpg b.jpg -o why.png")
     explain.add_argument("-o", "--output", metavar="FILE", help="write .html, .png, .pdf, .svg, .json or .npz")
     explain.add_argument("--dpi", type=float, help="dots an inch of a .png (default: 110)")
+    explain.add_argument("--on-photo", action="store_true", help="show the photographs instead of the crops")
     detect = command("detect", _detect, "find the faces of a photograph", [looking],
                      "xcos detect group.jpg -o faces.png")
     detect.add_argument("image", metavar="A", help="photograph; - reads standard input")

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from .. import _core
 from ..base.values import ByValue
 from ..faces import SIDE, Face, How, align, cut, landmarks
+from ..faces.cells import covered
 from ..faces.image import ImageLike, read_image
 from .tables import read_text
 
@@ -64,10 +65,7 @@ class Worn(ByValue):
         crop = self.covered.astype(float)
         if self.face is not None:
             crop = align(np.repeat(255 * self.covered[..., None].astype(np.uint8), 3, axis=2), self.face)[..., 0] / 255
-        edges = [np.arange(n) * SIDE // n for n in (rows, columns)]
-        sums = np.add.reduceat(np.add.reduceat(crop, edges[0], axis=0), edges[1], axis=1)
-        sizes = [np.diff([*edge, SIDE]) for edge in edges]
-        return np.asarray(sums / np.outer(*sizes))
+        return covered(crop, (rows, columns))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

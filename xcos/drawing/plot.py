@@ -30,8 +30,9 @@ except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
 from .figure import encode, figure_of, new_figure, ours
+from .photograph import overlay
 from .sheet import GAP, Sheet, pale_cells
-from .shown import Decision, Reason
+from .shown import Decision, Placed, Reason
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,14 +66,16 @@ def explanation(
     figsize: tuple[float, float] | None = None,
     cmap: str | Colormap | None = None,
     panels: Sequence[str] | None = None,
+    photos: Sequence[Placed] = (),
 ) -> tuple[Figure, dict[str, Axes]]:
-    """Draws an Explanation in a new pyplot figure, or in the place of `ax`. Returns figure and axes by name."""
+    """Draws an Explanation in a new pyplot figure, or in the place of `ax`; with `photos` (two) these in place of the
+    crops. Returns figure and axes by name."""
     sheet, colours = Sheet.of(e, panels), _diverging(cmap)
     if {"evidence", "deviation"} & set(sheet.panels):
         _check_evidence(e)
     if ax is None:
         figure = new_figure(sheet.size if figsize is None else figsize)
-        axes = _explanation(e, figure, sheet, colours)
+        axes = _explanation(e, figure, sheet, colours, photos)
         _shrink(figure, sheet)
         return figure, axes
     if figsize is not None:
@@ -87,7 +90,7 @@ def explanation(
     ax.set_visible(False)
     _in_place_of[ax] = part = figure.add_subfigure(place, facecolor="white")
     part.bbox_relative.set(ax.bbox.transformed(figure.transFigure.inverted()))  # without the margins of the grid
-    axes = _explanation(e, part, sheet, colours)
+    axes = _explanation(e, part, sheet, colours, photos)
     _shrink(part, sheet)
     return figure, axes
 
@@ -99,6 +102,16 @@ def evidence(e: Reason, ax: Axes | None = None) -> tuple[Figure, Axes]:
     if ax is None:
         ax = new_figure((4.2, 4.8)).add_axes((0.07, 0.1, 0.88, 0.77))
     _evidence(ax, e)
+    return figure_of(ax), ax
+
+
+@ours
+def on_photo(photo: Placed, name: str = "cosine", ax: Axes | None = None) -> tuple[Figure, Axes]:
+    """Draws a map over the photograph, in `ax` or a new pyplot figure."""
+    photo.values(name), photo.pixels()  # whether they can be had, before a figure is made
+    if ax is None:
+        ax = new_figure((5, 5), layout="constrained").add_subplot()
+    _photograph(ax, photo, name, _COSINE)
     return figure_of(ax), ax
 
 
@@ -126,12 +139,12 @@ def detections(image: NDArray[np.uint8], faces: Sequence[Face], ax: Axes | None 
 
 
 @ours
-def render(result: Decision, kind: str, dpi: float | None = None) -> bytes:
+def render(result: Decision, kind: str, dpi: float | None = None, photos: Sequence[Placed] = ()) -> bytes:
     """The plot of a result as a file of `kind` (png, pdf, svg); touches no pyplot state, safe in threads."""
     if isinstance(result, Reason):
         sheet = Sheet.of(result)
         figure = Figure(figsize=sheet.size)
-        _explanation(result, figure, sheet, _COSINE)
+        _explanation(result, figure, sheet, _COSINE, photos)
     else:
         figure = Figure(figsize=_SIZE_OF_SCALE, layout="constrained")
         verification(result, figure.add_subplot())
@@ -162,16 +175,20 @@ def _diverging(cmap: str | Colormap | None) -> Colormap:
     return colormaps[cmap]
 
 
-def _explanation(e: Reason, figure: Figure | SubFigure, sheet: Sheet, colours: Colormap) -> dict[str, Axes]:
+def _explanation(
+    e: Reason, figure: Figure | SubFigure, sheet: Sheet, colours: Colormap, photos: Sequence[Placed]
+) -> dict[str, Axes]:
     mixed, pale = e.explained < 1, pale_cells(e)
     grid = figure.add_gridspec(sheet.rows, sheet.columns, wspace=GAP[0], hspace=GAP[1], **sheet.margins)
     axes: dict[str, Axes] = {}
     for i, name in enumerate(sheet.panels):
         axes[name] = figure.add_subplot(grid[divmod(i, sheet.columns)])
     figure.suptitle(sheet.title, x=0.5, y=sheet.up(-0.19), fontsize=sheet.title_points, weight="bold", color=_colour(e))
-    for name, crop, title in zip(("first", "second"), e.crops, e.names, strict=True):
-        if name in axes:
-            _face(axes[name], crop, title, e.cosine_map.shape)
+    for i, name in enumerate(("first", "second")):
+        if name in axes and photos:
+            _photograph(axes[name], photos[i], "cosine", colours)
+        elif name in axes:
+            _face(axes[name], e.crops[i], e.names[i], e.cosine_map.shape)
     if "score" in axes:
         _summary(axes["score"], e)
     if "cosine" in axes:
@@ -268,6 +285,18 @@ def _shade(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     low, high = np.percentile(grey, (2, 98))
     shade: NDArray[np.float32] = 0.4 * np.clip((high - grey) / max(high - low, 1), 0, 1)
     return shade
+
+
+def _photograph(ax: Axes, photo: Placed, name: str, colours: Colormap) -> None:
+    scales = {
+        "cosine": (-COSINE_LIMIT, COSINE_LIMIT, colours),
+        "attention": (0, ATTENTION_LIMIT, _ATTENTION),
+        "contribution": (-CONTRIBUTION_LIMIT, CONTRIBUTION_LIMIT, colours),
+        "evidence": (-EVIDENCE_LIMIT, EVIDENCE_LIMIT, _EVIDENCE),
+    }
+    low, high, colours = scales[name]
+    overlay(ax, photo, name, ScalarMappable(Normalize(low, high), colours))
+    ax.set_title(photo.name, fontsize=10, color=_INK)
 
 
 def _face(ax: Axes, crop: NDArray[np.uint8], title: str, cells: tuple[int, ...]) -> None:

@@ -66,6 +66,19 @@ class Reason(Decision, Protocol):
     def truth(self) -> CellTruth | None: ...
 
 
+class Placed(Protocol):
+    """Of ``xcos.recognition.on_photo.OnPhoto``: maps in the coordinates of a photograph."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def grid(self) -> NDArray[np.float64]: ...
+    @property
+    def outline(self) -> NDArray[np.float64]: ...
+    def values(self, name: str) -> NDArray[np.float32]: ...
+    def pixels(self) -> NDArray[np.uint8]: ...
+
+
 class Maps(Protocol):
     """Of ``xcos.explainers.SaliencyPair``: maps of N pairs of faces."""
 

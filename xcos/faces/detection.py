@@ -13,6 +13,7 @@ one person, 41,784 of two, all pairs compared; benchmarks/points.py), embeddings
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, overload
@@ -77,6 +78,15 @@ class Face(ByValue):
         turn = f", turn={self.turn}" if self.turn else ""
         name = type(self).__name__
         return f"{name}(box=({left:.0f}, {top:.0f}, {right:.0f}, {bottom:.0f}), score={self.score:.3f}{turn})"
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """(2, 3) float64: from the aligned crop to the picture, the inverse of the alignment.
+
+        ``matrix @ (x, y, 1)`` is where x, y of the crop of 112 x 112 lie, in pixels of both, pixel centres at integers.
+        ValueError for points all in one place.
+        """
+        return _crop_to_image(np.asarray(self.points, np.float64), SIDE)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as a dict.
@@ -271,13 +281,17 @@ def landmarks(
     Raises what `read_image` raises; ImageError without `face` for a picture of another size.
     """
     if face is None:
-        pixels = cut(image, How(True, bgr, max_pixels=max_pixels)).crop
-        box, five = np.array([_CROP_BOX]), TEMPLATE[None]
-    else:
-        pixels = read_image(image, bgr=bgr, max_pixels=max_pixels)
-        box, five = np.array([face.box]), face.points[None]
-    marks, _ = _look_closely(pixels, box, five, threads)
-    return np.asarray(marks[0])
+        crop = cut(image, How(True, bgr, max_pixels=max_pixels)).crop
+        return np.asarray(landmarks_by_look(crop, threads=threads)[-1])
+    pixels = read_image(image, bgr=bgr, max_pixels=max_pixels)
+    seen, _ = _look_closely(pixels, np.array([face.box]), face.points[None], threads)
+    return np.asarray(seen[-1][0])
+
+
+def landmarks_by_look(crop: NDArray[np.uint8], *, threads: int | None = None) -> NDArray[np.float64]:
+    """The 68 points of an aligned crop (112, 112, 3) as each look saw them, the last one best: (looks, 68, 2)."""
+    seen, _ = _look_closely(crop, np.array([_CROP_BOX]), TEMPLATE[None], threads)
+    return np.stack([marks[0] for marks in seen])
 
 
 def choose(faces: Sequence[Face], image_shape: Sequence[int]) -> Face:
@@ -295,12 +309,16 @@ def choose(faces: Sequence[Face], image_shape: Sequence[int]) -> Face:
 class Cut(ByValue):
     """A face cut out of a picture.
 
-    crop  (112, 112, 3) uint8 RGB, aligned
-    face  where it was found; None for a picture that was such a crop already
+    crop   (112, 112, 3) uint8 RGB, aligned
+    face   where it was found; None for a picture that was such a crop already
+    shape  height and width of the upright picture, pixels
+    path   of the picture, absolute; None for what was no file that can be read again
     """
 
     crop: NDArray[np.uint8]
     face: Face | None
+    shape: tuple[int, int]
+    path: str | None = None
 
 
 _Choice: TypeAlias = int | Face | None
@@ -324,15 +342,20 @@ def cut(image: ImageLike, how: How = How(), *, face: int | Face | None = None, t
     if how.aligned or (how.aligned is None and (height, width) == (SIDE, SIDE)):
         if (height, width) != (SIDE, SIDE):
             raise ImageError(f"{name}: an aligned crop is {SIDE} x {SIDE} pixels, this is {width} x {height}")
-        return Cut(pixels, None)
+        return Cut(pixels, None, (height, width), _path(image))
     if isinstance(face, Face):
-        return Cut(align(pixels, face), face)
+        return Cut(align(pixels, face), face, (height, width), _path(image))
     found = _as_faces(pixels, find(pixels, MIN_SCORE, MAX_IOU, MAX_SIDE, how.upright, threads, face is None), threads)
     if face is None and not found:
         raise NoFaceError(f"{name}: no face was found in its {width} x {height} pixels")
     if not 0 <= (face or 0) < len(found):
         raise NoFaceError(f"{name}: there is no face {face}; {len(found)} found, counted from 0")
-    return Cut(align(pixels, found[face or 0]), found[face or 0])
+    return Cut(align(pixels, found[face or 0]), found[face or 0], (height, width), _path(image))
+
+
+def _path(image: Any) -> str | None:
+    named = isinstance(image, (str, os.PathLike)) and os.path.isfile(image)
+    return os.path.abspath(os.fsdecode(image)) if named else None
 
 
 def crop(
@@ -405,16 +428,18 @@ def _look_closely(
     five: NDArray[Any],
     threads: int | None,
     looks: Sequence[float] = LOOKS,
-) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """68 points (K, 68, 2) and five (K, 5, 2) of the faces in boxes (K, 4), K at least 1, each look in the box of the
-    points of the one before."""
+) -> tuple[list[NDArray[np.float64]], NDArray[np.float32]]:
+    """68 points (K, 68, 2) by each look, and five (K, 5, 2) by the last, of the faces in boxes (K, 4), K at least 1.
+    Each looks in the box of the points of the one before."""
+    seen = []
     for scale in looks:
         marks = _landmarks(pixels, boxes, five, scale, threads)
+        seen.append(marks)
         boxes = np.concatenate([marks.min(axis=1), marks.max(axis=1)], axis=1)
         eyes = [marks[:, [37, 38, 40, 41]].mean(axis=1), marks[:, [43, 44, 46, 47]].mean(axis=1)]
         mouth = [marks[:, [48, 60]].mean(axis=1), marks[:, [54, 64]].mean(axis=1)]
         five = np.stack([*eyes, marks[:, 30], *mouth], axis=1).astype(np.float32)
-    return marks, five
+    return seen, five
 
 
 def _landmarks(

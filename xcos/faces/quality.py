@@ -96,10 +96,14 @@ class Look:
 
     quality  how good the face is for being compared
     face     where it was found; None for a picture that was a crop already
+    shape    height and width of the upright photograph, pixels
+    path     of the photograph, absolute; None for what was no file that can be read again
     """
 
     quality: Quality
     face: Face | None
+    shape: tuple[int, int]
+    path: str | None = None
 
     @property
     def turn(self) -> int:
@@ -109,7 +113,7 @@ class Look:
 
 def look_at(cut: Cut) -> Look:
     """The quality of a face that was cut out of a picture."""
-    return Look(measure(cut.crop, cut.face), cut.face)
+    return Look(measure(cut.crop, cut.face), cut.face, cut.shape, cut.path)
 
 
 def measure(crop: NDArray[np.uint8], face: Face | None) -> Quality:

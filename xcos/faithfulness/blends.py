@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..base.extras import need
 from ..explainers.base import Crops
+from ..faces.cells import edges
 from ..faces.detection import SIDE
 
 BLUR = 2.0  # pixels, standard deviation of the Gaussian that softens a mask
@@ -20,27 +21,13 @@ Cell = tuple[int, int]
 
 def windows(cells: list[Cell], grid: tuple[int, int]) -> Masks:
     """(C, 112, 112): for each cell of a grid (H, W) the pixels of its 3 x 3 neighbourhood, as far as there are any."""
-    rows, columns = _edges(grid)
+    rows, columns = edges(grid)
     masks = np.zeros((len(cells), SIDE, SIDE), bool)
     for mask, (i, j) in zip(masks, cells, strict=True):
         top, bottom = rows[max(i - 1, 0)], rows[min(i + 2, grid[0])]
         left, right = columns[max(j - 1, 0)], columns[min(j + 2, grid[1])]
         mask[top:bottom, left:right] = True
     return masks
-
-
-def covered(mask: Masks, grid: tuple[int, int]) -> NDArray[np.float64]:
-    """(..., H, W): the share of each cell's pixels that lies in the mask (..., height, width)."""
-    rows, columns = _edges(grid, mask.shape[-2:])
-    inside = np.add.reduceat(np.add.reduceat(mask.astype(np.float64), rows[:-1], -2), columns[:-1], -1)
-    share: NDArray[np.float64] = inside / np.outer(np.diff(rows), np.diff(columns))
-    return share
-
-
-def _edges(grid: tuple[int, int], size: tuple[int, ...] = (SIDE, SIDE)) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where rows and columns of cells begin, and where the last one ends, in pixels of a picture (height, width)."""
-    rows, columns = (np.rint(np.arange(n + 1) * side / n).astype(np.intp) for n, side in zip(grid, size, strict=True))
-    return rows, columns
 
 
 def parts() -> Mapping[str, Masks]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..explainers.base import Crops
+from ..faces.cells import covered
 from ..storage.progress import Progress, counter
 from . import blends
 from . import cell_statistics as statistics
@@ -113,7 +114,7 @@ def _parts(
         rise[part] = statistics.cosines(grids, other_two[part][:, None], axis=2) - other[part]
     found = {}
     for k, (name, mask) in enumerate(masks.items()):
-        share = blends.covered(mask, (one.shape[2], one.shape[3]))
+        share = covered(mask, (one.shape[2], one.shape[3]))
         split = (share > COVERED, share < FREE)
         figures = {"drop": drop[:, k], "rise": rise[:, k]}
         found[name] = {

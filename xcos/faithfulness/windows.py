@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ..explainers import Explainer
 from ..explainers.base import Crops
 from ..explainers.scoring import NetworkLike, Scores
+from ..faces.cells import covered
 from . import blends
 from .cell_statistics import LEAST_EVIDENCE, Doubles, area_under_curve
 from .measure import Measure, bootstrap
@@ -63,7 +64,7 @@ def parts(model: NetworkLike, explainer: Explainer, pairs: LabelledCrops, *, sco
     changed = _blended(explainer, faces, donors, beside, np.stack(list(masks.values())))
     found = []
     for k, mask in enumerate(masks.values()):
-        share = blends.covered(mask, GRID)
+        share = covered(mask, GRID)
         found.append(area_under_curve(clean - changed[k], share > COVERED, share < FREE))
     return bootstrap("parts", np.mean(found, axis=0))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,12 +19,16 @@ from ..base.values import ByValue
 from ..measured.calibration import CellStatistics, probability, ratio_in_words, support
 from ..measured.truth import CellTruth
 from ..storage.files import replacing
+from .on_photo import OnPhoto
+from .parts import Part, parts_of
+from .sentences import Sentence, sentences_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
+    from ..faces.image import ImageLike
     from ..faces.quality import Look, Quality
 
 _CALIBRATED = ("evidence", "deviation", "deficit")  # maps of calibrated models
@@ -288,16 +292,18 @@ class Verification(ByValue):
         """
         save(path, {**self._pictures(dpi), ".json": self._write_json})
 
-    def _pictures(self, dpi: float | None) -> dict[str, Callable[[IO[bytes]], object]]:
+    def _pictures(
+        self, dpi: float | None, photos: Sequence[OnPhoto] = ()
+    ) -> dict[str, Callable[[IO[bytes]], object]]:
         def writer(suffix: str) -> Callable[[IO[bytes]], object]:
-            return lambda file: file.write(self._render(suffix[1:], dpi))
+            return lambda file: file.write(self._render(suffix[1:], dpi, photos))
 
         return {suffix: writer(suffix) for suffix in PICTURES}
 
-    def _render(self, kind: str, dpi: float | None = None) -> bytes:
+    def _render(self, kind: str, dpi: float | None = None, photos: Sequence[OnPhoto] = ()) -> bytes:
         from ..drawing import plot
 
-        return plot.render(self, kind, dpi)
+        return plot.render(self, kind, dpi, photos)
 
     def _write_json(self, file: IO[bytes]) -> None:
         file.write((json.dumps(self.to_dict(), indent=1) + "\n").encode())
@@ -375,6 +381,7 @@ class Explanation(Verification):
     evidence: NDArray[np.float32] | None = field(default=None, kw_only=True)
     cells: CellStatistics | None = field(default=None, kw_only=True)
     truth: CellTruth | None = field(default=None, kw_only=True)
+    _parts: dict[str, Part] | None = field(default=None, init=False, compare=False)  # made when first asked for
 
     @property
     def deviation(self) -> NDArray[np.float32] | None:
@@ -398,6 +405,50 @@ class Explanation(Verification):
     def contribution(self) -> NDArray[np.float32]:
         """(H, W) float32: explained x attention x cosine_map; its sum is `local`."""
         return self.explained * self.attention * self.cosine_map
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """The explanation by parts of the face: eyes, brows, nose, mouth, cheeks, chin, forehead, hair, background.
+
+        From the 68 points of the two crops, found when first asked for (about 10 ms). Contributions of all parts and
+        `whole` sum to the score. ValueError for Features, whose faces have no picture.
+        """
+        if self._parts is None:
+            maps = (self.cosine_map, self.attention, self.contribution, self.evidence)
+            object.__setattr__(self, "_parts", parts_of(self.crops, self.looks, *maps))
+        assert self._parts is not None
+        return self._parts
+
+    def sentences(self, language: str = "en") -> list[Sentence]:
+        """The explanation in words: the decision, what adds to the score, where the faces are least alike.
+
+        Each sentence is filled in from numbers of this explanation, which it lists (``Sentence.numbers``). Least alike
+        are the two parts of the face of lowest cosine among those that can be seen in both pictures; where a part can't
+        be seen, another sentence says so. Of a face that is too poor the decision alone is told.
+
+        Parameters
+        ----------
+        language : {"en", "de", "ja"}
+            English, German or Japanese.
+
+        Returns
+        -------
+        list of Sentence
+            One to five, mostly three.
+
+        Raises
+        ------
+        ValueError
+            Another language, or a face without a picture, as of Features.
+
+        Examples
+        --------
+        >>> import xcos
+        >>> e = xcos.explain("examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg")
+        >>> [sentence.kind for sentence in e.sentences()]
+        ['same', 'sum', 'least_alike']
+        """
+        return sentences_of(self, language)
 
     def to_dict(self) -> dict[str, Any]:
         """The decision and its maps as a dict: maps as lists of rows, without the crops.
@@ -428,6 +479,7 @@ class Explanation(Verification):
         figsize: tuple[float, float] | None = None,
         cmap: str | Colormap | None = None,
         panels: Sequence[str] | None = None,
+        on_photo: bool | tuple[ImageLike, ImageLike] = False,
     ) -> tuple[Figure, Any]:
         """Draws the two faces, patch cosines, attention and contributions.
 
@@ -444,6 +496,9 @@ class Explanation(Verification):
         panels : sequence of str, optional
             Which parts are drawn, in which order, three in a row: "first", "second", "score", "cosine", "attention",
             "contribution", "evidence", "deviation", and "whole" at the right of the last row.
+        on_photo : bool or (image, image), default False
+            The photographs around the faces, with the patch cosines over them, in place of the two crops: True reads
+            them again from their paths; those given otherwise are to be given again.
 
         Returns
         -------
@@ -453,11 +508,54 @@ class Explanation(Verification):
         Raises
         ------
         ValueError
-            `ax` and `figsize` together, another panel or colour map, or the evidence of a model without calibration.
+            `ax` and `figsize` together, another panel or colour map, the evidence of a model without calibration, or
+            photographs that can't be had (see :meth:`on_photo`).
         """
         from ..drawing import plot
 
-        return plot.explanation(self, ax, figsize=figsize, cmap=cmap, panels=panels)
+        photos = self._photos(on_photo)
+        return plot.explanation(self, ax, figsize=figsize, cmap=cmap, panels=panels, photos=photos)
+
+    def on_photo(self, side: int, image: ImageLike | None = None) -> OnPhoto:
+        """Grid and maps in the coordinates of a photograph: back from the crop by the inverse of the alignment.
+
+        Parameters
+        ----------
+        side : {1, 2}
+            The first photograph, or the second.
+        image : image, optional
+            The photograph, for its pixels to be drawn; None: it is read from its path again, if it came from one.
+            Everything else needs no pixels.
+
+        Returns
+        -------
+        OnPhoto
+            Coordinates are those of the upright photograph, as ``xcos.read_image`` gives it.
+
+        Raises
+        ------
+        ValueError
+            Another side, or there is no photograph: the picture was given as an aligned crop, or as Features.
+
+        Examples
+        --------
+        >>> import xcos
+        >>> e = xcos.explain("examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg")
+        >>> e.on_photo(2).grid.shape
+        (7, 7, 4, 2)
+        """
+        if side not in (1, 2):
+            raise ValueError(f"side: expected 1 (the first photograph) or 2, got {side!r}")
+        maps = {"cosine": self.cosine_map, "attention": self.attention, "contribution": self.contribution}
+        known = maps if self.evidence is None else {**maps, "evidence": self.evidence}
+        return OnPhoto.of(self.looks, side, known, self.names[side - 1], self.crops[side - 1], image)
+
+    def _photos(self, on_photo: bool | tuple[ImageLike, ImageLike]) -> Sequence[OnPhoto]:
+        """Two, or none where `on_photo` is False."""
+        if on_photo is False:
+            return ()
+        first, second = (None, None) if on_photo is True else on_photo
+        return self.on_photo(1, first), self.on_photo(2, second)
 
     def plot_evidence(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
         """Draws the evidence: which cells are as alike as usual for one person, and which are not. Needs matplotlib.
@@ -481,7 +579,13 @@ class Explanation(Verification):
 
         return plot.evidence(self, ax)
 
-    def save(self, path: str | os.PathLike[str], *, dpi: float | None = None) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dpi: float | None = None,
+        on_photo: bool | tuple[ImageLike, ImageLike] = False,
+    ) -> None:
         """Writes a page, a picture, or the numbers, by suffix.
 
         Parameters
@@ -491,18 +595,20 @@ class Explanation(Verification):
             file appears whole or not at all.
         dpi : float, optional
             Dots an inch of a .png, 1 to 2400; None: 110.
+        on_photo : bool or (image, image), default False
+            A picture shows the photographs in place of the crops, as :meth:`plot`.
 
         Raises
         ------
         ValueError
-            Another suffix or dpi.
+            Another suffix or dpi, or photographs that can't be had (see :meth:`on_photo`).
         OSError
             The file can't be written.
         ImportError
             A picture is asked for, and there is no matplotlib.
         """
         others = {".html": self._write_html, ".json": self._write_json, ".npz": self._write_npz}
-        save(path, {**self._pictures(dpi), **others})
+        save(path, {**self._pictures(dpi, self._photos(on_photo)), **others})
 
     def _write_html(self, file: IO[bytes]) -> None:
         from ..view import explanation_page

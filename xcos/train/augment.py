@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from ..faces.cells import covered as shares
 from ..faithfulness import blends
 
 Picture = NDArray[np.uint8]
@@ -75,7 +76,7 @@ def covered(mask: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.float3
     height, width = mask.shape[-2:]
     if height % rows or width % columns:
         raise ValueError(f"a mask of {height} x {width} does not divide into {rows} x {columns} cells")
-    return blends.covered(mask, grid).astype(np.float32)
+    return shares(mask, grid).astype(np.float32)
 
 
 class Pasted(NamedTuple):
