@@ -181,15 +181,17 @@ class View:
 
 
 class _Held:
-    """The features of a view's faces in memory, each from its first reading on. Safe from any thread: two that read
-    the same face write the same."""
+    """The features of a view's faces in memory, each from its first reading on, one after the other as they were read:
+    so the system gives memory for these alone, however large its pages are. Safe from any thread."""
 
     def __init__(self, view: View) -> None:
         width, length = _widths(view.store)
         self._view = view
-        self._grids = np.empty((len(view), width), np.float16)  # the system gives memory where it is written
+        self._grids = np.empty((len(view), width), np.float16)
         self._embeddings = np.empty((len(view), length), np.float32)
-        self._there = np.zeros(len(view), bool)
+        self._where = np.full(len(view), -1)  # in these, of the face at each place in the view; -1: not read
+        self._count = 0
+        self._lock = threading.Lock()
 
     @staticmethod
     def size(store: Store) -> int:
@@ -199,11 +201,17 @@ class _Held:
 
     def stored(self, places: Indices) -> Stored:
         """Of the faces at these places in the view."""
-        missing = places[~self._there[places]]
+        missing = places[self._where[places] < 0]
         if len(missing):
-            self._grids[missing], self._embeddings[missing] = self._view.fetch(missing)
-            self._there[missing] = True
-        return Stored(self._view.store, self._grids, self._embeddings, places)
+            grids, embeddings = self._view.fetch(missing)
+            with self._lock:
+                where = self._where[missing]
+                new = where < 0  # the others another thread has read meanwhile
+                where[new] = self._count + np.arange(np.count_nonzero(new))
+                self._grids[where], self._embeddings[where] = grids, embeddings
+                self._where[missing] = where
+                self._count += np.count_nonzero(new)
+        return Stored(self._view.store, self._grids, self._embeddings, self._where[places])
 
 
 def _widths(store: Store) -> tuple[int, int]:
