@@ -254,7 +254,7 @@ def rank(
     """The people by xCos, best first; their faces are read at once and compared in parallel."""
     places, starts = view.places_of(people)
     stored = view.stored(places)
-    ends = np.append(starts[1:], len(places))
+    ends = np.append(starts, len(places))[1:]
     cuts = np.flatnonzero(np.diff((ends - 1) // _PART)) + 1  # the first person of each part but the first
 
     def one(group: Indices) -> Floats:
