@@ -149,6 +149,19 @@ def test_a_search_reads_its_shortlist_by_one_call_and_no_face_twice(tmp_path, fa
     assert [len(rows) for rows, _ in read] == [400, 100] and not set(read[0][0]) & set(read[1][0])
 
 
+def test_an_exact_shortlist_is_the_most_alike_of_all_however_they_are_parted(tmp_path, faces, monkeypatch):
+    from xcos.gallery import search
+
+    gallery = xcos.Gallery(tmp_path)
+    gallery.add_features([f"p{i:03d}" for i in range(600)], faces)
+    embeddings = faces.embedding.astype(float)
+    cosine = embeddings @ embeddings[7] / np.linalg.norm(embeddings, axis=1)
+    for rows in (1 << 14, 600, 599, 7):
+        monkeypatch.setattr(search, "_ROWS", rows)
+        listed = search.View(gallery._store).shortlist(faces.embedding[7], "template", 50, None, None)
+        assert listed.tolist() == np.argsort(-cosine, kind="stable")[:50].tolist()
+
+
 def test_threads_that_read_the_same_faces_find_the_same(tmp_path, faces):
     from concurrent.futures import ThreadPoolExecutor
 
