@@ -129,6 +129,55 @@ def test_held_in_memory_or_read_each_time_is_the_same(tmp_path, faces, monkeypat
             assert (one.grid == faces.grid[rows].astype(np.float16).astype(np.float32)).all()
 
 
+def test_a_search_reads_its_shortlist_by_one_call_and_no_face_twice(tmp_path, faces, monkeypatch):
+    from xcos.gallery import search
+
+    read = []
+
+    def counted(table, rows, columns, fetch=search.fetch):
+        read.append((rows.tolist(), tuple(columns)))
+        return fetch(table, rows, columns)
+
+    monkeypatch.setattr(search, "fetch", counted)
+    gallery = xcos.Gallery(tmp_path)
+    gallery.add_features([f"p{i:03d}" for i in range(600)], faces)
+    view = search.View(gallery._store)
+    for wanted in (400, 500):
+        listed = view.shortlist(faces.embedding[7], "template", wanted, None, None)
+        search.rank(gallery.model, faces[7], view, listed, "template")
+    assert [columns for _, columns in read] == [("grid",)] * 2  # the embeddings are there already
+    assert [len(rows) for rows, _ in read] == [400, 100] and not set(read[0][0]) & set(read[1][0])
+
+
+def test_an_exact_shortlist_is_the_most_alike_of_all_however_they_are_parted(tmp_path, faces, monkeypatch):
+    from xcos.gallery import search
+
+    gallery = xcos.Gallery(tmp_path)
+    gallery.add_features([f"p{i:03d}" for i in range(600)], faces)
+    embeddings = faces.embedding.astype(float)
+    cosine = embeddings @ embeddings[7] / np.linalg.norm(embeddings, axis=1)
+    for rows in (1 << 14, 600, 599, 7):
+        monkeypatch.setattr(search, "_ROWS", rows)
+        listed = search.View(gallery._store).shortlist(faces.embedding[7], "template", 50, None, None)
+        assert listed.tolist() == np.argsort(-cosine, kind="stable")[:50].tolist()
+
+
+def test_threads_that_read_the_same_faces_find_the_same(tmp_path, faces):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from xcos.gallery.search import View
+
+    gallery = xcos.Gallery(tmp_path)
+    gallery.add_features([f"p{i:03d}" for i in range(600)], faces)
+    view, rng = View(gallery._store), np.random.default_rng(0)
+    asked = [rng.choice(600, 200, replace=False) for _ in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(view.faces_of, asked))
+    for people, (found, _) in zip(asked, read, strict=True):
+        assert (found.embedding == faces.embedding[people]).all()
+        assert (found.grid == faces.grid[people].astype(np.float16)).all()
+
+
 def test_every_finite_float16_is_widened_exactly():
     from xcos.gallery.store import _widen
 

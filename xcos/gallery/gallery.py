@@ -26,7 +26,7 @@ from . import transfer
 from .enrol import Enrolled, Item, check_name, enrol, meta_text
 from .hits import Hit, Hits, Probe
 from .links import Link, duplicates
-from .search import POLICIES, View, averaged, rank, scores
+from .search import POLICIES, Found, View, averaged, rank, scores
 from .store import Rows, Store, fetch, partitions_for
 from .threshold import RATE, Threshold, estimated, measured
 
@@ -391,10 +391,7 @@ class Gallery:
                 self._hint(len(view))
             listed = view.shortlist(probe.features.embedding[0], people, shortlist, lists, refine)
             found = rank(self._model, probe.features, view, listed, people, threads)
-            hits = tuple(
-                self._hit(view, probe, int(who), float(score), limit, people)
-                for who, score in zip(found.people[:k], found.score[:k], strict=True)
-            )
+            hits = self._hits(view, probe, Found(found.people[:k], found.score[:k]), limit, people)
             compared = int(np.diff(view.starts)[listed].sum()) if len(listed) else 0
             return Hits(hits, float(limit), limit.source, probe, compared, len(view))
 
@@ -581,19 +578,24 @@ class Gallery:
         features = self._model.features([cut.crop], aligned=True, threads=threads)
         return Probe(title(photo, "searched for"), cut.crop, features, look_at(cut))
 
-    def _hit(self, view: View, probe: Probe, who: int, score: float, limit: Threshold, people: str) -> Hit:
-        rows, start = view.rows_of([who])
-        listed = fetch(view.table, rows, ("id", "photo", "meta", "embedding", "grid", "crop"))
-        features = self._store.features(listed)
-        best = int(np.argmax(scores(self._model, probe.features, features, np.arange(len(rows)), "best")))
-        crop = listed["crop"][best].as_py()
-        enrolled = averaged(features, start) if people == "template" else features[best]
-        return Hit(
-            name=view.names[who], score=score, threshold=float(limit), threshold_from=limit.source,
-            cosine=float(plain_cosine(probe.features.embedding, enrolled.embedding)[0]),
-            photo=listed["photo"][best].as_py(), id=listed["id"][best].as_py(), photos=len(rows),
-            meta=json.loads(listed["meta"][best].as_py()), probe=probe, enrolled=enrolled,
-            crop=None if crop is None else read_image(crop), model=self._model,
+    def _hits(self, view: View, probe: Probe, found: Found, limit: Threshold, people: str) -> tuple[Hit, ...]:
+        """What was found, with what is said of each person's photograph most alike, read by one call."""
+        places, starts = view.places_of(found.people)
+        features = view.stored(places).features()
+        single = scores(self._model, probe.features, features, np.arange(len(places)), "best")
+        ends = np.append(starts, len(places))[1:]
+        best = np.array([a + np.argmax(single[a:b]) for a, b in zip(starts, ends, strict=True)], np.intp)
+        enrolled = averaged(features, starts) if people == "template" else features[best]
+        cosine = plain_cosine(probe.features.embedding, enrolled.embedding)
+        said = fetch(view.table, view.rows[places[best]], ("id", "photo", "meta", "crop")).to_pylist()
+        return tuple(
+            Hit(
+                name=view.names[who], score=float(found.score[i]), threshold=float(limit), threshold_from=limit.source,
+                cosine=float(cosine[i]), photo=row["photo"], id=row["id"], photos=int(ends[i] - starts[i]),
+                meta=json.loads(row["meta"]), probe=probe, enrolled=enrolled[i],
+                crop=None if row["crop"] is None else read_image(row["crop"]), model=self._model,
+            )
+            for i, (who, row) in enumerate(zip(found.people, said, strict=True))
         )  # fmt: skip
 
     def _rows(self, name: str, photo: str | None) -> tuple[Rows, list[dict[str, Any]]]:

@@ -107,8 +107,8 @@ def duplicates(model: Model, view: View, threshold: float, threads: int | None) 
     """See ``Gallery.duplicates``."""
     people, links = len(view.names), []
     near = min(_NEAR, people - 1)
+    unit = view.unit(averaged=True)
     for at in range(0, people if near > 0 else 0, _BLOCK):
-        unit = view.unit(averaged=True)
         block = np.arange(at, min(at + _BLOCK, people))
         cosine = unit[block] @ unit.T
         cosine[np.arange(len(block)), block] = -np.inf

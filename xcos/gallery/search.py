@@ -1,8 +1,8 @@
 """Search: a shortlist by plain cosine, its faces ranked by xCos in the C kernel.
 
 The shortlist comes from all embeddings at once, by one product (exact), or from LanceDB's vector index. Then the whole
-of each person on it is compared: the grids are read, unless an earlier search has read them, and the kernel scores
-them.
+of each person on it is compared: the grids that no earlier search has read come by one call of the database, and
+threads widen and score them part by part.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from .. import _core
 from ..recognition.features import Features
 from ..recognition.model import Model
-from .store import Rows, Store, fetch, numbers
+from .store import Rows, Store, fetch, numbers, scan
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 POLICIES = ("template", "best", "mean")
 MEMORY = 2 << 30  # bytes of features that a view may hold: 145,000 faces of 14.5 kB
-_PART = 128  # faces that a thread reads, widens and compares at a time
+_PART = 128  # faces that a thread widens and compares at a time
+_ROWS = 1 << 14  # embeddings that a thread multiplies at a time, 32 MB of 512 numbers
 
 
 class Found(NamedTuple):
@@ -32,6 +33,20 @@ class Found(NamedTuple):
 
     people: Indices
     score: Floats
+
+
+class Stored(NamedTuple):
+    """Faces as the database keeps them: those at `places` of the two arrays, in this order."""
+
+    store: Store
+    grids: NDArray[np.float16]
+    embeddings: Floats
+    places: Indices
+
+    def features(self, start: int = 0, end: int | None = None) -> Features:
+        """Of the faces from start to end."""
+        places = self.places[start:end]
+        return Features(self.store.grids(self.grids[places]), self.embeddings[places])
 
 
 class View:
@@ -52,7 +67,8 @@ class View:
         self.indexed = store.index is not None
         self._held = _Held(self) if _Held.size(store) * len(self) <= MEMORY else None
         self._lock = threading.Lock()
-        self._embeddings: dict[bool, Floats] = {}
+        self._embeddings: Floats | None = None
+        self._scales: dict[bool, Floats] = {}
 
     def __len__(self) -> int:
         """Faces."""
@@ -65,37 +81,66 @@ class View:
             raise ValueError(f"nobody in {self.store.path} is called {name!r}")
         return at
 
+    def places_of(self, people: Sequence[int] | Indices) -> tuple[Indices, Indices]:
+        """The places of these people's faces in the view, one person after the other, and where each person begins."""
+        who = np.asarray(people, np.intp)
+        counts = self.starts[who + 1] - self.starts[who]
+        starts = np.cumsum(counts) - counts
+        return np.arange(counts.sum()) + np.repeat(self.starts[who] - starts, counts), starts
+
     def rows_of(self, people: Sequence[int] | Indices) -> tuple[Rows, Indices]:
         """The rows of these people, one after the other, and where each begins."""
-        rows = [self.rows[self.starts[p] : self.starts[p + 1]] for p in people]
-        starts = np.cumsum([0, *map(len, rows)])[:-1].astype(np.intp)
-        return np.concatenate([np.empty(0, np.uint64), *rows]), starts
+        places, starts = self.places_of(people)
+        return self.rows[places], starts
 
     def faces_of(self, people: Sequence[int] | Indices) -> tuple[Features, Indices]:
         """The features of these people's faces, one person after the other, and where each begins."""
-        rows, starts = self.rows_of(people)
+        places, starts = self.places_of(people)
+        return self.stored(places).features(), starts
+
+    def stored(self, places: Indices) -> Stored:
+        """The faces at these places, which must differ from each other: from memory, or by one call of the database."""
         if self._held is None:
-            return self.store.features(fetch(self.table, rows, ("embedding", "grid"))), starts
-        return self._held.features(self._by_row[np.searchsorted(self._sorted, rows)]), starts
+            return Stored(self.store, *self.fetch(places), np.arange(len(places)))
+        return self._held.stored(places)
+
+    def fetch(self, places: Indices) -> tuple[NDArray[np.float16], Floats]:
+        """Grids and embeddings at these places; of the database, but for embeddings that are all in memory."""
+        every = self._embeddings
+        listed = fetch(self.table, self.rows[places], ("grid",) if every is not None else ("grid", "embedding"))
+        return numbers(listed["grid"]), numbers(listed["embedding"]) if every is None else every[places]
+
+    def embeddings(self) -> Floats:
+        """(faces, E). Kept in memory."""
+        with self._lock:
+            if self._embeddings is None:
+                faces = np.empty((len(self), _widths(self.store)[1]), np.float32)
+                for rows, some in scan(self.table, "embedding"):
+                    faces[self._places(rows)] = some
+                self._embeddings = faces
+            return self._embeddings
 
     def unit(self, averaged: bool) -> Floats:
-        """Unit embeddings: (people, E) of each person's mean if `averaged`, else (faces, E). Kept in memory."""
-        with self._lock:
-            if averaged not in self._embeddings:
-                self._embeddings[averaged] = self._load(averaged)
-            return self._embeddings[averaged]
+        """Unit embeddings: (people, E) of each person's mean if `averaged`, else (faces, E)."""
+        return self._summed(averaged) * self._scale(averaged)[:, None]
 
-    def _load(self, averaged: bool) -> Floats:
-        listed = self.table.search().select(["embedding"]).with_row_id(True).to_arrow()
-        width = self.store.schema.field("embedding").type.list_size
-        faces: Floats = listed["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, width)
-        by_row = np.argsort(listed["_rowid"].to_numpy())
-        place = by_row[np.searchsorted(listed["_rowid"].to_numpy()[by_row], self.rows)]
-        faces = faces[place]
-        if averaged and len(self.names) < len(faces):
-            faces = np.add.reduceat(faces, self.starts[:-1], axis=0)
-        faces /= np.maximum(np.linalg.norm(faces, axis=1, keepdims=True), 1e-12)
-        return faces
+    def _summed(self, averaged: bool) -> Floats:
+        """The embeddings, or the sum of each person's."""
+        faces = self.embeddings()
+        single = not averaged or len(self.names) == len(faces)
+        return faces if single else np.add.reduceat(faces, self.starts[:-1], axis=0)
+
+    def _scale(self, averaged: bool) -> Floats:
+        """One over the length of each row of `_summed`. Kept in memory."""
+        if averaged not in self._scales:
+            rows = self._summed(averaged)
+            self._scales[averaged] = 1 / np.maximum(np.sqrt(np.einsum("ij,ij->i", rows, rows)), 1e-12)
+        return self._scales[averaged]
+
+    def _places(self, rows: Rows) -> Indices:
+        """Where rows are in the view."""
+        places: Indices = self._by_row[np.searchsorted(self._sorted, rows)]
+        return places
 
     def shortlist(self, embedding: Floats, policy: str, faces: int, probes: int | None, refine: int | None) -> Indices:
         """People by plain cosine, the most alike first, until they have about `faces` photographs together.
@@ -110,35 +155,44 @@ class View:
             query = self.table.search(embedding, vector_column_name="embedding").distance_type("cosine")
             query = query.nprobes(probes).limit(faces).select(["_distance"]).with_row_id(True)
             found = (query.refine_factor(refine) if refine else query).to_arrow()["_rowid"].to_numpy()
-            place = self._by_row[np.searchsorted(self._sorted, found)]
-            person = np.searchsorted(self.starts, place, side="right") - 1
+            person = np.searchsorted(self.starts, self._places(found), side="right") - 1
             people = person[np.sort(np.unique(person, return_index=True)[1])]
         counts = np.diff(self.starts)[people]
         return people[: max(1, int(np.searchsorted(np.cumsum(counts), faces, side="right")))]
 
     def _exact(self, embedding: Floats, policy: str, most: int) -> Indices:
-        unit = self.unit(policy == "template")
         probe = embedding / max(float(np.linalg.norm(embedding)), 1e-12)
-        cosine: Floats = unit @ probe  # BLAS spreads it over the cores
+        cosine = _products(self.embeddings(), probe)
+        if policy == "template":  # the product with a sum is the sum of the products
+            cosine = self._by_person(cosine) * self._scale(averaged=True)
+        else:
+            cosine *= self._scale(averaged=False)
         if policy == "best":
             cosine = np.maximum.reduceat(cosine, self.starts[:-1])
         elif policy == "mean":
-            cosine = np.add.reduceat(cosine, self.starts[:-1]) * _shares(self.starts)
+            cosine = self._by_person(cosine) * _shares(self.starts)
         best = np.argpartition(-cosine, most)[:most] if most < len(cosine) else np.arange(len(cosine))
         ranked: Indices = best[np.argsort(-cosine[best], kind="stable")]
         return ranked
 
+    def _by_person(self, numbers: Floats) -> Floats:
+        """The sums of each person's numbers, one a face."""
+        sums: Floats = np.add.reduceat(numbers, self.starts[:-1])
+        return sums
+
 
 class _Held:
-    """The features of a view's faces in memory, each from its first reading on. Safe from any thread: two that read
-    the same face write the same."""
+    """The features of a view's faces in memory, each from its first reading on, one after the other as they were read:
+    so the system gives memory for these alone, however large its pages are. Safe from any thread."""
 
     def __init__(self, view: View) -> None:
         width, length = _widths(view.store)
         self._view = view
-        self._grids = np.empty((len(view), width), np.float16)  # the system gives memory where it is written
+        self._grids = np.empty((len(view), width), np.float16)
         self._embeddings = np.empty((len(view), length), np.float32)
-        self._there = np.zeros(len(view), bool)
+        self._where = np.full(len(view), -1)  # in these, of the face at each place in the view; -1: not read
+        self._count = 0
+        self._lock = threading.Lock()
 
     @staticmethod
     def size(store: Store) -> int:
@@ -146,14 +200,19 @@ class _Held:
         width, length = _widths(store)
         return 2 * width + 4 * length
 
-    def features(self, places: Indices) -> Features:
+    def stored(self, places: Indices) -> Stored:
         """Of the faces at these places in the view."""
-        missing = places[~self._there[places]]
+        missing = places[self._where[places] < 0]
         if len(missing):
-            listed = fetch(self._view.table, self._view.rows[missing], ("embedding", "grid"))
-            self._grids[missing], self._embeddings[missing] = numbers(listed["grid"]), numbers(listed["embedding"])
-            self._there[missing] = True
-        return Features(self._view.store.grids(self._grids[places]), self._embeddings[places])
+            grids, embeddings = self._view.fetch(missing)
+            with self._lock:
+                where = self._where[missing]
+                new = where < 0  # the others another thread has read meanwhile
+                where[new] = self._count + np.arange(np.count_nonzero(new))
+                self._grids[where], self._embeddings[where] = grids, embeddings
+                self._where[missing] = where
+                self._count += np.count_nonzero(new)
+        return Stored(self._view.store, self._grids, self._embeddings, self._where[places])
 
 
 def _widths(store: Store) -> tuple[int, int]:
@@ -193,18 +252,31 @@ def scores(model: Model, probe: Features, faces: Features, starts: Indices, poli
 def rank(
     model: Model, probe: Features, view: View, people: Indices, policy: str, threads: int | None = None
 ) -> Found:
-    """The people by xCos, best first; their faces are read and compared in parallel."""
-    counts = np.diff(view.starts)[people]
-    part = (np.cumsum(counts) - 1) // _PART
-    groups = [people[part == value] for value in np.unique(part)]
+    """The people by xCos, best first; their faces are read at once and compared in parallel."""
+    places, starts = view.places_of(people)
+    stored = view.stored(places)
+    ends = np.append(starts, len(places))[1:]
+    cuts = np.flatnonzero(np.diff((ends - 1) // _PART)) + 1  # the first person of each part but the first
 
     def one(group: Indices) -> Floats:
-        faces, starts = view.faces_of(group)
-        return scores(model, probe, faces, starts, policy)
+        start, end = starts[group[0]], ends[group[-1]]
+        return scores(model, probe, stored.features(start, end), starts[group] - start, policy)
 
+    groups = np.split(np.arange(len(people)), cuts) if len(people) else []
     every = np.concatenate([np.empty(0, np.float32), *_spread(one, groups, threads)])
     order = np.argsort(-every, kind="stable")
     return Found(people[order], every[order])
+
+
+def _products(rows: Floats, one: Floats) -> Floats:
+    """(N,) the product of each row with `one`: as fast as memory gives the rows, by two threads or more.
+
+    Not by BLAS, whose threads spin for some time after such a product, on the cores that the ranking waits for.
+    """
+    products = np.empty(len(rows), np.float32)
+    parts = [slice(at, at + _ROWS) for at in range(0, len(rows), _ROWS)]
+    _spread(lambda part: np.einsum("ij,j->i", rows[part], one, out=products[part]), parts, None)
+    return products
 
 
 def _spread(work: Callable[[Any], Floats], parts: Sequence[Any], threads: int | None) -> list[Floats]:

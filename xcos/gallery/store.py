@@ -195,6 +195,12 @@ def fetch(table: Any, rows: Rows, columns: Sequence[str]) -> Any:
     return found.take(np.argsort(order))
 
 
+def scan(table: Any, column: str) -> Iterator[tuple[Rows, NDArray[Any]]]:
+    """All rows and what they have in a column of lists of one size, (N, width), some at a time."""
+    for batch in table.search().select([column]).with_row_id(True).to_batches():
+        yield batch["_rowid"].to_numpy(), _matrix(batch[column])
+
+
 def facts_of(schema: Any, name: str) -> dict[str, Any]:
     """What the schema says of the gallery. Raises ValueError where it is none, or of a later version."""
     text = (schema.metadata or {}).get(_FACTS)
@@ -244,7 +250,10 @@ def _widen(half: NDArray[np.float16], wide: NDArray[np.float32]) -> None:
 
 
 def numbers(column: Any) -> NDArray[Any]:
-    """(N, width) of a column of lists of one size."""
-    joined = column.combine_chunks()
-    array: NDArray[Any] = joined.flatten().to_numpy(zero_copy_only=False)
-    return array.reshape(len(column), column.type.list_size)
+    """(N, width) of a table's column of lists of one size."""
+    return _matrix(column.combine_chunks())
+
+
+def _matrix(lists: Any) -> NDArray[Any]:
+    array: NDArray[Any] = lists.flatten().to_numpy(zero_copy_only=False)
+    return array.reshape(len(lists), lists.type.list_size)
