@@ -154,7 +154,8 @@ def test_evaluate(model, pairs, crops):
         assert len(report.reference.accuracies) == 4 and report.images == 16
         assert json.loads(json.dumps(report.to_dict()))["scores"] == report.scores.tolist()
         assert {r.group for r in report.groups()} == {"bright", "dark"} and not report.failed
-        assert report.cllr is None and report.seconds_per_pair > 0
+        assert report.cllr >= report.min_cllr and report.seconds_per_pair > 0
+        np.testing.assert_allclose(report.llr, model.calibration.scores[metric](report.scores))
 
 
 def test_functions_as_metrics(model, pairs):

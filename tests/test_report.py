@@ -104,7 +104,7 @@ def test_plots(table, tmp_path):
         assert (tmp_path / f"report{suffix}").stat().st_size > 1000
     np.testing.assert_array_equal(np.load(tmp_path / "report.npz")["scores"], table[0].scores)
     with pytest.raises(ValueError, match="no calibration"):
-        xcos.evaluate(None, table[0].pairs).plot_reliability()
+        xcos.evaluate(None, table[0].pairs, lambda a, b: (a.embedding * b.embedding).sum(1)).plot_reliability()
 
 
 @pytest.fixture
