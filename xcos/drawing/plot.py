@@ -367,17 +367,13 @@ def _summary(ax: Axes, e: Reason) -> None:
     total = "The score is the sum over the cells of the two maps below, multiplied: cosine × attention."
     if e.explained < 1:
         total = (
-            f"The cells count {e.explained:.0%}: the sum of the two maps below, multiplied, cosine × attention. The "
-            f"plain cosine of the two faces as wholes counts {1 - e.explained:.0%}, and says nothing of places."
+            f"The cells count {e.explained:.0%}: the sum of the two maps below, multiplied. The plain cosine of the "
+            f"faces as wholes counts {1 - e.explained:.0%}, and says nothing of places."
         )
     reference = "" if e.explained < 1 else f" For reference, the plain cosine of the two embeddings: {e.cosine:.3f}."
-    worth = "It is no probability." if e.llr is None else f"Its {e.worth()}."
-    notes = [
-        *e.notes(),
-        f"{total} {worth}",
-        f"The threshold: {e.threshold_from}.".replace("..", "."),
-        f"Model {e.model}.{reference}",
-    ]
+    worth = "The score is no probability." if e.llr is None else f"What it is worth: {e.worth()}."
+    threshold = f"The threshold: {e.threshold_from}.".replace("..", ".")
+    notes = [*e.notes(), total, worth, f"{threshold} Model {e.model}.{reference}"]
     text = "\n\n".join(fill(shorten(note, 240, placeholder=" …"), 50) for note in notes)
     ax.text(0, 0.5, text, transform=ax.transAxes, va="top", fontsize=8.5, color=_INK, linespacing=1.35)
 

@@ -88,7 +88,7 @@
       for (let i = 0; i < this.rows; i++) for (let j = 0; j < this.columns; j++) this.ranked.push([i, j]);
       // What speaks for the decision comes first: for two people, what cells lack against the usual ones of one person.
       const size = ([i, j]) => e.same ? e.contribution[i][j] : e.deficit ? e.deficit[i][j] : Math.abs(e.contribution[i][j]);
-      this.order = e.same ? "contribution" : e.deficit ? "what it lacks against one person's usual cell" : "size of contribution";
+      this.order = e.same ? "contribution" : e.deficit ? "deficit against one person's usual cells" : "size of contribution";
       this.ranked.sort((a, b) => size(b) - size(a));
       const root = this.shadowRoot || this.attachShadow({ mode: "open" });
       root.adoptedStyleSheets = [sheet];
