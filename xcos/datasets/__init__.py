@@ -13,13 +13,14 @@ Nothing is downloaded. Images are decoded only when features are wanted of them.
 """
 
 from . import wear
+from .groups import with_groups
 from .pairing import pairs_of
 from .pairs import Pairs
 from .people import Faces, join, read_faces
 from .readers import read, read_bcolz, read_bin, read_csv, read_lfw
-from .templates import Templates, read_templates
+from .templates import Templates, all_pairs, read_templates
 
 __all__ = [
-    "Faces", "Pairs", "Templates", "join", "pairs_of", "read", "read_bcolz", "read_bin", "read_csv", "read_faces",
-    "read_lfw", "read_templates", "wear",
+    "Faces", "Pairs", "Templates", "all_pairs", "join", "pairs_of", "read", "read_bcolz", "read_bin", "read_csv",
+    "read_faces", "read_lfw", "read_templates", "wear", "with_groups",
 ]  # fmt: skip

@@ -125,6 +125,8 @@ def as_labels(labels: Any, where: str) -> NDArray[np.bool_]:
     Python takes nearly everything for true: "0", b"False" and -1 among it. `where` stands in the message. Raises
     ValueError.
     """
+    if isinstance(labels, np.ndarray) and labels.dtype == bool:  # millions of all_pairs
+        return np.array(labels, np.bool_).reshape(-1)
     found = np.asarray(labels, object).reshape(-1)
     for i, label in enumerate(found):
         if not isinstance(label, (bool, np.bool_, int, np.integer, float, np.floating)) or label not in (-1, 0, 1):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..base.names import shown
 from ..faces.folders import collection
 from ..faces.image import local_path
+from .pairs import Pairs
 from .people import people_of
 from .photographs import photographs
 from .tables import read_table
@@ -135,6 +136,55 @@ def read_templates(
     images = dict(zip(lines, photographs(photos, lines) if photos else _beside(place, lines), strict=True))
     return Templates(shown(place.stem), list(subjects), [who for who, _ in subjects.values()],
                      [images[file] for file in files], files, np.array([number[t] for t in owner]))  # fmt: skip
+
+
+def all_pairs(templates: Templates, *, most: int = 2000, seed: int = 0, aligned: bool = False) -> Pairs:
+    """Every pair of two pictures: of one person where their subjects are equal, else of two.
+
+    Pictures of which each shows somebody else give pairs of two people alone, millions of them from some thousands:
+    enough for false match rates of groups.
+
+    Parameters
+    ----------
+    templates : Templates
+        The pictures and whom they show, as of :func:`read_templates`.
+    most : int, default 2000
+        Pictures at most: of more, so many are drawn. 2,000 make 1,999,000 pairs.
+    seed : int, default 0
+        Of the draw.
+    aligned : bool, default False
+        The pictures are aligned crops of 112 x 112.
+
+    Returns
+    -------
+    Pairs
+        In the order of the pictures: 0 with 1, 0 with 2 ...
+
+    Raises
+    ------
+    ValueError
+        There are fewer than two pictures, or `most` is less than two.
+
+    Examples
+    --------
+    >>> import xcos
+    >>> pairs = xcos.datasets.all_pairs(xcos.datasets.read_templates("examples"))
+    >>> len(pairs), int(pairs.same.sum())
+    (6, 0)
+    """
+    count = len(templates.images)
+    if most < 2:
+        raise ValueError(f"most: expected at least 2 pictures, got {most}")
+    if count < 2:
+        raise ValueError(f"{templates.name}: expected at least 2 pictures, got {count}")
+    drawn = np.arange(count)
+    if count > most:
+        drawn = np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+    who = np.unique(np.asarray(templates.subjects), return_inverse=True)[1][templates.owner]
+    i, j = np.triu_indices(len(drawn), 1)
+    first, second = drawn[i], drawn[j]
+    return Pairs(templates.name, templates.images, templates.names, first, second, who[first] == who[second],
+                 aligned=aligned)  # fmt: skip
 
 
 class _Read(Sequence[bytes]):
