@@ -144,7 +144,9 @@ def attribute(e, path):
 def test_every_number_in_a_sentence_is_one_of_the_explanation(same, different, language):
     cells = xcos.load(whole=0).explain(*same.crops, aligned=True)
     usual = replace(different, evidence=np.linspace(-2, 3, 49, dtype=np.float32).reshape(7, 7))
-    for e in (same, different, cells, usual):
+    assert same.sentences(language)[0].kind == "same"
+    assert replace(same, undecided=True).sentences(language)[0].kind == "undecided"
+    for e in (same, different, cells, usual, replace(different, undecided=True)):
         told = e.sentences(language)
         assert len(told) == 3
         for one in told:

@@ -33,6 +33,8 @@ class Told(Protocol):
     @property
     def reliable(self) -> bool: ...
     @property
+    def undecided(self) -> bool: ...
+    @property
     def parts(self) -> Mapping[str, Part]: ...
 
 
@@ -45,8 +47,8 @@ class Sentence(ByValue):
     text : str
         The sentence.
     kind : str
-        What it is about: same, different or unreliable (the decision), sum or sum_of_cells (what adds to the score),
-        least_alike or most_different (where), hidden.
+        What it is about: same, different, undecided or unreliable (the decision), sum or sum_of_cells (what adds to the
+        score), least_alike or most_different (where), hidden.
     numbers : dict of float
         Each number in the text, in its order, by the attribute of the explanation that it is, not rounded: "score",
         "parts.nose.cosine".
@@ -79,7 +81,9 @@ def sentences_of(e: Told, language: str = "en") -> list[Sentence]:
     if language not in WORDS:
         raise ValueError(f"language: expected one of {', '.join(WORDS)}, got {language!r}")
     words = WORDS[language]
-    decision = "unreliable" if not e.reliable else "same" if e.same else "different"
+    decision = "same" if e.same else "different"
+    if e.undecided or not e.reliable:
+        decision = "undecided" if e.reliable else "unreliable"
     made = [_sentence(words, decision, {"score": e.score, "threshold": e.threshold})]
     if e.reliable:
         largest = sorted(e.parts.values(), key=lambda part: -abs(part.contribution))[:NAMED]

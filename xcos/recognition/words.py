@@ -51,6 +51,7 @@ WORDS = {
         kinds={
             "same": "Same person: the score {score} is above the threshold {threshold}.",
             "different": "Different people: the score {score} is not above the threshold {threshold}.",
+            "undecided": "Undecided: the score {score} says too little, the threshold is {threshold}.",
             "unreliable": "No answer, a face is too poor: the score is {score}, the threshold {threshold}.",
             "sum": "The cells add {local} to the score, the largest amounts {most}; the face as a whole adds {whole}.",
             "sum_of_cells": "The cells add {local}, which is all of the score, the largest amounts {most}.",
@@ -77,6 +78,7 @@ WORDS = {
         kinds={
             "same": "Dieselbe Person: Der Wert {score} liegt über der Schwelle {threshold}.",
             "different": "Verschiedene Personen: Der Wert {score} liegt nicht über der Schwelle {threshold}.",
+            "undecided": "Unentschieden: Der Wert {score} sagt zu wenig, die Schwelle ist {threshold}.",
             "unreliable": "Keine Antwort, ein Gesicht ist zu schlecht: Der Wert ist {score}, die Schwelle {threshold}.",
             "sum": "Die Zellen geben {local} zum Wert, die größten Beträge {most}; das ganze Gesicht gibt {whole}.",
             "sum_of_cells": "Die Zellen geben {local}, das ist der ganze Wert, die größten Beträge {most}.",
@@ -101,6 +103,7 @@ WORDS = {
         kinds={
             "same": "同一人物です。スコア {score} はしきい値 {threshold} を上回ります。",
             "different": "別人です。スコア {score} はしきい値 {threshold} を上回りません。",
+            "undecided": "どちらとも言えません。スコアは {score}、しきい値は {threshold} です。",
             "unreliable": "顔の写りが悪く、判定できません。スコアは {score}、しきい値は {threshold} です。",
             "sum": "スコアのうちセルの寄与は {local} で、特に大きいのは{most}です。顔全体の寄与は {whole} です。",
             "sum_of_cells": "スコアのすべてがセルの寄与 {local} で、特に大きいのは{most}です。",
