@@ -15,6 +15,7 @@ from test_results import make, verification
 
 from xcos.drawing import plot
 from xcos.drawing.benchmarks import benchmarks
+from xcos.drawing.scales import cell_number
 from xcos.measured.truth import CellTruth
 
 matplotlib.use("Agg")
@@ -226,7 +227,7 @@ NUMBERS = [(0.554, 2, ".55"), (-0.08, 2, "-.08"), (-0.0001, 3, ".000"), (1.0, 2,
 
 @pytest.mark.parametrize(("value", "digits", "text"), NUMBERS)
 def test_numbers(value, digits, text):
-    assert plot._number(value, digits) == text
+    assert cell_number(value, digits) == text
 
 
 def test_rendering_leaves_no_figures_open():

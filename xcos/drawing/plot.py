@@ -31,6 +31,7 @@ except ImportError:
 
 from .figure import encode, figure_of, new_figure, ours
 from .photograph import overlay
+from .scales import PALE, SCALES, cell_number, colour_map
 from .sheet import GAP, Sheet, pale_cells
 from .shown import Decision, Placed, Reason
 
@@ -40,21 +41,9 @@ if TYPE_CHECKING:
 
     from ..faces.detection import Face
 
-# Fixed scales, so that figures compare: an even share of attention is 1/49 = 0.02; cells over four times that
-# have a colour of their own. No contribution of a trained head reaches three even shares by much.
-COSINE_LIMIT = 1.0
-ATTENTION_LIMIT = 0.08
-CONTRIBUTION_LIMIT = 0.06
-EVIDENCE_LIMIT = 8.0  # natural logarithm: 3,000 times as usual for one person as for two
-DEVIATION_LIMIT = 5.0  # standard deviations
-
 _SAME, _DIFFERENT = "#2166ac", "#b2182b"  # the ends of the colour map RdBu
-_COSINE = colormaps["RdBu"]
-_EVIDENCE = colormaps["PuOr_r"]  # other colours than the contributions, which it is not to be taken for
-_ATTENTION = colormaps["Greys"].with_extremes(over="#ffb000")
 _INK, _QUIET = "#222222", "#666666"
 _SIZE_OF_SCALE, _DPI = (5, 1.6), 110  # inches
-_PALE = 0.62  # of cells that know little: how much of their colour is taken away
 _in_place_of: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # axes and the explanation drawn in their place
 
 
@@ -101,7 +90,8 @@ def evidence(e: Reason, ax: Axes | None = None) -> tuple[Figure, Axes]:
     _check_evidence(e)
     if ax is None:
         ax = new_figure((4.2, 4.8)).add_axes((0.07, 0.1, 0.88, 0.77))
-    _evidence(ax, e)
+    assert e.evidence is not None
+    _map(ax, e.evidence, "evidence", pale_cells(e))
     return figure_of(ax), ax
 
 
@@ -111,7 +101,7 @@ def on_photo(photo: Placed, name: str = "cosine", ax: Axes | None = None) -> tup
     photo.values(name), photo.pixels()  # whether they can be had, before a figure is made
     if ax is None:
         ax = new_figure((5, 5), layout="constrained").add_subplot()
-    _photograph(ax, photo, name, _COSINE)
+    _photograph(ax, photo, name, colour_map("cosine"))
     return figure_of(ax), ax
 
 
@@ -144,7 +134,7 @@ def render(result: Decision, kind: str, dpi: float | None = None, photos: Sequen
     if isinstance(result, Reason):
         sheet = Sheet.of(result)
         figure = Figure(figsize=sheet.size)
-        _explanation(result, figure, sheet, _COSINE, photos)
+        _explanation(result, figure, sheet, colour_map("cosine"), photos)
     else:
         figure = Figure(figsize=_SIZE_OF_SCALE, layout="constrained")
         verification(result, figure.add_subplot())
@@ -169,7 +159,7 @@ def _dots(dpi: float | None) -> float:
 def _diverging(cmap: str | Colormap | None) -> Colormap:
     """The colours of cosines and contributions. ValueError for a name that matplotlib does not have."""
     if cmap is None or isinstance(cmap, Colormap):
-        return cmap or _COSINE
+        return cmap or colour_map("cosine")
     if cmap not in colormaps:
         raise ValueError(f"cmap: expected a matplotlib Colormap or the name of one, got {cmap!r}")
     return colormaps[cmap]
@@ -192,22 +182,17 @@ def _explanation(
     if "score" in axes:
         _summary(axes["score"], e)
     if "cosine" in axes:
-        _map(axes["cosine"], e.cosine_map, 2, colours, (-COSINE_LIMIT, COSINE_LIMIT),
-             "How alike is each cell?", "patch cosine; the faces, laid over each other",
-             shade=_shade(e.crops), pale=pale)
+        over = f"{SCALES['cosine'].about}; the faces, laid over each other"
+        _map(axes["cosine"], e.cosine_map, "cosine", pale, about=over, colours=colours, shade=_shade(e.crops))
     if "attention" in axes:
-        _map(axes["attention"], e.attention, 3, _ATTENTION, (0, ATTENTION_LIMIT),
-             "How much does it count?", "attention, sum 1", pale=pale)
+        _map(axes["attention"], e.attention, "attention", pale)
     if "contribution" in axes:
-        total = f"contribution, sum {e.contribution.sum():.3f}"
-        _map(axes["contribution"], e.contribution, 3, colours, (-CONTRIBUTION_LIMIT, CONTRIBUTION_LIMIT),
-             "What does it add?", total if mixed else f"{total} = the score", pale=pale)
-    if "evidence" in axes:
-        _evidence(axes["evidence"], e)
-    if "deviation" in axes and e.deviation is not None:
-        _map(axes["deviation"], e.deviation, 1, _EVIDENCE, (-DEVIATION_LIMIT, DEVIATION_LIMIT),
-             "How far from the usual cell of one person?", "cosine less the usual one, in standard deviations",
-             pale=pale)
+        total = f"{SCALES['contribution'].about}, sum {e.contribution.sum():.3f}"
+        _map(axes["contribution"], e.contribution, "contribution", pale,
+             about=total if mixed else f"{total} = the score", colours=colours)
+    for name, values in (("evidence", e.evidence), ("deviation", e.deviation)):
+        if name in axes and values is not None:
+            _map(axes[name], values, name, pale)
     if sheet.whole:
         box = axes[sheet.panels[-1]].get_position()
         left, width = sheet.bar
@@ -228,12 +213,6 @@ def _explanation(
 def _check_evidence(e: Reason) -> None:
     if e.evidence is None:
         raise ValueError(f"model {e.model!r} is not calibrated, so there is no evidence: see xcos.calibrate")
-
-
-def _evidence(ax: Axes, e: Reason) -> None:
-    assert e.evidence is not None  # checked before anything is drawn
-    _map(ax, e.evidence, 1, _EVIDENCE, (-EVIDENCE_LIMIT, EVIDENCE_LIMIT), "Is that usual for one person?",
-         "log-likelihood ratio of each cell alone; no part of the score", pale=pale_cells(e))
 
 
 def _shrink(part: Figure | SubFigure, sheet: Sheet) -> None:
@@ -259,7 +238,7 @@ def _whole(ax: Axes, e: Reason) -> None:
     parts = (e.local, e.whole)
     ax.bar((0, 1), parts, width=0.7, color=["#9aa5b1", _SAME if e.whole >= 0 else _DIFFERENT])
     for x, value in enumerate(parts):
-        ax.text(x, max(value, 0) + 0.02, _number(value, 3), ha="center", va="bottom", fontsize=9, color=_INK)
+        ax.text(x, max(value, 0) + 0.02, cell_number(value, 3), ha="center", va="bottom", fontsize=9, color=_INK)
     ax.axhline(0, color=_INK, linewidth=0.8)
     ax.set(xlim=(-0.5, 1.5), ylim=(min(-0.1, min(parts) - 0.05), 1), xticks=(0, 1), yticks=[])
     ax.set_xticklabels([f"{e.attention.size}\ncells", "face as\na whole"], fontsize=8, color=_QUIET)
@@ -288,14 +267,9 @@ def _shade(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _photograph(ax: Axes, photo: Placed, name: str, colours: Colormap) -> None:
-    scales = {
-        "cosine": (-COSINE_LIMIT, COSINE_LIMIT, colours),
-        "attention": (0, ATTENTION_LIMIT, _ATTENTION),
-        "contribution": (-CONTRIBUTION_LIMIT, CONTRIBUTION_LIMIT, colours),
-        "evidence": (-EVIDENCE_LIMIT, EVIDENCE_LIMIT, _EVIDENCE),
-    }
-    low, high, colours = scales[name]
-    overlay(ax, photo, name, ScalarMappable(Normalize(low, high), colours))
+    scale = SCALES[name]
+    chosen = colours if scale.colours == SCALES["cosine"].colours else colour_map(name)
+    overlay(ax, photo, name, ScalarMappable(Normalize(scale.low, scale.high), chosen))
     ax.set_title(photo.name, fontsize=10, color=_INK)
 
 
@@ -320,12 +294,13 @@ def _cells(ax: Axes, cells: tuple[int, ...], **line: Any) -> None:
         spine.set_visible(False)
 
 
-def _map(ax: Axes, values: NDArray[np.float32], digits: int, colours: Colormap, limits: tuple[float, float],
-         title: str, subtitle: str, shade: NDArray[np.float32] | None = None,
-         pale: NDArray[np.bool_] | None = None) -> None:
-    """One map: a colour and a number for each cell; `shade` (0..1, pixels) darkens the colours like a shadow, cells
-    that are `pale` lose most of theirs."""
-    norm = Normalize(*limits)
+def _map(ax: Axes, values: NDArray[np.float32], name: str, pale: NDArray[np.bool_] | None, *, about: str = "",
+         colours: Colormap | None = None, shade: NDArray[np.float32] | None = None) -> None:
+    """One map: a colour and a number for each cell, as `SCALES` has it for its name unless told otherwise; `shade`
+    (0..1, pixels) darkens the colours like a shadow, cells that are `pale` lose most of theirs."""
+    low, high, _, digits, question, usual = SCALES[name]
+    colours = colour_map(name) if colours is None else colours
+    norm = Normalize(low, high)
     scale = ScalarMappable(norm, colours)
     extent = (0, values.shape[1], values.shape[0], 0)
     ax.imshow(values, cmap=colours, norm=norm, extent=extent, interpolation="nearest")
@@ -334,31 +309,25 @@ def _map(ax: Axes, values: NDArray[np.float32], digits: int, colours: Colormap, 
         ax.imshow(np.zeros_like(shade), cmap="gray", alpha=shade, extent=extent, interpolation="bicubic")
         bright = bright * (1 - shade.mean())
     if pale is not None:
-        ax.imshow(np.ones_like(values), cmap="gray", vmin=0, vmax=1, alpha=_PALE * pale, extent=extent,
+        ax.imshow(np.ones_like(values), cmap="gray", vmin=0, vmax=1, alpha=PALE * pale, extent=extent,
                   interpolation="nearest")
-        bright = np.where(pale, _PALE + (1 - _PALE) * bright, bright)
+        bright = np.where(pale, PALE + (1 - PALE) * bright, bright)
     _cells(ax, values.shape, color="white", alpha=0.9)
     for cell, value in np.ndenumerate(values):
         slanted = pale is not None and pale[cell]
-        ax.text(cell[1] + 0.5, cell[0] + 0.5, _number(float(value), digits), ha="center", va="center", fontsize=7.5,
+        ax.text(cell[1] + 0.5, cell[0] + 0.5, cell_number(float(value), digits), ha="center", va="center", fontsize=7.5,
                 style="italic" if slanted else "normal", color="white" if bright[cell] < 0.5 else "black")
-    ax.text(0.5, 1.085, title, transform=ax.transAxes, ha="center", fontsize=11.5, weight="bold", color=_INK)
-    ax.text(0.5, 1.025, subtitle, transform=ax.transAxes, ha="center", fontsize=8.5, color=_QUIET)
+    ax.text(0.5, 1.085, question, transform=ax.transAxes, ha="center", fontsize=11.5, weight="bold", color=_INK)
+    ax.text(0.5, 1.025, about or usual, transform=ax.transAxes, ha="center", fontsize=8.5, color=_QUIET)
     bar = figure_of(ax).colorbar(scale, cax=ax.inset_axes((0, -0.115, 1, 0.03)), orientation="horizontal",
-                                 ticks=np.linspace(limits[0], limits[1], 5), format=_tick,
-                                 extend="max" if limits[0] == 0 else "neither")
+                                 ticks=np.linspace(low, high, 5), format=_tick,
+                                 extend="max" if low == 0 else "neither")
     bar.ax.tick_params(labelsize=7, labelcolor=_QUIET, length=2)
     bar.outline.set_visible(False)
 
 
 def _tick(value: float, _: int) -> str:
     return f"{value:.2g}"
-
-
-def _number(value: float, digits: int) -> str:
-    """.55, -.08: the zero before the point is the same in all cells and left out, as is the sign of zero."""
-    value = round(value, digits) + 0.0
-    return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
 
 
 def _summary(ax: Axes, e: Reason) -> None:

@@ -19,19 +19,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..drawing.scales import SCALES
 from ..drawing.shown import Reason
 from ..measured.truth import LITTLE
 
 __all__ = ["element_script", "explanation_html", "explanation_page", "explanation_value"]
-
-# The fixed scales, those of the pictures: two views can be compared, and a view with a picture.
-SCALES = {
-    "cosine": (-1.0, 1.0),
-    "attention": (0.0, 0.08),
-    "contribution": (-0.06, 0.06),
-    "evidence": (-8.0, 8.0),  # natural logarithms: 3,000 times as usual for one person as for two
-    "deviation": (-5.0, 5.0),  # standard deviations
-}
 
 _DIGITS = 7  # of a float32, all that it has
 
@@ -144,7 +136,7 @@ def explanation_value(e: Viewed) -> dict[str, Any]:
     if e.truth is not None:
         share = e.truth.window / e.crops.shape[1]
         value["truth"] |= {"share": share, "little": e.truth.little.tolist(), "least": LITTLE}
-    return {**value, "crops": crops, "scales": SCALES}
+    return {**value, "crops": crops, "scales": {name: (scale.low, scale.high) for name, scale in SCALES.items()}}
 
 
 @cache
