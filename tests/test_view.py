@@ -88,7 +88,7 @@ def test_colours_are_those_of_the_picture(page, explanation):
     colormaps = pytest.importorskip("matplotlib").colormaps
     colours = [cell.value_of_css_property("background-color") for cell in find(page, ".map [role=gridcell]")]
     shown = np.array([[int(v) for v in re.findall(r"\d+", colour)[:3]] for colour in colours])
-    low, high = view.SCALES["contribution"]
+    low, high, *_ = view.SCALES["contribution"]
     expected = colormaps["RdBu"]((explanation.contribution.ravel() - low) / (high - low), bytes=True)[:, :3]
     assert np.abs(shown - expected.astype(int)).max() <= 6  # 256 steps there, exact values here
 
