@@ -19,7 +19,7 @@ PACKAGE = ROOT / "xcos"
 # From the ground up. Files at the top are rooms of their own.
 ORDER = (
     "models", "errors", "base", "storage", "measured", "plan", "importers.onnx", "importers.torch", "importers",
-    "faces", "drawing", "view", "recognition", "gallery", "datasets", "twin", "evaluation", "explainers",
+    "faces", "drawing", "view", "casefile", "recognition", "gallery", "datasets", "twin", "evaluation", "explainers",
     "faithfulness", "train", "plugging", "serve", "api", "ray", "__init__", "cli", "__main__",
 )  # fmt: skip
 TOP = {"__init__.py", "__main__.py", "api.py", "errors.py", "ray.py"}

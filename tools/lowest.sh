@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 folder=${1:-build/lowest}
 python=${PYTHON:-$(command -v python3.11 || command -v python3)}
 tests=${TESTS:-"test_plot.py test_results.py test_evaluation.py test_report.py test_calibration.py test_serve.py
-    test_image.py test_any_picture.py test_onnx_import.py"}
+    test_image.py test_any_picture.py test_case_report.py test_onnx_import.py"}
 
 rm -rf "$folder"
 mkdir -p "$folder/tree"
@@ -21,13 +21,13 @@ git ls-files -z --cached --others --exclude-standard | xargs -0 sh -c '
 "$folder/uv/bin/python" -m pip install --quiet --disable-pip-version-check uv
 export VIRTUAL_ENV="$folder/venv" PATH="$folder/uv/bin:$PATH"
 uv venv --quiet --python "$python" "$VIRTUAL_ENV"
-uv pip install --quiet --resolution lowest-direct "$folder/tree[plot,images,onnx,eval,serve]"
+uv pip install --quiet --resolution lowest-direct "$folder/tree[plot,report,images,onnx,eval,serve]"
 # What tests need beside, without changing what is there.
 uv pip freeze | grep -v '^xcos' >"$folder/versions"
-uv pip install --quiet --constraint "$folder/versions" pytest hypothesis httpx onnxruntime pandas zarr \
+uv pip install --quiet --constraint "$folder/versions" pytest hypothesis httpx onnxruntime pandas pypdf zarr \
     opencv-python-headless
 uv pip check
-grep -E '^(numpy|matplotlib|jinja2|pillow|pillow-heif|onnx|scikit-learn|scipy|tqdm|starlette|uvicorn|python-multipart)=' \
+grep -E '^(numpy|matplotlib|fpdf2|jinja2|pillow|pillow-heif|onnx|scikit-learn|scipy|tqdm|starlette|uvicorn|python-multipart)=' \
     "$folder/versions" | tr '\n' ' '
 echo
 

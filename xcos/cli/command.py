@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ examples:
   xcos verify a.jpg b.jpg                       one line: decision, score, threshold
   xcos verify a.jpg b.jpg --json | jq .score
   xcos explain a.jpg b.jpg -o why.png           the reason, cell by cell (also .html .pdf .svg .json .npz)
+  xcos explain a.jpg b.jpg --report case.pdf    all that it rests on, for the case file
   xcos detect group.jpg -o faces.png            numbers the faces, for --face
   xcos verify group.jpg b.jpg --face 2,0        the third face of group.jpg with the first of b.jpg
   xcos info                                     the default model: licence, origin, threshold
@@ -57,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if isinstance(stream, io.TextIOWrapper):  # names may hold what the console's encoding lacks
                 stream.reconfigure(errors="backslashreplace")
         options = _parser().parse_args(arguments)
+        options.command = shlex.join(["xcos", *(sys.argv[1:] if arguments is None else arguments)])
         logging.basicConfig(format="%(name)s: %(message)s", level=logging.DEBUG if options.verbose else logging.WARNING)
         code: int = options.run(options)
         return code
@@ -129,10 +132,16 @@ def _answer(result: Any, undecided: int | None) -> int:
 def _explain(options: argparse.Namespace) -> int:
     import xcos
 
-    result = xcos.explain(*_two(options), **_keywords(options))
+    photos = _two(options)
+    if options.on_photo or options.report:  # they are shown later, and standard input can be read once
+        photos = [photo if isinstance(photo, str) else photo.read() for photo in photos]
+    result = xcos.explain(*photos, **_keywords(options))
     if options.output:
-        result.save(options.output, dpi=options.dpi, on_photo=options.on_photo)
-    written = f"\nwritten: {shown(options.output)}" if options.output else ""
+        result.save(options.output, dpi=options.dpi, on_photo=options.on_photo and tuple(photos))
+    if options.report:
+        result.report(options.report, photos=tuple(photos), reference=options.case, paper=options.paper,
+                      command=options.command)  # fmt: skip
+    written = "".join(f"\nwritten: {shown(path)}" for path in (options.output, options.report) if path)
     _print(options, result.to_dict(), f"{_summary(result)}\n\n{_table(result)}{written}")
     return _answer(result, options.undecided_code)
 
@@ -166,22 +175,24 @@ def _picture(plot: Any, image: Any, found: Any, kind: str, dpi: float | None) ->
 def _info(options: argparse.Namespace) -> int:
     import xcos
     from xcos import _core
+    from xcos.recognition.card import ModelCard
     from xcos.recognition.shipped import model_path
 
     file = xcos.ModelFile.read(model_path(options.model))
+    card = ModelCard.of(file)
     facts = {
         "name": file.name,
         "kind": file.kind,
         "inputs": {value["name"]: list(value["shape"]) for value in file.inputs},
         "outputs": list(file.outputs),
         "layers": len(file.layers),
-        "parameters": _parameters(file),
+        "parameters": card.parameters,
         "thresholds": dict(file.thresholds or {}),
         "thresholds_from": file.thresholds_from,
-        "whole": (file.head or {}).get("whole", 0.0),
+        "whole": card.whole,
         "whole_curve": _curve(file),
-        "truth": _truth(file),
-        "calibration": _calibration(file),
+        "truth": card.truth,
+        "calibration": card.calibration,
         "license": file.license,
         "origin": file.origin,
         "training": file.training,
@@ -196,26 +207,20 @@ def _info(options: argparse.Namespace) -> int:
 
 def _convert(options: argparse.Namespace) -> int:
     import xcos
+    from xcos.recognition.card import ModelCard
 
     pixels = {"color": options.color, "mean": options.mean, "scale": options.scale}
     file = xcos.convert(options.source, options.target, **pixels, shape=options.shape)
+    parameters = ModelCard.of(file).parameters
     facts = {
         "name": file.name,
         "layers": len(file.layers),
-        "parameters": _parameters(file),
+        "parameters": parameters,
         "written": options.target,
     }
-    size = f"{file.name}: {len(file.layers)} layers, {_parameters(file):,} parameters"
+    size = f"{file.name}: {len(file.layers)} layers, {parameters:,} parameters"
     _print(options, facts, f"{size}, {shown(options.target)}")
     return SAME
-
-
-def _calibration(file: Any) -> dict[str, str]:
-    scores = (file.calibration or {"scores": {}})["scores"]
-    return {
-        metric: f"{score['method']} on {score['pairs']} pairs of {score['data']}, Cllr {score['cllr']:.4f} bits"
-        for metric, score in scores.items()
-    }
 
 
 def _curve(file: Any) -> dict[str, Any]:
@@ -225,16 +230,6 @@ def _curve(file: Any) -> dict[str, Any]:
         return {}
     accuracy = {f"{w:g}": f"{a:.2%}" for w, a in zip(curve["whole"], curve["accuracy"], strict=True)}
     return {"data": curve["data"], "pairs": curve["pairs"], **accuracy}
-
-
-def _truth(file: Any) -> str:
-    from ..measured.truth import CellTruth
-
-    return repr(CellTruth.from_dict(file.truth)) if file.truth else ""
-
-
-def _parameters(file: Any) -> int:
-    return sum(int(tensor.size) for tensor in file.tensors.values())
 
 
 def _keywords(options: argparse.Namespace) -> dict[str, Any]:
@@ -398,6 +393,9 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("-o", "--output", metavar="FILE", help="write .html, .png, .pdf, .svg, .json or .npz")
     explain.add_argument("--dpi", type=float, help="dots an inch of a .png (default: 110)")
     explain.add_argument("--on-photo", action="store_true", help="show the photographs instead of the crops")
+    explain.add_argument("--report", metavar="FILE", help="write a report for the case file, .pdf or .html")
+    explain.add_argument("--case", metavar="TEXT", default="", help="the case's reference, on every page of the report")
+    explain.add_argument("--paper", choices=("A4", "letter"), default="A4", help="of the report (default: A4)")
     detect = command("detect", _detect, "find the faces of a photograph", [looking],
                      "xcos detect group.jpg -o faces.png")
     detect.add_argument("image", metavar="A", help="photograph; - reads standard input")

@@ -106,10 +106,17 @@ def fit_texts(figure: Figure) -> None:
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         content = text.get_text()
-        if missing := set(content) - _letters() - {"\n"}:
-            fonts = {c: _font_with(c) for c in missing}
-            text.set_text("".join(c if fonts.get(c, _FONT) else c.encode("unicode_escape").decode() for c in content))
-            text.set_fontfamily([_FONT, *sorted({font for font in fonts.values() if font})])
+        shown, others = drawable(content)
+        if others or shown != content:
+            text.set_text(shown)
+            text.set_fontfamily([_FONT, *others])
+
+
+def drawable(text: str) -> tuple[str, list[str]]:
+    """A text with letters that no font has escaped, and the names of other fonts than ours that it needs."""
+    fonts = {c: _font_with(c) for c in set(text) - _letters() - {"\n"}}
+    shown = "".join(c if fonts.get(c, _FONT) else c.encode("unicode_escape").decode() for c in text)
+    return shown, sorted({font for font in fonts.values() if font})
 
 
 @cache
@@ -122,6 +129,8 @@ def _letters() -> frozenset[str]:
 def _font_with(letter: str) -> str:
     """The name of an installed font that has this letter, "" where none has."""
     for font in font_manager.fontManager.ttflist:
+        if font.name.startswith("Last Resort"):  # comes with matplotlib 3.11: a box for every letter that there is
+            continue
         try:
             if font_manager.get_font(font.fname).get_char_index(ord(letter)):
                 return font.name

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
-    "MAX_PIXELS", "ImageLike", "Many", "OneImage", "as_encoded", "as_list", "describe", "encoded_text", "local_path",
-    "read_image", "title",
+    "MAX_PIXELS", "ImageLike", "Many", "OneImage", "as_encoded", "as_list", "content_of", "describe", "encoded_text",
+    "local_path", "read_image", "title",
 ]  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def read_image(x: ImageLike, *, bgr: bool = False, max_pixels: int = MAX_PIXELS)
     """
     if max_pixels < 1:
         raise ValueError(f"max_pixels: expected at least 1, got {max_pixels}")
-    name, content = describe(x), _content(x)
+    name, content = describe(x), content_of(x)
     if isinstance(content, bytes):
         return decode(content, name, max_pixels)
     if isinstance(content, np.ndarray):
@@ -135,7 +135,7 @@ def as_encoded(x: Any) -> bytes:
     """
     if isinstance(x, list):
         x = bytes(x)  # numbers of 0 to 255
-    content = _content(x) if not isinstance(x, (str, os.PathLike)) else x
+    content = content_of(x) if not isinstance(x, (str, os.PathLike)) else x
     if isinstance(content, np.ndarray):
         pixels = _from_array(content, False, describe(x))
         return f"P6\n{pixels.shape[1]} {pixels.shape[0]}\n255\n".encode() + pixels.tobytes()
@@ -195,8 +195,8 @@ def local_path(name: str, folder: Path) -> Path | str:
     return literal
 
 
-def _content(x: Any) -> Any:
-    """What a picture is given as: the bytes of a file, an array of pixels, or a PIL image."""
+def content_of(x: Any) -> Any:
+    """What a picture is given as: the bytes of a file, an array of pixels, or a PIL image. Errors: see `read_image`."""
     if isinstance(x, (str, os.PathLike)):
         return _read_path(x)
     if isinstance(x, (bytes, bytearray, memoryview)):
@@ -325,7 +325,7 @@ def _from_array_like(x: Any) -> Any:
     a = _array(x, describe(x))
     if a.ndim == 0 and a.dtype.kind in "OUSV":
         item = a.item()
-        return _content(item if isinstance(item, (str, bytes)) or a.dtype.kind == "O" else a.tobytes())
+        return content_of(item if isinstance(item, (str, bytes)) or a.dtype.kind == "O" else a.tobytes())
     if a.dtype.kind in "OUST":
         kind = "objects" if a.dtype.kind == "O" else "texts"
         raise ImageError(f"{describe(x)}: an array of {kind}; give its items one by one, or as a list")

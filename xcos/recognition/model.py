@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -26,6 +26,7 @@ from ..plan.file import ModelFile
 from ..plan.network import Network
 from ..plan.pixels import as_input
 from ..storage.progress import Progress, batches
+from .card import ModelCard
 from .features import Comparison, Features, Floats, Metric, SeenFace, plain_cosine
 from .pairing import Failed, Failures, Pairs
 from .results import Explanation, Verification
@@ -61,6 +62,8 @@ class Model:
         A recognizer with an xCos head and (3, 112, 112) input.
     network : Network, optional
         That of `file`, where there is one already.
+    path : str, optional
+        Where the file lies, for its card.
 
     Raises
     ------
@@ -79,7 +82,7 @@ class Model:
     0.0
     """
 
-    def __init__(self, file: ModelFile, *, network: Network | None = None) -> None:
+    def __init__(self, file: ModelFile, *, network: Network | None = None, path: str | None = None) -> None:
         if file.kind != "recognizer" or not file.head:
             found = f"a {file.kind}" if file.head else f"a {file.kind} without head"
             raise ModelFileError(
@@ -92,7 +95,7 @@ class Model:
         if "xcos" not in file.thresholds or file.preprocess is None:
             absent = "threshold 'xcos'" if file.preprocess else "preprocess"
             raise ModelFileError(f"model {file.name!r}: its header gives no {absent}")
-        self._file = file
+        self._file, self._path = file, path
         self._network = network or Network.load(file)
         cells = _cells(file, self._network)
         self._head = core_head(file.tensors, file.head, cells)
@@ -124,7 +127,7 @@ class Model:
         ModelFileError
             It is damaged or of another kind.
         """
-        return cls(ModelFile.read(path))
+        return cls(ModelFile.read(path), path=None if isinstance(path, bytes) else os.path.abspath(os.fsdecode(path)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model file; it appears whole or not at all.
@@ -152,6 +155,11 @@ class Model:
     def file(self) -> ModelFile:
         """The model file: header (licence, origin, training, thresholds) and tensors."""
         return self._file
+
+    @cached_property
+    def card(self) -> ModelCard:
+        """What the model says of itself: licence, origin, training, what was measured of it."""
+        return ModelCard.of(self._file, self._path)
 
     @property
     def threshold(self) -> float:
@@ -241,7 +249,7 @@ class Model:
             thresholds_from=source,
             calibration=calibration,
         )
-        return type(self)(changed, network=self._network)
+        return type(self)(changed, network=self._network, path=self._path)
 
     def _judging(self, metric: str, threshold: float | None = None) -> Model:
         """The model whose score is the metric."""
@@ -802,6 +810,7 @@ class Model:
                 evidence=None if evidence is None else evidence[i].copy(),
                 cells=cells,
                 truth=self._truth,
+                card=self.card,
                 crops=crops[i],
                 looks=looks[i] if looks else None,
                 names=names[i],

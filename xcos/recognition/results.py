@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from ..base.values import ByValue
 from ..measured.calibration import CellStatistics, probability, ratio_in_words, support
 from ..measured.truth import CellTruth
 from ..storage.files import replacing
+from .card import ModelCard
 from .on_photo import OnPhoto
 from .parts import Part, parts_of
 from .sentences import Sentence, sentences_of
@@ -363,6 +365,8 @@ class Explanation(Verification):
         Cosines of each cell that are usual for one person and for two, as ``xcos.calibrate`` measured them.
     truth : CellTruth or None
         What was measured of the model's cells, or None: does each say something about its own place?
+    card : ModelCard or None
+        What the model says of itself.
 
     Examples
     --------
@@ -381,6 +385,7 @@ class Explanation(Verification):
     evidence: NDArray[np.float32] | None = field(default=None, kw_only=True)
     cells: CellStatistics | None = field(default=None, kw_only=True)
     truth: CellTruth | None = field(default=None, kw_only=True)
+    card: ModelCard | None = field(default=None, kw_only=True, compare=False)
     _parts: dict[str, Part] | None = field(default=None, init=False, compare=False)  # made when first asked for
 
     @property
@@ -609,6 +614,58 @@ class Explanation(Verification):
         """
         others = {".html": self._write_html, ".json": self._write_json, ".npz": self._write_npz}
         save(path, {**self._pictures(dpi, self._photos(on_photo)), **others})
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        photos: tuple[ImageLike | None, ImageLike | None] = (None, None),
+        reference: str = "",
+        command: str = "",
+        paper: str = "A4",
+        date: datetime | None = None,
+    ) -> None:
+        """Writes a report for the case file: all that this comparison rests on, in some pages.
+
+        The photographs as given, with SHA-256, size, orientation and quality; the crops; decision, threshold and where
+        it comes from; the likelihood ratio with its interval; maps, sum, parts and sentences; the model, versions,
+        date and command; and the limits on a page of their own. Needs ``pip install xcos[report]``.
+
+        Parameters
+        ----------
+        path : str or path
+            .pdf or .html; the file appears whole or not at all. The same comparison, date and command give the same
+            bytes, with the same versions.
+        photos : (image, image), optional
+            The photographs, where they were given as bytes, pixels or open files; None: read again from their paths.
+        reference : str, optional
+            Of the case, as the reader's files have it; stands at the head and the foot of every page.
+        command : str, optional
+            How this was made; "": by a call of ``xcos.explain``.
+        paper : {"A4", "letter"}
+            Of a PDF.
+        date : datetime, optional
+            With a time zone, shown as UTC; None: now, or that of the environment variable SOURCE_DATE_EPOCH.
+
+        Raises
+        ------
+        ValueError
+            Another suffix or paper, a date without a time zone, photographs that can't be had (given as content or as
+            Features), or that are not the ones that were compared.
+        OSError
+            A photograph can't be read, or the file can't be written.
+        ImportError
+            Without fpdf2 (for .pdf), matplotlib, Pillow or jinja2 (for .html).
+
+        Examples
+        --------
+        >>> import xcos
+        >>> e = xcos.explain("examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg")
+        >>> e.report("case.html", reference="K-17/2026")
+        """
+        from ..casefile import writers
+
+        save(path, writers(self, self.looks, photos, reference=reference, command=command, paper=paper, date=date))
 
     def _write_html(self, file: IO[bytes]) -> None:
         from ..view import explanation_page
