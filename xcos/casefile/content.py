@@ -22,21 +22,6 @@ from .limits import LIMITS
 from .photograph import Photograph
 
 
-class Part(Protocol):
-    """Of ``xcos.recognition.parts.Part``."""
-
-    @property
-    def cosine(self) -> float: ...
-    @property
-    def weight(self) -> float: ...
-    @property
-    def contribution(self) -> float: ...
-    @property
-    def evidence(self) -> float | None: ...
-    @property
-    def visible(self) -> tuple[bool, bool]: ...
-
-
 class Card(Protocol):
     """Of ``xcos.recognition.card.ModelCard``."""
 
@@ -63,9 +48,6 @@ class Told(Reason, Protocol):
 
     @property
     def card(self) -> Card | None: ...
-    @property
-    def parts(self) -> Mapping[str, Part]: ...
-    def sentences(self, language: str = "en") -> Sequence[object]: ...
     def sum_in_words(self) -> str: ...
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..measured.truth import LITTLE
-from .shown import Reason
+from .shown import Reason, told
 
 USUAL = ("first", "second", "score", "cosine", "attention", "contribution")
 PANELS = (*USUAL, "evidence", "deviation", "whole")
@@ -50,14 +50,14 @@ class Sheet:
             verdict = f"Undecided, rather {verdict.lower()}"
         threshold = "threshold " if len(others) > 1 else ""
         title = f"{verdict}: score {e.score:.3f} {sign} {threshold}{e.threshold:.3f}"
-        note = ""
+        said = told(e) if "score" in others else []
         if pale_cells(e) is not None and set(others) & {"cosine", "attention", "contribution", "evidence", "deviation"}:
-            note = (
+            said.append(
                 "Faded, numbers slanted: cells that know little. Each alone tells people apart with an accuracy "
                 f"below {LITTLE:.0%}, where coin tossing has 50%."
             )
         made = cls(others, "whole" in chosen, title, "")
-        return cls(others, made.whole, title, fill(note, int(16 * made.size[0])))
+        return cls(others, made.whole, title, "\n".join(fill(line, int(16 * made.size[0])) for line in said))
 
     @property
     def columns(self) -> int:

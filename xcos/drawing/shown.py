@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -64,6 +64,34 @@ class Reason(Decision, Protocol):
     def deviation(self) -> NDArray[np.float32] | None: ...
     @property
     def truth(self) -> CellTruth | None: ...
+    @property
+    def parts(self) -> Mapping[str, ShownPart]: ...
+    def sentences(self, language: str = "en") -> Sequence[object]: ...
+
+
+class ShownPart(Protocol):
+    """Of ``xcos.recognition.parts.Part``."""
+
+    @property
+    def cosine(self) -> float: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def contribution(self) -> float: ...
+    @property
+    def evidence(self) -> float | None: ...
+    @property
+    def visible(self) -> tuple[bool, bool]: ...
+    @property
+    def shares(self) -> NDArray[np.float64]: ...
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def told(e: Reason) -> list[str]:
+    """The sentences of an explanation after its decision, which stands elsewhere; none of faces without a picture."""
+    if any(crop.min() == crop.max() for crop in e.crops):
+        return []
+    return [str(sentence) for sentence in e.sentences()][1:]
 
 
 class Placed(Protocol):
