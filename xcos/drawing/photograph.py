@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,12 +12,11 @@ try:
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
-from .. import _core
 from .shown import Placed
+from .surroundings import around
 
 _OPAQUE = 0.7  # of the cell furthest from nothing
 _AMBER = (1.0, 0.69, 0.0)  # attention, which has no colours of its own, over the photograph
-_LONGEST = 1200  # pixels of what is drawn: more would only make files of figures large
 
 
 def overlay(ax: Axes, photo: Placed, name: str, scale: ScalarMappable) -> None:
@@ -29,7 +26,7 @@ def overlay(ax: Axes, photo: Placed, name: str, scale: ScalarMappable) -> None:
     that go to both sides.
     """
     grid, values = photo.grid, photo.values(name)
-    pixels, extent = _around(photo.pixels(), photo.outline)
+    pixels, extent = around(photo)
     ax.imshow(pixels, extent=extent, interpolation="antialiased")
     low, high = scale.get_clim()
     share = (values - low) / (high - low)
@@ -47,22 +44,6 @@ def overlay(ax: Axes, photo: Placed, name: str, scale: ScalarMappable) -> None:
     for spine in ax.spines.values():
         spine.set_visible(False)
     _names(ax, grid)
-
-
-def _around(pixels: NDArray[np.uint8], outline: NDArray[np.float64]) -> tuple[NDArray[np.uint8], Any]:
-    """The part of the photograph that is drawn, and left, right, bottom, top of it; all of it where the crop lies
-    outside."""
-    height, width = pixels.shape[:2]
-    middle, reach = outline.mean(axis=0), 1.2 * np.linalg.norm(outline[1] - outline[0])
-    left, top = np.clip(np.floor(middle - reach), 0, (width, height)).astype(int)
-    right, bottom = np.clip(np.ceil(middle + reach), 0, (width, height)).astype(int)
-    if left >= right or top >= bottom:
-        left, top, right, bottom = 0, 0, width, height
-    part = np.ascontiguousarray(pixels[top:bottom, left:right])
-    shrink = _LONGEST / max(part.shape)
-    if shrink < 1:
-        part = _core.resize(part, *(max(1, round(side * shrink)) for side in part.shape[:2]))
-    return part, (left - 0.5, right - 0.5, bottom - 0.5, top - 0.5)
 
 
 def _names(ax: Axes, grid: NDArray[np.float64]) -> None:

@@ -601,7 +601,7 @@ class Explanation(Verification):
         dpi : float, optional
             Dots an inch of a .png, 1 to 2400; None: 110.
         on_photo : bool or (image, image), default False
-            A picture shows the photographs in place of the crops, as :meth:`plot`.
+            A picture shows the photographs in place of the crops, as :meth:`plot`; a page shows them on demand.
 
         Raises
         ------
@@ -612,8 +612,9 @@ class Explanation(Verification):
         ImportError
             A picture is asked for, and there is no matplotlib.
         """
-        others = {".html": self._write_html, ".json": self._write_json, ".npz": self._write_npz}
-        save(path, {**self._pictures(dpi, self._photos(on_photo)), **others})
+        photos = self._photos(on_photo)
+        others = {".html": self._write_html(photos), ".json": self._write_json, ".npz": self._write_npz}
+        save(path, {**self._pictures(dpi, photos), **others})
 
     def report(
         self,
@@ -667,10 +668,10 @@ class Explanation(Verification):
 
         save(path, writers(self, self.looks, photos, reference=reference, command=command, paper=paper, date=date))
 
-    def _write_html(self, file: IO[bytes]) -> None:
+    def _write_html(self, photos: Sequence[OnPhoto]) -> Callable[[IO[bytes]], object]:
         from ..view import explanation_page
 
-        file.write(explanation_page(self).encode())
+        return lambda file: file.write(explanation_page(self, photos).encode())
 
     def _write_npz(self, file: IO[bytes]) -> None:
         arrays: dict[str, Any] = {name: np.asarray(value) for name, value in Verification.to_dict(self).items()}

@@ -7,10 +7,11 @@ Where scripts don't run (code hosts, notebooks that are not trusted) the element
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zlib
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
@@ -19,8 +20,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.extras import need
 from ..drawing.scales import SCALES
-from ..drawing.shown import Reason
+from ..drawing.shown import Placed, Reason, ShownPart, told
+from ..drawing.surroundings import around
 from ..measured.truth import LITTLE
 
 __all__ = ["element_script", "explanation_html", "explanation_page", "explanation_value"]
@@ -34,7 +37,9 @@ class Viewed(Reason, Protocol):
     def facts(self) -> Mapping[str, str]: ...
 
 
-def explanation_html(e: Viewed, *, fallback: bool = True, script: bool = True) -> str:
+def explanation_html(
+    e: Viewed, *, fallback: bool = True, script: bool = True, photos: Sequence[Placed] = ()
+) -> str:
     """An explanation as a fragment of HTML, to be put anywhere in a page.
 
     The page needs no style of its own; the view follows its width and whether it is light or dark. A page with a
@@ -48,6 +53,8 @@ def explanation_html(e: Viewed, *, fallback: bool = True, script: bool = True) -
         With the picture (without matplotlib: the decision) for where scripts don't run.
     script : bool, default True
         With the script; a page of many views wants it once: see :func:`element_script`.
+    photos : (OnPhoto, OnPhoto), optional
+        As for :func:`explanation_value`.
 
     Returns
     -------
@@ -63,19 +70,21 @@ def explanation_html(e: Viewed, *, fallback: bool = True, script: bool = True) -
     """
     from html import escape
 
-    value = escape(json.dumps(explanation_value(e), ensure_ascii=False, separators=(",", ":")), quote=True)
+    value = escape(json.dumps(explanation_value(e, photos), ensure_ascii=False, separators=(",", ":")), quote=True)
     inside = _fallback(e) if fallback else ""
     code = f"<script>{element_script()}</script>" if script else ""
     return f'<xcos-explanation value="{value}">{inside}</xcos-explanation>{code}'
 
 
-def explanation_page(e: Viewed) -> str:
+def explanation_page(e: Viewed, photos: Sequence[Placed] = ()) -> str:
     """An explanation as a page of its own, in one file that fetches nothing.
 
     Parameters
     ----------
     e : Explanation
         The explanation.
+    photos : (OnPhoto, OnPhoto), optional
+        As for :func:`explanation_value`.
 
     Returns
     -------
@@ -98,20 +107,24 @@ def explanation_page(e: Viewed) -> str:
         "script-src 'unsafe-inline'; style-src 'unsafe-inline'\">\n"
         f"<title>{escape(' and '.join(e.names))}: xcos</title>\n"
         "<style>:root { color-scheme: light dark } body { margin: 0 auto; max-width: 72rem; padding: 0.5rem }</style>\n"
-        f"</head>\n<body>\n{explanation_html(e)}\n</body>\n</html>\n"
+        f"</head>\n<body>\n{explanation_html(e, photos=photos)}\n</body>\n</html>\n"
     )
 
 
-def explanation_value(e: Viewed) -> dict[str, Any]:
+def explanation_value(e: Viewed, photos: Sequence[Placed] = ()) -> dict[str, Any]:
     """What the element reads.
 
-    ``e.to_dict()`` with numbers of 7 digits, the crops as PNG data URLs, the scales, and with `truth` the window's side
-    as a share of the crop's, which cells know little, and below which accuracy.
+    ``e.to_dict()`` with numbers of 7 digits, the crops as PNG data URLs, the scales, the sentences, the parts with
+    their share of each cell, and with `truth` the window's side as a share of the crop's, which cells know little, and
+    below which accuracy.
 
     Parameters
     ----------
     e : Explanation
         The explanation.
+    photos : (OnPhoto, OnPhoto), optional
+        The two photographs, which the view then shows around the faces: pictures as data URLs, their sizes, and the
+        corners of the cells in them. Needs Pillow.
 
     Returns
     -------
@@ -132,11 +145,41 @@ def explanation_value(e: Viewed) -> dict[str, Any]:
     worth = [] if e.llr is None else [f"{e.worth()[0].upper()}{e.worth()[1:]}."]
     if notes := [*e.notes(), *worth]:
         value["notes"] = notes
+    if sentences := told(e):
+        value["sentences"] = sentences
+        value["parts"] = [_part(part) for part in e.parts.values()]
+    if photos:
+        value["photos"] = [_photo(photo) for photo in photos]
     crops = [f"data:image/png;base64,{b64encode(png(crop)).decode()}" for crop in e.crops]
     if e.truth is not None:
         share = e.truth.window / e.crops.shape[1]
         value["truth"] |= {"share": share, "little": e.truth.little.tolist(), "least": LITTLE}
     return {**value, "crops": crops, "scales": {name: (scale.low, scale.high) for name, scale in SCALES.items()}}
+
+
+def _part(part: ShownPart) -> dict[str, Any]:
+    """A part of the face; numbers of one that is in no cell are null."""
+    made: dict[str, Any] = {"shares": part.shares.round(2).tolist()}
+    for name, value in part.to_dict().items():
+        number = isinstance(value, float)
+        made[name] = (float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None) if number else value
+    return made
+
+
+def _photo(photo: Placed) -> dict[str, Any]:
+    """A photograph around the face; corners (H, W, 4, 2) of the cells in pixels of what is shown."""
+    from io import BytesIO
+
+    need("photographs in the view", "PIL", extra="plot")
+    from PIL import Image
+
+    part, (left, right, bottom, top) = around(photo)
+    height, width = part.shape[:2]
+    corners = (photo.grid - (left, top)) * (width / (right - left), height / (bottom - top))
+    file = BytesIO()
+    Image.fromarray(part).save(file, "JPEG", quality=88)
+    url = f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}"
+    return {"src": url, "width": width, "height": height, "cells": corners.round(1).tolist()}
 
 
 @cache

@@ -37,6 +37,13 @@
     return element;
   }
 
+  function shape(tag, attributes = {}, ...children) {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...children);
+    return element;
+  }
+
   function mix(stops, t) {
     const place = Math.min(Math.max(t, 0), 1) * (stops.length - 1), low = Math.min(Math.floor(place), stops.length - 2);
     const part = (stop, i) => parseInt(stop.slice(2 * i, 2 * i + 2), 16);
@@ -95,7 +102,7 @@
       this.faces = [this.face(0), this.face(1)];
       root.replaceChildren(h("section", { "aria-label": this.sentence() },
         this.verdict(),
-        h("div", { className: "board" }, ...this.faces.map(face => face.figure), this.map(), this.details(), this.table())));
+        h("div", { className: "board" }, ...this.faces.map(face => face.figure), this.map(), this.details(), this.table(), ...this.byParts())));
       this.theme();
       this.show(root.querySelector("input:checked").value);
       this.select(...this.ranked[0]);
@@ -122,6 +129,7 @@
           h("span", {}, `score ${number(e.score, 3)} ${e.same ? ">" : "≤"} threshold ${number(e.threshold, 3)}`)),
         h("div", { className: "scale", "aria-hidden": "true" }, same, mark, dot, h("span", {}, "−1"), h("span", {}, "1")),
         ...(e.notes || []).map(note => h("p", {}, note)),
+        ...(e.sentences || []).map(sentence => h("p", {}, sentence)),
         h("p", { className: "quiet" }, `The score is no probability. Threshold: ${e.threshold_from.replace(/\.$/, "")}. ` +
           `Model ${e.model}${this.mixed ? "" : `; plain cosine of the whole faces, for reference: ${number(e.cosine, 3)}`}.`));
     }
@@ -144,12 +152,34 @@
     face(which) {
       const e = this.e, overlay = this.grid((i, j) => h("i", { onpointerenter: () => this.select(i, j), onclick: () => this.select(i, j) }));
       const outline = e.truth ? [h("i", { className: "window" })] : [];
+      const photo = e.photos ? this.photo(e.photos[which], e.names[which]) : null;
       const figure = h("figure", { className: "face" },
         h("div", { className: "square" }, h("img", { src: e.crops[which], alt: `Aligned face of ${e.names[which]}` }),
           h("div", { className: "grid", "aria-hidden": "true" }, ...overlay.flat()), ...outline),
+        ...(photo ? [photo.element] : []),
         h("figcaption", {}, e.names[which]));
       figure.style.setProperty("--columns", this.columns);
-      return { figure, overlay, outline };
+      return { figure, overlay, outline, placed: photo ? photo.cells : null };
+    }
+
+    // The photograph around a face, with the cells where they lie in it.
+    photo({ src, width, height, cells: corners }, label) {
+      const cells = this.grid((i, j) => {
+        const cell = shape("polygon", { points: corners[i][j].map(point => point.join(",")).join(" ") });
+        for (const kind of ["pointerenter", "click"]) cell.addEventListener(kind, () => this.select(i, j));
+        return cell;
+      });
+      const drawing = shape("svg", { viewBox: `-0.5 -0.5 ${width} ${height}`, "aria-hidden": "true" }, ...cells.flat());
+      const element = h("div", { className: "photo", hidden: true }, h("img", { src, alt: `Photograph ${label}, around the face` }), drawing);
+      return { element, cells };
+    }
+
+    // Crops or photographs in the place of the two faces.
+    place(photographs) {
+      for (const { figure } of this.faces) {
+        figure.querySelector(".square").hidden = photographs;
+        figure.querySelector(".photo").hidden = !photographs;
+      }
     }
 
     grid(make) {
@@ -178,7 +208,9 @@
         h("fieldset", {}, h("legend", { className: "hidden" }, "Map"), ...kinds.map(choice)),
         h("div", { className: "framed" }, across, down, h("div", { className: "square" }, this.board)),
         this.bar, h("div", { className: "ends", "aria-hidden": "true" }, ...this.ends), this.note, ...this.legend(),
-        h("label", { className: "check" }, overlay, " colours over the faces too"));
+        h("label", { className: "check" }, overlay, " colours over the faces too"),
+        ...(this.e.photos ? [h("label", { className: "check" },
+          h("input", { type: "checkbox", onchange: event => this.place(event.target.checked) }), " the photographs around the faces")] : []));
       figure.style.setProperty("--columns", this.columns);
       return figure;
     }
@@ -213,8 +245,10 @@
         cell.classList.toggle("little", little);
         if (little) { cell.style.color = ""; veil[3] *= 0.3; }
         cell.setAttribute("aria-label", this.words(i, j));
-        for (const { overlay } of this.faces)
+        for (const { overlay, placed } of this.faces) {
           overlay[i][j].style.backgroundColor = this.overlay.checked ? `rgba(${veil})` : "";
+          if (placed) placed[i][j].style.fill = this.overlay.checked ? `rgba(${veil})` : "";
+        }
       }));
       this.bar.style.background = `linear-gradient(to right, ${colours.map(c => "#" + c)})`;
       const middle = (low + high) / 2;
@@ -290,7 +324,8 @@
     }
 
     marks(i, j) {
-      return [this.cells[i][j], ...this.faces.map(({ overlay }) => overlay[i][j]), this.lines[i][j]];
+      const placed = this.faces.filter(({ placed }) => placed).map(({ placed }) => placed[i][j]);
+      return [this.cells[i][j], ...this.faces.map(({ overlay }) => overlay[i][j]), ...placed, this.lines[i][j]];
     }
 
     // Three cells wide and high around cell (i, j), kept inside the face; the cell itself is outlined.
@@ -336,6 +371,29 @@
         h("p", { className: "total" }, h("b", {}, total)),
         h("details", {}, h("summary", {}, "The sum in one line, to check it"),
           h("p", { className: "formula" }, `${formula} = ${number(e.score, 4)}`)));
+    }
+
+    // Part by part; the chosen part's cells are marked, as far as a quarter of each is its.
+    byParts() {
+      const e = this.e;
+      if (!e.parts) return [];
+      const said = (value, digits) => value === null || value === undefined ? "–" : number(value, digits);
+      const mark = part => this.cells.forEach((row, i) => row.forEach((cell, j) => {
+        const inside = part !== null && part.shares[i][j] >= 0.25;
+        for (const one of [cell, ...this.faces.map(({ overlay }) => overlay[i][j])]) one.classList.toggle("part", inside);
+      }));
+      const seen = ([first, second]) => first && second ? "both" : first ? "first" : second ? "second" : "neither";
+      const rows = e.parts.map(part => {
+        const button = h("button", { type: "button", onfocus: () => mark(part), onblur: () => mark(null) }, part.name);
+        return h("tr", { onpointerenter: () => mark(part), onpointerleave: () => mark(null) }, h("th", { scope: "row" }, button),
+          h("td", {}, said(part.cosine, 3)), h("td", {}, said(part.weight, 3)), h("td", {}, said(part.contribution, 4)),
+          ...(e.evidence ? [h("td", {}, said(part.evidence, 1))] : []), h("td", {}, seen(part.visible)));
+      });
+      const heads = ["part", "cosine", "weight", "adds", ...(e.evidence ? ["evidence"] : []), "surely seen in"];
+      return [h("div", { className: "by-parts" }, h("h3", {}, "Part by part"),
+        h("table", {}, h("thead", {}, h("tr", {}, ...heads.map(text => h("th", { scope: "col" }, text)))), h("tbody", {}, ...rows)),
+        h("p", { className: "quiet" }, "By the 68 points of each face: means of cosine and evidence over a part's cells, sums of weight " +
+          `and of what it adds. Choose one to see its cells.${this.mixed ? ` The face as a whole adds ${number(e.whole, 4)} to these.` : ""}`))];
     }
 
     move(event) {
