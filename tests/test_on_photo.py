@@ -9,6 +9,7 @@ from matplotlib import pyplot
 from PIL import Image
 
 import xcos
+from xcos.cli import main
 from xcos.faces.detection import TEMPLATE
 
 
@@ -130,3 +131,17 @@ def test_pictures(explained, tmp_path):
     explained.save(tmp_path / "e.png", on_photo=True, dpi=30)
     explained.save(tmp_path / "plain.png", dpi=30)
     assert (tmp_path / "e.png").read_bytes() != (tmp_path / "plain.png").read_bytes()
+
+
+def test_the_command_shows_the_photographs(photos, tmp_path, monkeypatch):
+    """Also one that comes from standard input; the picture is another than that of the crops."""
+    first, second = (str(photos[name]) for name in ("obama_congress_2009", "obama_portrait_2012"))
+    monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": open(second, "rb")}))
+    assert main(["explain", first, "-", "-o", str(tmp_path / "there.png"), "--on-photo"]) == 0
+    e = xcos.explain(first, second)
+    e = replace(e, names=("obama_congress_2009.jpg", "second"))
+    e.save(tmp_path / "expected.png", on_photo=(first, second))
+    e.save(tmp_path / "crops.png")
+    files = (tmp_path / f"{name}.png" for name in ("there", "expected", "crops"))
+    there, expected, crops = (np.asarray(Image.open(file)) for file in files)
+    assert np.array_equal(there, expected) and not np.array_equal(there, crops)

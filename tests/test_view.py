@@ -103,7 +103,7 @@ def test_scales_are_those_of_the_picture(explanation):
 
 
 def test_the_sum_can_be_checked(page, explanation):
-    rows = [[cell.text for cell in row.find_elements("css selector", "th, td")] for row in find(page, "tbody tr")]
+    rows = [[cell.text for cell in row.find_elements("css selector", "th, td")] for row in find(page, ".sum tbody tr")]
     assert len(rows) == 49
     added = [number(row[3]) for row in rows]
     lacking = [explanation.deficit[int(row[0][1]) - 1, COLUMNS.index(row[0][0])] for row in rows]
@@ -124,7 +124,7 @@ def test_what_speaks_for_the_decision_comes_first(browser, photos, explanation, 
     def first_rows(e):
         e.save(tmp_path / "e.html")
         browser.get((tmp_path / "e.html").as_uri())
-        return [number(row.find_elements("css selector", "td")[2].text) for row in find(browser, "tbody tr")]
+        return [number(row.find_elements("css selector", "td")[2].text) for row in find(browser, ".sum tbody tr")]
 
     one = xcos.explain(photos["obama_portrait_2012"], photos["obama_congress_2009"])
     added = first_rows(one)
@@ -158,7 +158,7 @@ def mixed(browser, explanation, tmp_path):
 
 def test_the_whole_stands_apart_and_the_sum_can_be_checked(mixed):
     page, e = mixed
-    last = find(page, "tbody tr")[-1].find_elements("css selector", "td")[-1].text
+    last = find(page, ".sum tbody tr")[-1].find_elements("css selector", "td")[-1].text
     assert number(last) == pytest.approx(e.local, abs=1e-4)
     values = [number(b.text) for b in find(page, ".parts b")]
     assert values == pytest.approx([e.local, e.whole], abs=5.1e-5)
@@ -287,7 +287,55 @@ def test_many_views_share_one_page(browser, explanation, tmp_path):
     browser.get((tmp_path / "many.html").as_uri())
     assert browser.get_log("browser") == []
     views = browser.find_elements("css selector", "xcos-explanation")
-    assert [len(one.shadow_root.find_elements("css selector", "table")) for one in views] == [1, 1, 1]
+    assert [len(one.shadow_root.find_elements("css selector", ".sum table")) for one in views] == [1, 1, 1]
+
+
+def test_sentences_and_parts_are_the_explanation_s(page, explanation):
+    text = root(page).find_element("css selector", "header").text
+    assert all(str(sentence) in text for sentence in explanation.sentences()[1:])
+    lines = find(page, ".by-parts tbody tr")
+    rows = [[cell.text for cell in line.find_elements("css selector", "th, td")] for line in lines]
+    assert [row[0] for row in rows] == list(explanation.parts)
+    for row, part in zip(rows, explanation.parts.values(), strict=True):
+        shown = [number(cell) for cell in row[1:5]]
+        numbers = (part.cosine, part.weight, part.contribution, part.evidence)
+        np.testing.assert_allclose(shown, numbers, atol=0.0501)
+        np.testing.assert_allclose(shown[:3], numbers[:3], atol=5.1e-4)
+    added = sum(number(row[3]) for row in rows)
+    assert added == pytest.approx(explanation.score, abs=9 * 5.1e-5)
+    point_at(page, lines[2])
+    marked = ["part" in cell.get_attribute("class").split() for cell in find(page, ".map [role=gridcell]")]
+    assert np.array_equal(marked, explanation.parts["nose"].shares.round(2).ravel() >= 0.25)
+
+
+def test_photographs_around_the_faces(browser, explanation, tmp_path):
+    """Corners of the cells are where OnPhoto has them, in the photograph as it is shown."""
+    resize(browser, 1100, 900)
+    explanation.save(tmp_path / "e.html", on_photo=True)
+    browser.get((tmp_path / "e.html").as_uri())
+    assert [one.is_displayed() for one in find(browser, ".photo")] == [False, False]
+    find(browser, ".check input")[1].click()
+    assert [one.is_displayed() for one in find(browser, ".photo")] == [True, True]
+    assert not any(one.is_displayed() for one in find(browser, ".face .square"))
+    value = json.loads(browser.find_element("css selector", "xcos-explanation").get_attribute("value"))
+    for side, shown in ((1, value["photos"][0]), (2, value["photos"][1])):
+        there = explanation.on_photo(side)
+        file = io.BytesIO(base64.b64decode(shown["src"].partition(",")[2]))
+        picture, photograph = (np.asarray(image.convert("L"), float)
+                               for image in (Image.open(file), Image.fromarray(there.pixels())))  # fmt: skip
+        assert picture.shape == (shown["height"], shown["width"])
+        corners = np.array(shown["cells"])
+        scale = np.divide(*(np.linalg.norm(at[0, 0, 1] - at[0, 0, 0]) for at in (corners, there.grid)))
+        for i, j in ((1, 1), (3, 4), (5, 2)):  # the same corner of a cell shows the same grey in both
+            (x, y), (u, v) = np.rint(corners[i, j, 0]).astype(int), np.rint(there.grid[i, j, 0]).astype(int)
+            wide = max(1, round(2 / scale))
+            here = picture[y - 2 : y + 3, x - 2 : x + 3].mean()
+            assert here == pytest.approx(photograph[v - wide : v + wide + 1, u - wide : u + wide + 1].mean(), abs=12)
+    polygon, cell = find(browser, ".photo polygon")[24], find(browser, ".face .grid i")[24]
+    point_at(browser, polygon)
+    assert find(browser, ".details h3")[0].text == "Cell D4" and "at" in polygon.get_attribute("class")
+    assert polygon.value_of_css_property("fill") == cell.value_of_css_property("background-color")
+    assert browser.get_log("browser") == []
 
 
 class Parts(HTMLParser):

@@ -38,7 +38,8 @@ class OnPhoto(ByValue):
     shape : (int, int)
         Height and width of the photograph.
     maps : dict of (H, W) ndarray of float32
-        The explanation's maps, a number for each cell of the crop: cosine, attention, contribution, perhaps evidence.
+        The explanation's maps, a number for each cell of the crop: cosine, attention, contribution, of a calibrated
+        model evidence and deviation.
     name : str
         What the photograph is called.
     crop : (112, 112, 3) ndarray of uint8
@@ -157,7 +158,7 @@ class OnPhoto(ByValue):
 
         Parameters
         ----------
-        name : {"cosine", "attention", "contribution", "evidence"}
+        name : {"cosine", "attention", "contribution", "evidence", "deviation"}
             Which map.
 
         Returns
@@ -236,7 +237,7 @@ class OnPhoto(ByValue):
 
         Parameters
         ----------
-        name : {"cosine", "attention", "contribution", "evidence"}
+        name : {"cosine", "attention", "contribution", "evidence", "deviation"}
             Which map: the stronger a colour covers the picture, the further the cell's number is from nothing.
         ax : Axes, optional
             Where to draw; None: a new figure.

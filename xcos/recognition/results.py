@@ -552,8 +552,8 @@ class Explanation(Verification):
         if side not in (1, 2):
             raise ValueError(f"side: expected 1 (the first photograph) or 2, got {side!r}")
         maps = {"cosine": self.cosine_map, "attention": self.attention, "contribution": self.contribution}
-        known = maps if self.evidence is None else {**maps, "evidence": self.evidence}
-        return OnPhoto.of(self.looks, side, known, self.names[side - 1], self.crops[side - 1], image)
+        known = {name: values for name in ("evidence", "deviation") if (values := getattr(self, name)) is not None}
+        return OnPhoto.of(self.looks, side, maps | known, self.names[side - 1], self.crops[side - 1], image)
 
     def _photos(self, on_photo: bool | tuple[ImageLike, ImageLike]) -> Sequence[OnPhoto]:
         """Two, or none where `on_photo` is False."""

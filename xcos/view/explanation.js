@@ -37,13 +37,6 @@
     return element;
   }
 
-  function shape(tag, attributes = {}, ...children) {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.append(...children);
-    return element;
-  }
-
   function mix(stops, t) {
     const place = Math.min(Math.max(t, 0), 1) * (stops.length - 1), low = Math.min(Math.floor(place), stops.length - 2);
     const part = (stop, i) => parseInt(stop.slice(2 * i, 2 * i + 2), 16);
@@ -164,13 +157,11 @@
 
     // The photograph around a face, with the cells where they lie in it.
     photo({ src, width, height, cells: corners }, label) {
-      const cells = this.grid((i, j) => {
-        const cell = shape("polygon", { points: corners[i][j].map(point => point.join(",")).join(" ") });
-        for (const kind of ["pointerenter", "click"]) cell.addEventListener(kind, () => this.select(i, j));
-        return cell;
-      });
-      const drawing = shape("svg", { viewBox: `-0.5 -0.5 ${width} ${height}`, "aria-hidden": "true" }, ...cells.flat());
-      const element = h("div", { className: "photo", hidden: true }, h("img", { src, alt: `Photograph ${label}, around the face` }), drawing);
+      const element = h("div", { className: "photo", hidden: true }, h("img", { src, alt: `Photograph ${label}, around the face` }));
+      const polygons = corners.flat().map(points => `<polygon points="${points.flat().map(Number).join(" ")}"/>`).join("");
+      element.insertAdjacentHTML("beforeend", `<svg viewBox="-0.5 -0.5 ${Number(width)} ${Number(height)}" aria-hidden="true">${polygons}</svg>`);
+      const drawn = element.querySelectorAll("polygon"), cells = this.grid((i, j) => drawn[i * this.columns + j]);
+      this.grid((i, j) => { cells[i][j].onpointerenter = cells[i][j].onclick = () => this.select(i, j); });
       return { element, cells };
     }
 
@@ -391,7 +382,8 @@
       });
       const heads = ["part", "cosine", "weight", "adds", ...(e.evidence ? ["evidence"] : []), "surely seen in"];
       return [h("div", { className: "by-parts" }, h("h3", {}, "Part by part"),
-        h("table", {}, h("thead", {}, h("tr", {}, ...heads.map(text => h("th", { scope: "col" }, text)))), h("tbody", {}, ...rows)),
+        h("div", { className: "wide", tabIndex: 0, role: "region", "aria-label": "Part by part" },
+          h("table", {}, h("thead", {}, h("tr", {}, ...heads.map(text => h("th", { scope: "col" }, text)))), h("tbody", {}, ...rows))),
         h("p", { className: "quiet" }, "By the 68 points of each face: means of cosine and evidence over a part's cells, sums of weight " +
           `and of what it adds. Choose one to see its cells.${this.mixed ? ` The face as a whole adds ${number(e.whole, 4)} to these.` : ""}`))];
     }
