@@ -73,8 +73,12 @@ def with_groups(pairs: Pairs, groups: GroupsLike) -> Pairs:
     return replace(pairs, groups=columns)
 
 
-def labels_of(pairs: Pairs, groups: GroupsLike = None, columns: Sequence[str] | None = None) -> dict[str, Labels]:
+def labels_of(
+    pairs: Pairs, groups: GroupsLike = None, columns: Sequence[str] | None = None, *, people: str | None = None
+) -> dict[str, Labels]:
     """The groups of both pictures of each pair, by column; those of `columns` alone where that is given.
+
+    `people` names a column that says whom pictures show: it is there beside the others, with as many groups as it has.
 
     Raises ValueError for groups that do not fit, a column that is not there, has no label or more than MOST groups;
     OSError where a table can't be read.
@@ -89,14 +93,15 @@ def labels_of(pairs: Pairs, groups: GroupsLike = None, columns: Sequence[str] | 
     else:
         where = os.fspath(groups)
         found = _of_table(Path(groups), pairs)
-    for name in columns or ():
+    asked = list(dict.fromkeys([*(columns or found), *([people] if people else [])]))
+    for name in asked:
         if name not in found:
             raise ValueError(f"{where}: has no column {name!r}; expected some of {', '.join(found)}")
-    chosen = {name: found[name] for name in columns or found}
+    chosen = {name: found[name] for name in asked}
     for name, labels in chosen.items():
         if not labels.groups:
             raise ValueError(f"{where}: column {name!r} has no label of any picture of {pairs.name}")
-        if len(labels.groups) > MOST:
+        if len(labels.groups) > MOST and name != people:
             raise ValueError(f"{where}: column {name!r} has {len(labels.groups):,} groups; expected at most {MOST}: "
                              "choose the columns, or make ranges of numbers first")  # fmt: skip
     return chosen

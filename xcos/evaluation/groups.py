@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.extras import need
+from . import dyads
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,7 @@ def group_rates(
 
 def wilson(errors: int, n: int, confidence: float) -> tuple[float, float]:
     """Wilson's score interval, sound also for rates near 0 and for small groups."""
-    need("evaluation", "scipy")
-    from scipy.stats import binomtest
-
-    found = binomtest(errors, n).proportion_ci(confidence, method="wilson")
-    return float(found.low), float(found.high)
+    return dyads.wilson(errors / n, n, confidence)
 
 
 def bootstrap(errors: int, n: int, confidence: float) -> tuple[float, float]:
