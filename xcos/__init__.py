@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ._core import __version__
     from .api import convert, explain, verify
     from .errors import ImageError, ModelFileError, NoFaceError, XcosError
-    from .evaluation import Report, SearchReport, calibrate, compare_models, evaluate, evaluate_search
+    from .evaluation import Audit, Report, SearchReport, audit, calibrate, compare_models, evaluate, evaluate_search
     from .faces.detection import Face, align, crop, detect
     from .faces.image import read_image
     from .gallery import Gallery
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .recognition.shipped import load
 
 _HOME = {
+    "Audit": "evaluation",
     "Calibration": "measured.calibration",
     "Comparison": "recognition.features",
     "Explanation": "recognition.results",
@@ -70,6 +71,7 @@ _HOME = {
     "XcosError": "errors",
     "__version__": "_core",
     "align": "faces",
+    "audit": "evaluation",
     "calibrate": "evaluation",
     "compare_models": "evaluation",
     "convert": "api",
@@ -99,6 +101,7 @@ __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HO
     "evaluate",
     "evaluate_search",
     "compare_models",
+    "audit",
     "calibrate",
     "Gallery",
     "datasets",
@@ -116,6 +119,7 @@ __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HO
     "Verification",
     "Explanation",
     "Report",
+    "Audit",
     "SearchReport",
     "Calibration",
     "Plugged",

@@ -107,6 +107,11 @@ def labels_of(
     return chosen
 
 
+def fitting(pairs: Pairs) -> dict[str, Labels]:
+    """The pairs' own columns that are of groups, those of names or numbers left out."""
+    return {name: labels for name, labels in _of_pairs(pairs.groups).items() if 0 < len(labels.groups) <= MOST}
+
+
 def _coded(texts: Any) -> tuple[tuple[str, ...], NDArray[np.int32]]:
     """The distinct texts but those of UNLABELLED, sorted, and the number of each text among them, -1 for those."""
     distinct, inverse = np.unique(np.asarray(texts, str), return_inverse=True)

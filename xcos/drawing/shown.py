@@ -157,3 +157,15 @@ class Benchmark(NamedTuple):
     auc: float
     eer: float
     threshold: float
+
+
+class RateShown(NamedTuple):
+    """Of ``xcos.evaluation.AuditRate``: one rate of a group, with the ends of its interval."""
+
+    metric: str
+    column: str
+    group: str
+    kind: str
+    rate: float
+    low: float
+    high: float

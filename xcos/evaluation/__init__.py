@@ -1,5 +1,7 @@
 """Benchmarks: run them, compare models on them, calibrate scores by them, look at what went wrong."""
 
+from .audited import Audit, AuditRate, Differential
+from .auditing import audit
 from .figures import Mistake
 from .fitting import calibrate
 from .groups import GroupRate
@@ -12,6 +14,9 @@ from .templates import Searched, search_templates
 from .whole import whole_curve
 
 __all__ = [
+    "Audit",
+    "AuditRate",
+    "Differential",
     "Folds",
     "GroupRate",
     "Mistake",
@@ -20,6 +25,7 @@ __all__ = [
     "SearchReport",
     "Searched",
     "Table",
+    "audit",
     "calibrate",
     "cllr",
     "compare_models",

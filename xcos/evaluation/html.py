@@ -14,11 +14,26 @@ from typing import Any, Protocol
 
 from .. import _core
 from ..drawing import tables
-from ..drawing.shown import Benchmark
+from ..drawing.shown import Benchmark, RateShown
 from ..recognition.results import Explanation, save
 from ..view import element_script, explanation_html
 from .figures import Mistake, columns, texts
-from .groups import GroupRate
+
+
+class Audited(Protocol):
+    """Of ``Audit``, which knows this page and says what each is."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def columns(self) -> list[str]: ...
+    @property
+    def failed(self) -> tuple[tuple[str, str], ...]: ...
+    def notes(self) -> list[str]: ...
+    def tables(self) -> dict[str, tuple[list[str], list[list[str]]]]: ...
+    def shown(self) -> list[RateShown]: ...
 
 
 class Reported(Protocol):
@@ -34,7 +49,7 @@ class Reported(Protocol):
     def failed(self) -> tuple[tuple[str, str], ...]: ...
     def title(self) -> str: ...
     def summary(self) -> dict[str, Any]: ...
-    def groups(self) -> list[GroupRate]: ...
+    def audit(self) -> Audited | None: ...
     def worst(self, n: int, kind: str | None) -> list[Mistake]: ...
     def explain(self, index: int) -> Explanation: ...
     def benchmark(self) -> Benchmark: ...
@@ -50,7 +65,7 @@ def page(reports: Sequence[Reported], *, worst: int = 10) -> str:
     from ..drawing import benchmarks
 
     curves = benchmarks.panels([report.benchmark() for report in reports])
-    groups = [_group(report, rate) for report in reports for rate in report.groups()]
+    audits = {report.title(): audit for report in reports if (audit := report.audit())}
     return tables.render(
         files(__package__).joinpath("report.html").read_text(encoding="utf-8"),
         title=", ".join(dict.fromkeys(report.dataset for report in reports)),
@@ -58,7 +73,7 @@ def page(reports: Sequence[Reported], *, worst: int = 10) -> str:
         figures=_table([report.summary() for report in reports]),
         failures=[(report.title(), report.failed) for report in reports if report.failed],
         curves={title: b64encode(svg).decode() for title, svg in curves.items()},
-        groups=_table(groups) if groups else None,
+        audits={title: (audit.notes(), _tables(audit)) for title, audit in audits.items()},
         choices=dict.fromkeys(report.title() for report in reports),
         view=element_script(),
         cards=[
@@ -75,10 +90,22 @@ def _table(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]], 
     return *texts(rows), [[str(row.get(name, "")) for name in columns(rows)] for row in rows]
 
 
-def _group(report: Reported, rate: GroupRate) -> dict[str, Any]:
-    row: dict[str, Any] = {"report": report.title(), "column": rate.column, "group": rate.group}
-    row |= {"error": rate.kind, "errors": rate.errors, "pairs": rate.pairs}
-    return row | {"rate": f"{rate.rate:.2%}", "95 % interval": f"{rate.low:.2%} to {rate.high:.2%}"}
+def _tables(audit: Audited) -> dict[str, tuple[list[str], list[list[str]], list[list[str]]]]:
+    """Its tables, with the values by which a press of a head sorts them."""
+    return {title: (head, rows, rows) for title, (head, rows) in audit.tables().items()}
+
+
+def audit_page(audit: Audited) -> str:
+    """The page of an audit."""
+    from ..drawing import rates
+
+    return tables.render(
+        files(__package__).joinpath("audit.html").read_text(encoding="utf-8"),
+        audit=audit,
+        version=_core.__version__,
+        picture=b64encode(rates.render(audit.shown(), "svg")).decode(),
+        tables=_tables(audit),
+    )
 
 
 def _card(report: Reported, mistake: Mistake) -> dict[str, Any]:

@@ -145,6 +145,21 @@ def best_threshold(scores: Doubles, same: Bools) -> float:
     return float(candidates[int(np.append(0, gain[last]).argmax())])
 
 
+def threshold_at(scores: NDArray[Any], same: Bools, rate: float) -> float:
+    """The lowest observed threshold that at most this share of the pairs of two people is over.
+
+    Raises ValueError where that is no rate between 0 and 1, or less than one of the pairs.
+    """
+    others = np.sort(np.asarray(scores)[~same].astype(np.float64))[::-1]
+    if not 0 < rate < 1:
+        raise ValueError(f"at_fmr: expected a rate between 0 and 1, got {rate}")
+    allowed = int(rate * len(others) + 1e-9)
+    if allowed < 1:
+        least = f"a rate of {1 / len(others):.2g} or more" if len(others) else "some pairs of two people"
+        raise ValueError(f"at_fmr: {rate:g} of {len(others):,} pairs of two people is less than one; expected {least}")
+    return float(others[allowed])
+
+
 def roc(scores: NDArray[Any], same: Bools) -> Roc:
     """All points of the curve. Raises ValueError unless there are pairs of both kinds."""
     need("evaluation", "sklearn")

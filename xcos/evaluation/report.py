@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 from ..base.frame import frame
 from ..base.values import ByValue
 from ..datasets import Pairs
+from ..datasets.groups import Labels, fitting
 from ..drawing import tables
 from ..drawing.shown import Benchmark
 from ..recognition.model import Model
 from ..recognition.results import PICTURES, Explanation, save
 from . import protocol
+from .audited import Audit
+from .differential import audit_of, people_of_pairs
 from .figures import Mistake, rate_name, texts
 from .groups import GroupRate, group_rates
 from .protocol import Folds, Roc
@@ -233,6 +236,36 @@ class Report(ByValue):
         wrong = protocol.decide(self.scores, limit) != self.same
         columns = {name: column[self.index] for name, column in self.pairs.groups.items()}
         return group_rates(columns, wrong, self.same, interval, confidence)
+
+    def audit(self, *, threshold: float | None = None, confidence: float = 0.95) -> Audit | None:
+        """Rates of groups with intervals that know that pairs share people, and the worst group against the best.
+
+        Parameters
+        ----------
+        threshold : float, optional
+            None: the report's.
+        confidence : float, default 0.95
+            Of the intervals.
+
+        Returns
+        -------
+        Audit or None
+            As of :func:`audit`; None where the pairs have no columns of groups (names and numbers are none).
+
+        Raises
+        ------
+        ValueError
+            The confidence is no share.
+        """
+        labels = {name: Labels(one.groups, one.codes[self.index]) for name, one in fitting(self.pairs).items()}
+        if not labels:
+            return None
+        source = "given" if threshold is not None or self.fixed else "the mean of the folds', each the best on the others"
+        return audit_of(
+            self.model, self.dataset, {self.metric: self.scores},
+            {self.metric: self.threshold if threshold is None else threshold}, source, self.same, labels,
+            people_of_pairs(self.pairs)[self.index], confidence, self.failed,
+        )  # fmt: skip
 
     def summary(self) -> dict[str, Any]:
         """The figures of a table.

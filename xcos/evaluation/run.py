@@ -30,6 +30,8 @@ Threshold = float | str | None
 DataLike = Pairs | str | os.PathLike[str]
 METRICS = ("xcos", "cosine")
 CHUNK = 4096  # pairs compared at a time; 50 MB of grids
+DENSE = 0.25  # share of a product from which all of it is cheaper than its pairs
+ROWS = 256  # of a product at a time
 
 
 def evaluate(
@@ -174,12 +176,17 @@ def compare_models(
     return Table(reports)
 
 
+def metric_name(metric: Metric) -> str:
+    """What a metric is called in tables."""
+    return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
+
+
 def report(
     model: Model, pairs: Pairs, seen: Seen, metric: Metric, *, threshold: Threshold = None, flip: bool = False,
     threads: int | None = None, name: str | None = None,
 ) -> Report:
     """The Report of one metric, from the features of the images."""
-    given = None if threshold is None else _threshold(model, metric, threshold)
+    given = None if threshold is None else threshold_of(model, metric, threshold)
     if seen.failed:
         logging.getLogger("xcos").warning(
             "%s: %d of %d images could not be used, their pairs are left out; the first: %s",
@@ -193,7 +200,7 @@ def report(
     same = pairs.same[index]
     fold = protocol.fold_numbers(len(pairs), pairs.folds)[index]
     curve = protocol.roc(scores, same)
-    title = metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
+    title = metric_name(metric)
     calibration = model.calibration
     calibrated = calibration.scores.get(title) if calibration else None
     return Report(
@@ -209,7 +216,8 @@ def report(
     )  # fmt: skip
 
 
-def _threshold(model: Model, metric: Metric, threshold: float | str) -> float:
+def threshold_of(model: Model, metric: Metric, threshold: float | str) -> float:
+    """The number given, or the model's own for a metric. Raises ValueError where there is none."""
     if threshold == "model":
         known = {**(model.file.thresholds or {}), "xcos": model.threshold}
         if not isinstance(metric, str) or metric not in known:
@@ -230,6 +238,8 @@ def compare(
     """
     if isinstance(metric, str) and metric not in METRICS:
         raise ValueError(f"metric: expected 'xcos', 'cosine' or a function, got {metric!r}")
+    if isinstance(metric, str) and len(first) >= DENSE * _distinct(first) * _distinct(second) > CHUNK:
+        return _compare_blocks(model, features, first, second, metric, threads)
     scores = []
     for start in range(0, len(first), CHUNK):
         a, b = (features[which[start : start + CHUNK]] for which in (first, second))
@@ -244,6 +254,33 @@ def compare(
             part = compared.score if metric == "xcos" else compared.cosine
         scores.append(part)
     return np.concatenate(scores) if scores else np.empty(0, np.float32)
+
+
+def _distinct(index: NDArray[np.intp]) -> int:
+    return len(np.unique(index))
+
+
+def _compare_blocks(
+    model: Model, features: Features, first: NDArray[np.intp], second: NDArray[np.intp], metric: str,
+    threads: int | None,
+) -> NDArray[np.floating[Any]]:
+    """As `compare`, where pairs are most of a product: some rows of it at a time, each picture's grid read once."""
+    scores = np.empty(len(first), np.float32)
+    order = np.argsort(first, kind="stable")
+    rows = np.unique(first)
+    for start in range(0, len(rows), ROWS):
+        block = rows[start : start + ROWS]
+        chosen = order[slice(*np.searchsorted(first[order], [block[0], block[-1] + 1]))]
+        columns, column = np.unique(second[chosen], return_inverse=True)
+        a, b = features[block], features[columns]
+        if metric == "xcos":
+            product = model.compare_all(a, b, threads=threads)
+        else:
+            x, y = (f.embedding.astype(np.float64) for f in (a, b))
+            x, y = (v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), np.finfo(float).tiny) for v in (x, y))
+            product = (x @ y.T).astype(np.float32)
+        scores[chosen] = product[np.searchsorted(block, first[chosen]), column]
+    return scores
 
 
 def as_pairs(dataset: DataLike, folds: int | None = None) -> Pairs:
