@@ -10,6 +10,7 @@ import numpy as np
 try:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
@@ -49,7 +50,7 @@ def render(chosen: Sequence[RateShown], kind: str) -> bytes:
 
 def _size(chosen: Sequence[RateShown], kinds: Sequence[str]) -> tuple[float, float]:
     lines = max(len({(one.column, one.group) for one in chosen if one.kind == kind}) for kind in kinds)
-    return _WIDTH * len(kinds), 1.3 + _LINE * (lines + len({one.column for one in chosen}))
+    return _WIDTH * len(kinds), 1.1 + _LINE * (1 + lines + len({one.column for one in chosen}))
 
 
 def _kind(ax: Axes, chosen: Sequence[RateShown]) -> None:
@@ -61,20 +62,24 @@ def _kind(ax: Axes, chosen: Sequence[RateShown]) -> None:
             heads[one.column] = len(places) + len(heads)
         places.setdefault((one.column, one.group), len(places) + len(heads))
     seen = [value for one in chosen for value in (one.rate, one.high) if value > 0]
-    floor = 10 ** np.floor(np.log10(min(one.high for one in chosen) / 5))
+    floor = 10 ** np.floor(np.log10(min(one.low if one.rate > 0 else one.high / 5 for one in chosen)))
     for i, metric in enumerate(metrics):
         own = [one for one in chosen if one.metric == metric]
         y = [places[one.column, one.group] + 0.26 * (i - (len(metrics) - 1) / 2) for one in own]
         colour = _COLOURS[i % len(_COLOURS)]
-        ax.hlines(y, [max(one.low, floor) for one in own], [one.high for one in own], color=colour, linewidth=1.4)
+        ax.hlines(y, [one.low or floor for one in own], [one.high for one in own], color=colour, linewidth=1.4)
         some = [k for k, one in enumerate(own) if one.rate > 0]
         ax.plot([own[k].rate for k in some], [y[k] for k in some], _MARKS[i % len(_MARKS)], color=colour, markersize=4.5,
                 label=metric)  # fmt: skip
         none = [k for k, one in enumerate(own) if not one.rate]
-        ax.plot([floor] * len(none), [y[k] for k in none], "<", color=colour, markersize=5, clip_on=False, zorder=3)
-    ax.set(xscale="log", xlim=(floor, min(1.0, 1.5 * max(seen))), ylim=(max(places.values()) + 0.7, -0.7))
+        if none:  # an empty line that is not clipped would stand in the figure's corner
+            ax.plot([floor] * len(none), [y[k] for k in none], "<", color=colour, markersize=5, clip_on=False, zorder=3)
+    top = min(1.0, 1.5 * max(seen))
+    ax.set(xscale="log", xlim=(floor, top), ylim=(max(places.values()) + 1.6, -0.7))
     ax.set_xlabel("rate and interval" + ", ◂ no error" * any(not one.rate for one in chosen))
-    ax.xaxis.set_major_formatter(lambda rate, _: f"{100 * rate:g} %")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if top / floor < 200 else (1,)))
+    ax.xaxis.set_major_formatter(lambda rate, _: f"{100 * rate:g} %")  # matplotlib's own are formulas
+    ax.xaxis.set_minor_formatter(NullFormatter())
     labels = {**{place: group for (_, group), place in places.items()}, **{y: head for head, y in heads.items()}}
     ax.set_yticks(list(labels), list(labels.values()))
     for tick, place in zip(ax.get_yticklabels(), labels, strict=True):
@@ -84,4 +89,4 @@ def _kind(ax: Axes, chosen: Sequence[RateShown]) -> None:
     ax.set_axisbelow(True)
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
-    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.02), ncols=len(metrics), frameon=False)
+    ax.legend(fontsize=8, loc="lower right", ncols=len(metrics), frameon=False)

@@ -1,0 +1,77 @@
+"""Errors of a model by group: sex on LFW, and sex, race and age among all pairs of UTKFace. Prints the tables.
+
+    python benchmarks/groups.py [MODEL] [--shared ../shared] [--cache DIR] [--save DIR]
+
+Thresholds are the model's, fixed on LFW, the same for all groups, for the xCos score and for the plain cosine. LFW:
+the 3,000 pairs of lfw_dev.bin with the sexes of lfw_dev_sex.csv, people by the names of its pictures. UTKFace: each of
+2,000 crops with each other, of two people each; groups by the file's name, AGE_GENDER_RACE_TIME. --save also writes
+the pages and pictures there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import xcos
+from xcos import datasets
+from xcos.datasets import Pairs
+
+SEXES = ("male", "female")
+RACES = ("White", "Black", "Asian", "Indian", "others")  # as UTKFace's page names 0 to 4
+AGES = (3, 10, 20, 30, 45, 60, 75)
+
+
+def lfw(data: Path) -> Pairs:
+    """The pairs with sex and person of each picture."""
+    table = data / "lfw_dev_sex.csv"
+    pairs = datasets.with_groups(datasets.read(data / "lfw_dev.bin"), table)
+    with open(table, newline="") as file:
+        rows = list(csv.DictReader(file))
+    people = {f"person_{side}": [row[side].rpartition("_")[0] for row in rows] for side in ("first", "second")}
+    return dataclasses.replace(pairs, groups={**pairs.groups, **people})
+
+
+def utkface(data: Path) -> tuple[Pairs, dict[str, list[str]]]:
+    """All pairs, and the groups of each picture."""
+    templates = datasets.read_templates(data / "utkface_crops.tar")
+    facts = [[int(part) for part in Path(name).name.split("_")[:3]] for name in templates.names]
+    sex, race = [SEXES[sex] for _, sex, _ in facts], [RACES[race] for _, _, race in facts]
+    groups = {"sex": sex, "race": race, "age": [age_group(age) for age, _, _ in facts]}
+    groups["sex and race"] = [f"{r}, {s}" for r, s in zip(race, sex, strict=True)]
+    return datasets.all_pairs(templates, aligned=True), groups
+
+
+def age_group(age: int) -> str:
+    """Two digits each, so that names sort as ages do."""
+    for low, high in zip((0, *AGES), AGES, strict=False):
+        if age < high:
+            return f"{low:02d} to {high - 1:02d}"
+    return f"{AGES[-1]} and more"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", help="name or file (default: the default model)")
+    parser.add_argument("--shared", type=Path, default=Path(__file__).parents[2] / "shared")
+    parser.add_argument("--cache", help="folder that keeps features for the next run")
+    parser.add_argument("--save", type=Path, metavar="DIR", help="write the pages and pictures there")
+    options = parser.parse_args(arguments)
+    model, data = xcos.load(options.model), options.shared / "data"
+    pairs, groups = utkface(data)
+    for name, what in (("lfw", (lfw(data), None, model)), ("utkface", (pairs, groups, model))):
+        begin = time.perf_counter()
+        people = "person" if name == "lfw" else None
+        audit = xcos.audit(*what, people=people, cache=options.cache, progress=True)
+        print(f"{audit}\n\n{time.perf_counter() - begin:.0f} s\n", flush=True)
+        if options.save:
+            for suffix in (".html", ".png"):
+                audit.save(options.save / f"{name}{suffix}")
+
+
+if __name__ == "__main__":
+    main()
