@@ -1,11 +1,12 @@
-"""Errors of a model by group: sex on LFW, and sex, race and age among all pairs of UTKFace. Prints the tables.
+"""Errors of a model by group: sex on LFW; sex, race and age among all pairs of UTKFace. Prints the tables.
 
     python benchmarks/groups.py [MODEL] [--shared ../shared] [--cache DIR] [--save DIR]
 
 Thresholds are the model's, fixed on LFW, the same for all groups, for the xCos score and for the plain cosine. LFW:
 the 3,000 pairs of lfw_dev.bin with the sexes of lfw_dev_sex.csv, people by the names of its pictures. UTKFace: each of
-2,000 crops with each other, of two people each; groups by the file's name, AGE_GENDER_RACE_TIME. --save also writes
-the pages and pictures there.
+2,000 crops with each other, of two people each; groups by the file's name, AGE_GENDER_RACE_TIME. Small children, whom
+the model takes for each other, are not spread evenly over sexes and races, so these are told of adults alone as well.
+--save also writes the pages and pictures there.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from xcos.datasets import Pairs
 SEXES = ("male", "female")
 RACES = ("White", "Black", "Asian", "Indian", "others")  # as UTKFace's page names 0 to 4
 AGES = (3, 10, 20, 30, 45, 60, 75)
+ADULT = 20
 
 
 def lfw(data: Path) -> Pairs:
@@ -42,7 +44,10 @@ def utkface(data: Path) -> tuple[Pairs, dict[str, list[str]]]:
     facts = [[int(part) for part in Path(name).name.split("_")[:3]] for name in templates.names]
     sex, race = [SEXES[sex] for _, sex, _ in facts], [RACES[race] for _, _, race in facts]
     groups = {"sex": sex, "race": race, "age": [age_group(age) for age, _, _ in facts]}
-    groups["sex and race"] = [f"{r}, {s}" for r, s in zip(race, sex, strict=True)]
+    both = [f"{r}, {s}" for r, s in zip(race, sex, strict=True)]
+    for column, labels in (("sex", sex), ("race", race), ("sex and race", both)):
+        groups[f"{column}, {ADULT} and older"] = [label if age >= ADULT else "" for label, (age, _, _) in
+                                                  zip(labels, facts, strict=True)]  # fmt: skip
     return datasets.all_pairs(templates, aligned=True), groups
 
 

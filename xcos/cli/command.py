@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base.names import shown
-from . import data, explainers, gallery, plug, serve, truth
+from . import audit, data, explainers, gallery, plug, serve, truth
 
 SAME, DIFFERENT, FAILED, NO_ANSWER = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells have it for Ctrl-C
@@ -35,6 +35,7 @@ examples:
   xcos plug model.onnx --data people/ -o mine.safetensors    an xCos head for a network of one's own
   xcos compare-explanations lfw.bin -n 100      methods of explanation measured against each other
   xcos truth --faces people/ --pairs lfw.bin    are the cells about their own place?
+  xcos audit --pairs lfw.bin --groups sex.csv   errors by group of people, with intervals
   xcos gallery add people/ photos/              search among many: enrol a folder person/photograph …
   xcos gallery search people/ someone.jpg       … and find who this is
 
@@ -414,5 +415,6 @@ def _parser() -> argparse.ArgumentParser:
     plug.register(command, _threads, _share, _print, pixels)
     explainers.register(command, _threads, _print, model)
     truth.register(command, _threads, _print)
+    audit.register(command, _threads, _share, _print)
     gallery.register(command, common, _threads, _print, model)
     return parser

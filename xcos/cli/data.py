@@ -91,7 +91,8 @@ def progress_wanted(options: argparse.Namespace) -> bool:
     return not options.quiet and sys.stderr.isatty() and find_spec("tqdm") is not None
 
 
-def _pairs(options: argparse.Namespace, path: str) -> Any:
+def pairs_of(options: argparse.Namespace, path: str) -> Any:
+    """The pairs of a file in any form; pairs.txt needs --photos."""
     from .. import datasets
 
     if path.lower().endswith(".txt"):
@@ -115,7 +116,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
         from ..storage.files import check_target
 
         check_target(options.html)  # now, not after an hour
-    sets = [_pairs(options, path) for path in options.data]
+    sets = [pairs_of(options, path) for path in options.data]
     model = xcos.load(options.model, whole=options.whole)
     how = {"threshold": options.threshold, "flip": options.flip, **_keywords(options)}
     table = xcos.compare_models(model, sets, options.metric, **how)
@@ -123,11 +124,10 @@ def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
         table.html(options.html)
     lines = [table.to_markdown()]
     for report in table:
-        if rates := report.groups():
+        if audit := report.audit():
             lines.append(f"\n{report.metric} on {report.dataset}, error rates at the threshold {report.threshold:.4f}:")
-        for r in rates:
-            interval = f"{r.low:.2%} to {r.high:.2%}"
-            lines.append(f"  {r.column} {r.group}: {r.kind} {r.rate:.2%} ({interval}) of {r.pairs} pairs")
+            lines += [f"  {r.column} {r.group}: {r.kind} {r.text()} of {r.pairs:,} pairs"
+                      for r in audit.rates if r.column]  # fmt: skip
     return table.to_dict(), "\n".join([*lines, *([f"written: {shown(options.html)}"] if options.html else [])])
 
 
@@ -166,7 +166,7 @@ def _calibrate(options: argparse.Namespace) -> tuple[Any, str]:
 
     check_target(options.target)
     model = xcos.load(options.model, whole=options.whole)
-    model = xcos.calibrate(model, _pairs(options, options.data), method=options.method,
+    model = xcos.calibrate(model, pairs_of(options, options.data), method=options.method,
                            undecided=options.undecided, **_keywords(options))  # fmt: skip
     model.save(options.target)
     assert model.calibration is not None

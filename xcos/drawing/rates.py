@@ -69,8 +69,8 @@ def _kind(ax: Axes, chosen: Sequence[RateShown]) -> None:
         colour = _COLOURS[i % len(_COLOURS)]
         ax.hlines(y, [one.low or floor for one in own], [one.high for one in own], color=colour, linewidth=1.4)
         some = [k for k, one in enumerate(own) if one.rate > 0]
-        ax.plot([own[k].rate for k in some], [y[k] for k in some], _MARKS[i % len(_MARKS)], color=colour, markersize=4.5,
-                label=metric)  # fmt: skip
+        mark = _MARKS[i % len(_MARKS)]
+        ax.plot([own[k].rate for k in some], [y[k] for k in some], mark, color=colour, markersize=4.5, label=metric)
         none = [k for k, one in enumerate(own) if not one.rate]
         if none:  # an empty line that is not clipped would stand in the figure's corner
             ax.plot([floor] * len(none), [y[k] for k in none], "<", color=colour, markersize=5, clip_on=False, zorder=3)

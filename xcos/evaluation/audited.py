@@ -11,6 +11,8 @@ from functools import partial
 from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..base.frame import frame
 from ..base.values import ByValue
 from ..drawing import tables
@@ -24,6 +26,11 @@ ALL, TWO = "all pairs", "two groups"
 SHORT = {"false match": "FMR", "false non-match": "FNMR"}
 
 
+def _two(value: float) -> str:
+    """Two digits that count, never as a power of ten: 0.00012, 140."""
+    return np.format_float_positional(float(f"{value:.2g}"), trim="-")
+
+
 @dataclass(frozen=True, slots=True)
 class AuditRate:
     """How often one kind of error happens among the pairs of one group, by one metric.
@@ -31,8 +38,8 @@ class AuditRate:
     Attributes
     ----------
     metric, column, group, kind : str
-        Which score; where the group stands in the data, "" for all pairs; the group of both pictures, "two groups" where
-        they differ, "all pairs"; "false match" (among pairs of two people) or "false non-match" (among pairs of one).
+        Which score; where the group stands in the data, "" for all pairs; the group of both pictures, "two groups"
+        where they differ, "all pairs"; "false match" (among pairs of two people) or "false non-match" (among pairs of one).
     errors, pairs, people : int
         Counts.
     effective : float
@@ -80,7 +87,7 @@ class AuditRate:
         str
             To three digits.
         """
-        return f"{100 * self.rate:.3g} % [{100 * self.low:.2g}, {100 * self.high:.2g}]"
+        return f"{100 * self.rate:.3g} % [{_two(100 * self.low)}, {_two(100 * self.high)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +152,8 @@ class Differential:
             To two digits; "over" the interval's lower end where the best group has no error.
         """
         if self.ratio == math.inf:
-            return f"over {self.low:.2g}"
-        return f"{self.ratio:.2g} [{self.low:.2g}, {self.high:.2g}]"
+            return f"over {_two(self.low)}"
+        return f"{_two(self.ratio)} [{_two(self.low)}, {_two(self.high)}]"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -234,7 +241,7 @@ class Audit(ByValue):
         Returns
         -------
         dict
-            Heads and rows of texts by title: rates of either kind, metrics side by side, and the worst against the best.
+            Heads and rows of texts by title: rates of either kind, metrics side by side, and worst against best.
         """
         interval = f"{100 * self.confidence:g} %"
         found = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from ..storage.progress import Progress
 from . import cache as feature_cache
 from .audited import Audit
 from .differential import audit_of, people_of_pairs
+from .dyads import check_confidence
 from .protocol import threshold_at
-from .run import METRICS, DataLike, Metric, as_pairs, compare, metric_name, threshold_of
+from .run import METRICS, DataLike, Metric, as_pairs, check_metric, compare, metric_name, threshold_of
 
 
 def audit(
@@ -24,7 +26,7 @@ def audit(
     groups: GroupsLike = None,
     model: ModelLike = None,
     *,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     people: str | None = None,
     metric: Metric | Sequence[Metric] = METRICS,
     threshold: float | None = None,
@@ -48,7 +50,7 @@ def audit(
         Which groups their pictures are of, as in ``xcos.datasets.with_groups``; None: the pairs' own columns.
     model : Model, str or path, optional
         A Model, a name or a path; None: the default.
-    columns : sequence of str, optional
+    columns : str or sequence of str, optional
         Of the groups; None: all.
     people : str, optional
         A column that says whom pictures show. None: pictures that pairs of one person join are one person's, each other
@@ -90,18 +92,22 @@ def audit(
     (['place'], 3)
     """
     need("an audit", "scipy")
+    check_confidence(confidence)
+    listed: list[Any] = list(metric) if isinstance(metric, (list, tuple)) else [metric]
+    for one in listed:
+        check_metric(one)
     if threshold is not None and at_fmr is not None:
         raise ValueError(f"expected threshold or at_fmr, got both: {threshold} and {at_fmr}")
     model, pairs = as_model(model), as_pairs(pairs)
-    labels = labels_of(pairs, groups, columns, people=people)
+    labels = labels_of(pairs, groups, [columns] if isinstance(columns, str) else columns, people=people)
     who = people_of_pairs(pairs, labels.pop(people) if people else None)
     if not labels:
         raise ValueError(f"{pairs.name}: the groups have no column but {people!r}; expected one of groups")
-    listed = list(metric) if isinstance(metric, (list, tuple)) else [metric]
-    given = {metric_name(m): 0.0 if at_fmr is not None else threshold_of(model, m, "model" if threshold is None else
-             threshold) for m in listed}  # fmt: skip  # before the work
-    if at_fmr is not None:
-        threshold_at(np.zeros(len(pairs)), pairs.same, at_fmr)  # a rate that cannot be is told before the work, too
+    if at_fmr is None:
+        chosen = "model" if threshold is None else threshold
+        given = {metric_name(m): threshold_of(model, m, chosen) for m in listed}
+    else:
+        threshold_at(np.zeros(len(pairs)), pairs.same, at_fmr)  # a rate that cannot be is told before the work
     seen = feature_cache.see(model, pairs, flip=False, cache=cache, threads=threads, progress=progress)
     first, second = seen.position[pairs.first], seen.position[pairs.second]
     kept = (first >= 0) & (second >= 0)

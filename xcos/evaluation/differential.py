@@ -12,7 +12,7 @@ from ..base.extras import need
 from ..datasets.groups import Labels
 from ..datasets.pairs import Pairs
 from .audited import ALL, TWO, Audit, AuditRate, Differential
-from .dyads import Tally, effective, ratio_interval, tally, wilson
+from .dyads import Tally, check_confidence, effective, ratio_interval, tally, wilson
 from .protocol import decide
 
 Bools = NDArray[np.bool_]
@@ -46,8 +46,7 @@ def audit_of(
     failed: tuple[tuple[str, str], ...],
 ) -> Audit:
     """The audit of N pairs, 1 or more, from their scores by metric (N,). Labels and people are (N, 2) of them."""
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence: expected a share between 0 and 1, got {confidence}")
+    check_confidence(confidence)
     rates: list[AuditRate] = []
     differentials: list[Differential] = []
     for metric, values in scores.items():
@@ -94,7 +93,8 @@ def _differential(rates: list[AuditRate], confidence: float) -> list[Differentia
     worst = max(enough, key=lambda rate: (rate.rate, rate.effective))
     best = min((rate for rate in enough if rate is not worst), key=lambda rate: (rate.rate, -rate.effective))
     choices = len(enough) * (len(enough) - 1) / 2
-    low, high = ratio_interval((worst.rate, worst.effective), (best.rate, best.effective), 1 - (1 - confidence) / choices)
+    two = (worst.rate, worst.effective), (best.rate, best.effective)
+    low, high = ratio_interval(*two, 1 - (1 - confidence) / choices)
     ratio = worst.rate / best.rate if best.rate else float("inf")
     return [Differential(worst.metric, worst.column, worst.kind, worst.group, best.group, worst.rate, best.rate, ratio,
                          low, high, len(enough))]  # fmt: skip

@@ -61,9 +61,10 @@ def tally(wrong: NDArray[np.bool_], people: NDArray[np.integer]) -> Tally:
 
     def sums(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         person = np.bincount(one, values, size) + np.bincount(other[two], values[two], size)
-        return person, np.bincount(dyads, values, len(dyad))[of_two]
+        both: NDArray[np.float64] = np.bincount(dyads, values, len(dyad))[of_two].astype(np.float64)
+        return person.astype(np.float64), both
 
-    residual = wrong - errors / n
+    residual: NDArray[np.float64] = wrong.astype(np.float64) - errors / n
     (count, count_two), (total, total_two) = sums(np.ones(n)), sums(residual)
     meetings = round(np.square(count).sum() - np.square(count_two).sum()) - n
     met = float(np.square(total).sum() - np.square(total_two).sum() - np.square(residual).sum())
@@ -94,6 +95,12 @@ def effective(tallies: Sequence[Tally]) -> list[float]:
     return found
 
 
+def check_confidence(confidence: float) -> None:
+    """Raises ValueError unless it is a share."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence: expected a share between 0 and 1, got {confidence}")
+
+
 def wilson(rate: float, n: float, confidence: float) -> Interval:
     """Wilson's score interval of a rate of n pairs, a whole number or not; sound near 0 and for small groups."""
     z2 = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
@@ -107,7 +114,7 @@ def ratio_interval(first: tuple[float, float], second: tuple[float, float], conf
 
     first, second   rate and number of pairs, a whole number or not
 
-    (0, infinity) where neither has an error; infinity above where the second has none, 0 below where the first has none.
+    (0, infinity) where neither has an error; infinity above where the second has none, 0 below where the first has.
     """
     (p, n), (q, m) = first, second
     if not p and not q:

@@ -65,8 +65,7 @@ def group_rates(
     intervals = {"wilson": wilson, "bootstrap": bootstrap}
     if interval not in intervals:
         raise ValueError(f"interval: expected 'wilson' or 'bootstrap', got {interval!r}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence: expected a share between 0 and 1, got {confidence}")
+    dyads.check_confidence(confidence)
     rates = []
     for column, values in columns.items():
         for group in np.unique(values):

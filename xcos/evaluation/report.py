@@ -260,10 +260,11 @@ class Report(ByValue):
         labels = {name: Labels(one.groups, one.codes[self.index]) for name, one in fitting(self.pairs).items()}
         if not labels:
             return None
-        source = "given" if threshold is not None or self.fixed else "the mean of the folds', each the best on the others"
+        folds = "the mean of those of the folds, each the best on the others"
         return audit_of(
             self.model, self.dataset, {self.metric: self.scores},
-            {self.metric: self.threshold if threshold is None else threshold}, source, self.same, labels,
+            {self.metric: self.threshold if threshold is None else threshold},
+            "given" if threshold is not None or self.fixed else folds, self.same, labels,
             people_of_pairs(self.pairs)[self.index], confidence, self.failed,
         )  # fmt: skip
 

@@ -176,6 +176,12 @@ def compare_models(
     return Table(reports)
 
 
+def check_metric(metric: Metric) -> None:
+    """Raises ValueError for a name that is none."""
+    if isinstance(metric, str) and metric not in METRICS:
+        raise ValueError(f"metric: expected 'xcos', 'cosine' or a function, got {metric!r}")
+
+
 def metric_name(metric: Metric) -> str:
     """What a metric is called in tables."""
     return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
@@ -236,8 +242,7 @@ def compare(
 
     float32; float64 of a function, whose scores may lie closer than float32 tells apart.
     """
-    if isinstance(metric, str) and metric not in METRICS:
-        raise ValueError(f"metric: expected 'xcos', 'cosine' or a function, got {metric!r}")
+    check_metric(metric)
     if isinstance(metric, str) and len(first) >= DENSE * _distinct(first) * _distinct(second) > CHUNK:
         return _compare_blocks(model, features, first, second, metric, threads)
     scores = []
