@@ -39,7 +39,7 @@ class AuditRate:
     ----------
     metric, column, group, kind : str
         Which score; where the group stands in the data, "" for all pairs; the group of both pictures, "two groups"
-        where they differ, "all pairs"; "false match" (among pairs of two people) or "false non-match" (among pairs of one).
+        where they differ, "all pairs"; "false match" (among pairs of two people) or "false non-match" (of one person).
     errors, pairs, people : int
         Counts.
     effective : float
