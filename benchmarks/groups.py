@@ -5,7 +5,8 @@
 Thresholds are the model's, fixed on LFW, the same for all groups, for the xCos score and for the plain cosine. LFW:
 the 3,000 pairs of lfw_dev.bin with the sexes of lfw_dev_sex.csv, people by the names of its pictures. UTKFace: each of
 2,000 crops with each other, of two people each; groups by the file's name, AGE_GENDER_RACE_TIME. Small children, whom
-the model takes for each other, are not spread evenly over sexes and races, so these are told of adults alone as well.
+the model takes for each other, are not spread evenly over sexes and races, so these are told of adults (20 and older)
+alone as well.
 --save also writes the pages and pictures there.
 """
 
@@ -46,7 +47,7 @@ def utkface(data: Path) -> tuple[Pairs, dict[str, list[str]]]:
     groups = {"sex": sex, "race": race, "age": [age_group(age) for age, _, _ in facts]}
     both = [f"{r}, {s}" for r, s in zip(race, sex, strict=True)]
     for column, labels in (("sex", sex), ("race", race), ("sex and race", both)):
-        groups[f"{column}, {ADULT} and older"] = [label if age >= ADULT else "" for label, (age, _, _) in
+        groups[f"{column} of adults"] = [label if age >= ADULT else "" for label, (age, _, _) in
                                                   zip(labels, facts, strict=True)]  # fmt: skip
     return datasets.all_pairs(templates, aligned=True), groups
 

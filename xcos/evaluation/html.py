@@ -6,6 +6,7 @@ The page fetches nothing (its own policy forbids it) and holds the pictures of t
 from __future__ import annotations
 
 import os
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import replace
@@ -92,7 +93,11 @@ def _table(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]], 
 
 def _tables(audit: Audited) -> dict[str, tuple[list[str], list[list[str]], list[list[str]]]]:
     """Its tables, with the values by which a press of a head sorts them."""
-    return {title: (head, rows, rows) for title, (head, rows) in audit.tables().items()}
+    plain = re.compile(r"(?<=\d),(?=\d{3})")
+    return {
+        title: (head, rows, [[plain.sub("", cell) for cell in row] for row in rows])
+        for title, (head, rows) in audit.tables().items()
+    }
 
 
 def audit_page(audit: Audited) -> str:
