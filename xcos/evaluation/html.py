@@ -74,7 +74,7 @@ def page(reports: Sequence[Reported], *, worst: int = 10) -> str:
         figures=_table([report.summary() for report in reports]),
         failures=[(report.title(), report.failed) for report in reports if report.failed],
         curves={title: b64encode(svg).decode() for title, svg in curves.items()},
-        audits={title: (audit.notes(), _tables(audit)) for title, audit in audits.items()},
+        audits={title: (audit.notes(), _rates(audit), _tables(audit)) for title, audit in audits.items()},
         choices=dict.fromkeys(report.title() for report in reports),
         view=element_script(),
         cards=[
@@ -100,15 +100,20 @@ def _tables(audit: Audited) -> dict[str, tuple[list[str], list[list[str]], list[
     }
 
 
-def audit_page(audit: Audited) -> str:
-    """The page of an audit."""
+def _rates(audit: Audited) -> str:
+    """The picture of its rates, for a page."""
     from ..drawing import rates
 
+    return b64encode(rates.render(audit.shown(), "svg")).decode()
+
+
+def audit_page(audit: Audited) -> str:
+    """The page of an audit."""
     return tables.render(
         files(__package__).joinpath("audit.html").read_text(encoding="utf-8"),
         audit=audit,
         version=_core.__version__,
-        picture=b64encode(rates.render(audit.shown(), "svg")).decode(),
+        picture=_rates(audit),
         tables=_tables(audit),
     )
 

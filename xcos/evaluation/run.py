@@ -284,6 +284,8 @@ def _compare_blocks(
             x, y = (f.embedding.astype(np.float64) for f in (a, b))
             x, y = (v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), np.finfo(float).tiny) for v in (x, y))
             product = (x @ y.T).astype(np.float32)
+            if not np.isfinite(product).all():
+                raise ValueError("embedding: holds NaN or infinity; expected finite features")
         scores[chosen] = product[np.searchsorted(block, first[chosen]), column]
     return scores
 
