@@ -205,6 +205,18 @@ def test_bounds_are_what_the_pairs_support(shift):
     assert fitting.supported(np.zeros(900), same) == (0, 0)  # says nothing: supports nothing
 
 
+def test_wrong_labels_do_not_hide_what_the_pairs_support():
+    """Pairs of two that are called one, among enough others, leave the bounds where the right labels have them."""
+    rng = np.random.default_rng(5)
+    same = rng.random(40_000) < 0.4
+    llr = rng.normal(np.where(same, 1, -1), 0.35) * 7
+    labels = same | (~same & (rng.random(len(same)) < 0.02))
+    share = (labels & ~same).sum() / labels.sum()
+    true, fooled, corrected = (fitting.supported(llr, *how) for how in ((same,), (labels,), (labels, share)))
+    assert fooled[0] == pytest.approx(math.log(share), abs=0.3) and true[0] < fooled[0] - 2
+    assert corrected[0] == pytest.approx(true[0], abs=0.7) and corrected[1] == fooled[1]
+
+
 def test_robust_finds_the_share_of_wrong_labels():
     scores, same = scored(60_000, 0.3, seed=8)
     rng = np.random.default_rng(1)

@@ -109,9 +109,10 @@ def calibrate(
         values = compare(model, seen.features, first, second, metric, threads).astype(np.float64)
         protocol.roc(values, same)  # asks for pairs of both kinds
         judged = held_out(values, same, fold, method)
-        bounds = supported(judged, same)
+        parameters = fit(values, same, method)
+        bounds = supported(judged, same, parameters.get("mislabelled", 0.0))
         scores[metric] = ScoreCalibration(
-            method, fit(values, same, method), pairs.name, len(values),
+            method, parameters, pairs.name, len(values),
             protocol.cllr(np.clip(judged, *bounds), same), protocol.min_cllr(values, same),
             bounds, _interval(values, same, method),
         )  # fmt: skip
@@ -186,12 +187,18 @@ def held_out(
     return llr
 
 
-def supported(llr: NDArray[np.float64], same: NDArray[np.bool_]) -> tuple[float, float]:
+def supported(
+    llr: NDArray[np.float64], same: NDArray[np.bool_], mislabelled: float = 0.0
+) -> tuple[float, float]:
     """The least and the greatest log-likelihood ratio that the pairs can support.
 
     Empirical lower and upper bounds (ELUB; Vergeer, van Es, de Jongh, Alberink and Stoel, Science & Justice 56, 2016):
     a ratio is believed as far as decisions at that threshold cost less than decisions without any evidence, although
     one more pair of each kind had gone wholly wrong.
+
+    Where some of the pairs of one person are of two, these have the low ratios of two people and would hide how rarely
+    one person has them. So, below each ratio, as many as there would be are taken away: the share that is mislabelled,
+    times the share of the pairs of two people there. (The bound of the method has no such term; it is ours.)
 
     Parameters
     ----------
@@ -199,6 +206,8 @@ def supported(llr: NDArray[np.float64], same: NDArray[np.bool_]) -> tuple[float,
         Log-likelihood ratios (natural) of the pairs.
     same : (N,) ndarray of bool
         Which pairs are of one person; there are some of both kinds.
+    mislabelled : float, default 0
+        Share of the pairs of one person that are of two, 0 to less than 1.
 
     Returns
     -------
@@ -212,14 +221,17 @@ def supported(llr: NDArray[np.float64], same: NDArray[np.bool_]) -> tuple[float,
     >>> np.exp(supported(np.where(same, 50.0, -50.0), same)[1]).round()  # all is right, but there are 1,000 pairs
     np.float64(999.0)
     """
-    return -_greatest(-llr, ~same), _greatest(llr, same)
+    return -_greatest(-llr, ~same, mislabelled), _greatest(llr, same)
 
 
-def _greatest(llr: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
+def _greatest(llr: NDArray[np.float64], same: NDArray[np.bool_], foreign: float = 0.0) -> float:
+    """`foreign`: share of the pairs that are not `same` which are, in truth."""
     ones, others = np.sort(llr[same]), np.sort(llr[~same])
     at = np.linspace(0, np.log(len(others) + 1), 4001)  # steps of 0.2 % where there are 3,000 pairs
-    missed = (np.searchsorted(ones, at) + 1) / (len(ones) + 1)
-    passed = (len(others) - np.searchsorted(others, at) + 1) / (len(others) + 1)
+    below = np.searchsorted(ones, at)
+    missed = (below + 1) / (len(ones) + 1)
+    own = len(others) - np.searchsorted(others, at) - foreign * len(others) * (1 - below / len(ones))
+    passed = (np.maximum(own, 0) + 1) / ((1 - foreign) * len(others) + 1)
     worse = missed + np.exp(at) * passed > 1  # 1: the cost of calling all pairs different
     return float(at[max(int(np.argmax(worse)) - 1, 0)])  # the last one is worse in any case
 
