@@ -390,3 +390,11 @@ def test_png(shape):
     pixels = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     with Image.open(io.BytesIO(view.png(pixels))) as image:
         np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
+def test_on_paper_all_cells_are_there(page, explanation):
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
+    printed = page.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
+    text = " ".join(one.extract_text() for one in pypdf.PdfReader(io.BytesIO(base64.b64decode(printed["data"]))).pages)
+    names = {f"{column}{row}" for column in COLUMNS for row in range(1, 8)}
+    assert names <= set(text.split())
