@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 import xcos
-from xcos.recognition.results import Explanation, Verification, save
+from xcos.recognition.explanation import Explanation
+from xcos.recognition.results import Verification, save
 
 
 def make(score_shift: float = 0.0, names: tuple[str, str] = ("a.jpg", "b.jpg"), explained: float = 1.0) -> Explanation:

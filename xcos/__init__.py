@@ -44,16 +44,17 @@ if TYPE_CHECKING:
     from .plan.file import ModelFile
     from .plan.network import Network
     from .plugging.plug import Plugged, plug
+    from .recognition.explanation import Explanation
     from .recognition.features import Comparison, Features, SeenFace
     from .recognition.model import Model
-    from .recognition.results import Explanation, Verification, to_frame
+    from .recognition.results import Verification, to_frame
     from .recognition.shipped import load
 
 _HOME = {
     "Audit": "evaluation",
     "Calibration": "measured.calibration",
     "Comparison": "recognition.features",
-    "Explanation": "recognition.results",
+    "Explanation": "recognition.explanation",
     "Face": "faces",
     "Features": "recognition.features",
     "Gallery": "gallery",

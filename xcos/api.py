@@ -10,8 +10,9 @@ from .faces.detection import FaceLike
 from .faces.image import MAX_PIXELS, ImageLike, Many, OneImage
 from .plan.file import ModelFile
 from .plan.pixels import PerChannel
+from .recognition.explanation import Explanation
 from .recognition.features import Features, Metric
-from .recognition.results import Explanation, Verification
+from .recognition.results import Verification
 from .recognition.shipped import ModelLike, as_model
 from .storage.progress import Progress
 

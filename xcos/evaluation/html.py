@@ -16,7 +16,8 @@ from typing import Any, Protocol
 from .. import _core
 from ..drawing import tables
 from ..drawing.shown import Benchmark, RateShown
-from ..recognition.results import Explanation, save
+from ..recognition.explanation import Explanation
+from ..recognition.results import save
 from ..view import element_script, explanation_html
 from .figures import Mistake, columns, texts
 

@@ -19,8 +19,9 @@ from ..datasets import Pairs
 from ..datasets.groups import Labels, fitting
 from ..drawing import tables
 from ..drawing.shown import Benchmark
+from ..recognition.explanation import Explanation
 from ..recognition.model import Model
-from ..recognition.results import PICTURES, Explanation, save
+from ..recognition.results import PICTURES, save
 from . import protocol
 from .audited import Audit
 from .differential import audit_of, people_of_pairs

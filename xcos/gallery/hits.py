@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ..base.values import ByValue
 from ..faces.quality import Look
+from ..recognition.explanation import Explanation
 from ..recognition.features import Features
 from ..recognition.model import Model
-from ..recognition.results import Explanation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

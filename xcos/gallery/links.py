@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ..base.values import ByValue
 from ..faces.image import read_image
+from ..recognition.explanation import Explanation
 from ..recognition.features import Features, plain_cosine
 from ..recognition.model import Model
-from ..recognition.results import Explanation
 from .hits import GREY
 from .search import View, averaged
 from .store import fetch

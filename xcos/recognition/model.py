@@ -27,9 +27,10 @@ from ..plan.network import Network
 from ..plan.pixels import as_input
 from ..storage.progress import Progress, batches
 from .card import ModelCard
+from .explanation import Explanation
 from .features import Comparison, Features, Floats, Metric, SeenFace, plain_cosine
 from .pairing import Failed, Failures, Pairs
-from .results import Explanation, Verification
+from .results import Verification
 from .streaming import Batch, stream
 
 SIDE = 112  # pixels of an aligned crop; the ArcFace template is made for it
