@@ -1,6 +1,5 @@
 """Sphinx's settings. Build: make docs (warnings are errors)."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -40,9 +39,14 @@ for folder, pattern in {
     "cards": "xcos/models/*.md",
     "results": "benchmarks/results/*.md",
 }.items():
-    shutil.rmtree(HERE / folder, ignore_errors=True)
-    (HERE / folder).mkdir()
-    for source in sorted(HERE.parent.glob(pattern)):
+    texts = {}
+    for source in HERE.parent.glob(pattern):
         text = source.read_text(encoding="utf-8").replace("](../docs/", "](../")  # links to these pages
         titled = source.suffix != ".md" or text.startswith("# ")
-        (HERE / folder / source.name).write_text(text if titled else f"# {source.stem}\n\n{text}", encoding="utf-8")
+        texts[HERE / folder / source.name] = text if titled else f"# {source.stem}\n\n{text}"
+    (HERE / folder).mkdir(exist_ok=True)
+    for page in {*(HERE / folder).iterdir()} - set(texts):
+        page.unlink()
+    for page, text in texts.items():
+        if not page.is_file() or page.read_text(encoding="utf-8") != text:  # pages that are new are built anew
+            page.write_text(text, encoding="utf-8")

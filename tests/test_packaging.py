@@ -74,7 +74,8 @@ def test_wheel_holds_the_package_alone(dist):
     for needed in (
         "py.typed", "_core.pyi", "models/mobilefacenet_xcos_v2.safetensors", "models/yunet.safetensors",
         "view/explanation.js", "view/explanation.css", "serve/page.html", "serve/page.js", "serve/page.css",
-        "casefile/case.html", "drawing/page.html", "evaluation/report.html", "evaluation/audit.html", "faithfulness/comparison.html",
+        "casefile/case.html", "drawing/page.html", "evaluation/report.html", "evaluation/audit.html",
+        "faithfulness/comparison.html",
         "serve/search.html", "serve/search.js", "serve/photograph.html", "serve/photograph.js",
         "serve/openapi.json", "serve/examples/obama_portrait_2012.jpg",
     ):  # fmt: skip
