@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import dataclasses
+import hashlib
 import io
 import json
 import re
@@ -230,7 +231,8 @@ def test_headers_and_types(client):
 def test_openapi_describes_the_endpoints(client, pair):
     description = client.get("/openapi.json").json()
     assert description["info"]["version"] == xcos.__version__
-    assert {"/explain", "/detect", "/search", "/why", "/enrol", "/remove", "/gallery"} == set(description["paths"])
+    both, searches = ("/explain", "/report", "/detect"), ("/search", "/why", "/enrol", "/remove", "/gallery")
+    assert {*both, *searches} == set(description["paths"])
     pytest.importorskip("openapi_spec_validator").validate(description)
     jsonschema = pytest.importorskip("jsonschema")
     for name, path, files in (("Explanation", "/explain", form(a=pair[0], b=pair[1])),
@@ -239,6 +241,21 @@ def test_openapi_describes_the_endpoints(client, pair):
         value = client.post(path, files=files).json()
         jsonschema.Draft202012Validator(schema).validate(value)
         assert set(value) <= set(description["components"]["schemas"][name]["properties"])
+
+
+def test_the_report_is_of_what_was_sent(client, pair):
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
+    answer = client.post("/report", files=form(a=pair[0], b=pair[1]), data={"case": "K 17"}).raise_for_status()
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.headers["content-disposition"] == 'attachment; filename="case.pdf"'
+    text = "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(answer.content)).pages)
+    assert "K 17" in text and f"{xcos.verify(*pair).score:.4f}" in text
+    text = "".join(text.split())
+    assert all(hashlib.sha256(path.read_bytes()).hexdigest() in text for path in pair)
+    page = client.post("/report", files=form(a=pair[0], b=pair[1]), data={"kind": "html"}).raise_for_status()
+    assert page.headers["content-type"].startswith("text/html") and pair[0].name in page.text
+    said = refusal(client.post("/report", files=form(a=pair[0], b=pair[1]), data={"kind": "doc"}), 400)
+    assert said == "kind: expected one of pdf, html, got 'doc'"
 
 
 def test_the_whole_and_what_cells_know(client, pair):
@@ -372,6 +389,30 @@ def test_drop_paste_and_examples(page, pair):
     assert "Different people" in wait(page, f"{SENTENCE}?.includes('Different') && {SENTENCE}")
     page.find_element("css selector", ".slot .clear").click()
     assert page.execute_script("return document.getElementById('result').childElementCount") == 0
+
+
+@pytest.mark.parametrize(("event", "target"), [("drop", "document.querySelector('.drop')"), ("paste", "document")])
+def test_two_at_once_are_said_and_reported(page, pair, tmp_path, event, target):
+    files = json.dumps([list(path.read_bytes()) for path in pair])
+    page.execute_script(f"""
+        const transfer = new DataTransfer();
+        for (const [i, data] of {files}.entries())
+          transfer.items.add(new File([new Uint8Array(data)], `${{"ab"[i]}}.jpg`, {{type: "image/jpeg"}}));
+        const options = {{dataTransfer: transfer, clipboardData: transfer, bubbles: true, cancelable: true}};
+        {target}.dispatchEvent(new ({"DragEvent" if event == "drop" else "ClipboardEvent"})("{event}", options));
+    """)
+    said = wait(page, "document.getElementById('said').textContent")
+    assert said == "Same person: score 0.714 is over the threshold 0.266"  # a live region
+    names = [image.get_attribute("alt")[:5] for image in page.find_elements("css selector", ".slot img")]
+    assert names == ["a.jpg", "b.jpg"]
+    page.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    page.find_element("css selector", "#case button[value=pdf]").click()
+    wait(page, "document.getElementById('status').textContent.includes('written')")
+    for _ in range(100):
+        if (tmp_path / "case.pdf").is_file():
+            break
+        time.sleep(0.1)
+    assert (tmp_path / "case.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_formats_that_the_browser_knows_are_converted(page, pair, tmp_path):

@@ -24,7 +24,7 @@ from .. import _core
 from ..recognition.shipped import ModelLike, as_model
 from ..view import element_script
 from .engine import Engine
-from .forms import read_form
+from .forms import Form, read_form
 from .guard import Guard
 from .limits import Limits, Refused
 from .search import Search
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".json": "application/json"}
 _FILES = ("page.html", "page.css", "page.js", "photograph.js", "explanation.js", "openapi.json")
+_REPORTS = {"pdf": "application/pdf", "html": "text/html"}
 _SEARCH_FILES = ("search.html", "search.js")
 EXAMPLES = tuple(
     f"{name}.jpg"
@@ -105,6 +106,7 @@ def make_app(
             Route("/examples/{name}", _example, methods=["GET"]),
             Route("/detect", _detect, methods=["POST"]),
             Route("/explain", _explain, methods=["POST"]),
+            Route("/report", _report, methods=["POST"]),
             *(Search(engine, gallery, enrol).routes() if gallery is not None else ()),
         ],
         exception_handlers={Refused: _refused, HTTPException: _http_error, ClientDisconnect: _gone},
@@ -166,11 +168,25 @@ async def _explain(request: Request) -> Response:
     engine: Engine = request.app.state.engine
     with engine.slot():
         form = await read_form(request, engine.limits)
-        pictures = (await form.picture("a"), await form.picture("b"))
-        names = (form.name("a", "first"), form.name("b", "second"))
-        chosen = (form.face("face_a"), form.face("face_b"))
-        job = functools.partial(engine.explain, pictures, names, chosen, form.threshold())
-        return JSONResponse(await engine.run(job))
+        return JSONResponse(await engine.run(functools.partial(engine.explain, *await _pair(form))))
+
+
+async def _report(request: Request) -> Response:
+    engine: Engine = request.app.state.engine
+    with engine.slot():
+        form = await read_form(request, engine.limits)
+        kind = form.one_of("kind", tuple(_REPORTS))
+        reference = form.text("case", "")
+        job = functools.partial(engine.report, *await _pair(form), reference, f".{kind}")
+        name = {"Content-Disposition": f'attachment; filename="case.{kind}"'}
+        return Response(await engine.run(job), media_type=_REPORTS[kind], headers=name)
+
+
+async def _pair(form: Form) -> tuple[tuple[bytes, bytes], tuple[str, str], tuple[int | None, int | None], float | None]:
+    """Pictures, names, faces and threshold."""
+    pictures = (await form.picture("a"), await form.picture("b"))
+    names = (form.name("a", "first"), form.name("b", "second"))
+    return pictures, names, (form.face("face_a"), form.face("face_b")), form.threshold()
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -15,13 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core, faces
+from ..casefile import writers
 from ..errors import ImageError, NoFaceError
 from ..faces.image import describe, read_image
+from ..recognition.explanation import Explanation
 from ..recognition.model import Model
 from ..view import explanation_value
 from .limits import Limits, Refused
 
 T = TypeVar("T")
+_BY_PAGE = "the page of xcos serve"
 
 
 class Engine:
@@ -94,12 +98,42 @@ class Engine:
         threads: int,
     ) -> dict[str, Any]:
         """What the view shows of a pair (``xcos.view.explanation_value``)."""
+        return explanation_value(self._explained(pictures, names, chosen, threshold, threads))
+
+    def report(
+        self,
+        pictures: tuple[bytes, bytes],
+        names: tuple[str, str],
+        chosen: tuple[int | None, int | None],
+        threshold: float | None,
+        reference: str,
+        kind: str,
+        threads: int,
+    ) -> bytes:
+        """A pair's report for the case file (``Explanation.report``), .pdf or .html. Raises Refused (501) where what it
+        needs is not installed."""
+        e, file = self._explained(pictures, names, chosen, threshold, threads), io.BytesIO()
+        made = writers(e, e.looks, pictures, reference=reference, command=_BY_PAGE, paper="A4", date=None)
+        try:
+            made[kind](file)
+        except ImportError as error:
+            raise Refused(501, str(error)) from None
+        return file.getvalue()
+
+    def _explained(
+        self,
+        pictures: tuple[bytes, bytes],
+        names: tuple[str, str],
+        chosen: tuple[int | None, int | None],
+        threshold: float | None,
+        threads: int,
+    ) -> Explanation:
         photographs, found = zip(*(
             self.locate(picture, f"the {which} photograph", face, threads)
             for picture, which, face in zip(pictures, ("first", "second"), chosen, strict=True)
         ), strict=True)  # fmt: skip
-        e = self.model.explain(*photographs, face=found, threshold=threshold, threads=threads)
-        return explanation_value(replace(e, names=names))
+        e: Explanation = self.model.explain(*photographs, face=found, threshold=threshold, threads=threads)
+        return replace(e, names=names)
 
     def _read(self, picture: bytes, which: str) -> NDArray[np.uint8]:
         try:

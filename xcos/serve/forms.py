@@ -57,12 +57,22 @@ class Form:
             raise Refused(400, f"{field}: expected a number of a face, counted from 0 as /detect lists them")
         return int(text)
 
-    def text(self, field: str) -> str:
-        """A text that has something in it. Raises Refused where there is none, or one of more than 200 characters."""
+    def text(self, field: str, otherwise: str | None = None) -> str:
+        """A text that has something in it. Raises Refused where there is none (unless there is another in its place),
+        or one of more than 200 characters."""
         value = self._get(field)
+        if otherwise is not None and (value is None or value == ""):
+            return otherwise
         if not isinstance(value, str) or not value.strip() or len(value) > 200:
             raise Refused(400, f"{field}: expected a text of 1 to 200 characters")
         return value.strip()
+
+    def one_of(self, field: str, known: tuple[str, ...]) -> str:
+        """One of some texts, the first where none is given. Raises Refused for anything else."""
+        value = self._get(field) or known[0]
+        if value not in known:
+            raise Refused(400, f"{field}: expected one of {', '.join(known)}, got {str(value)[:40]!r}")
+        return str(value)
 
     def most(self, field: str, otherwise: int) -> int:
         """A number of 1 to 100. Raises Refused for anything else."""

@@ -9,22 +9,30 @@ const EXAMPLES = { // the files and what they show
 };
 let running = null; // AbortController of the explanation under way
 
-const slots = ["First photograph", "Second photograph"].map(title => new Slot(title, byId("pair"), changed));
+const slots = ["First photograph", "Second photograph"].map(title => new Slot(title, byId("pair"), changed, also));
+
+// The second of two photographs that were dropped together goes to the other place.
+function also(file, slot) { slots.find(other => other !== slot).take(file); }
+
+const pair = () => ({ a: slots[0].file, b: slots[1].file, face_a: slots[0].chosen, face_b: slots[1].chosen });
 
 async function changed() {
   if (running) running.abort();
   const status = byId("status"), result = byId("result"), [a, b] = slots;
-  status.className = status.textContent = "";
+  status.className = status.textContent = byId("said").textContent = "";
+  byId("case").hidden = true;
   result.classList.toggle("stale", result.childElementCount > 0);
   if (!a.file || !b.file) { result.replaceChildren(); return; }
   const mine = running = new AbortController();
   status.textContent = "Comparing …";
   try {
-    const value = await ask("explain", { a: a.file, b: b.file, face_a: a.chosen, face_b: b.chosen }, mine.signal);
+    const value = await ask("explain", pair(), mine.signal);
     const view = document.createElement("xcos-explanation");
     view.setAttribute("value", JSON.stringify(value));
     result.replaceChildren(view);
     status.textContent = "";
+    byId("said").textContent = view.sentence();
+    byId("case").hidden = false;
     result.classList.remove("stale");
     result.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth", block: "nearest" });
   } catch (error) {
@@ -38,8 +46,28 @@ async function changed() {
 const next = () => slots.find(slot => !slot.file) || slots[1];
 
 document.addEventListener("paste", event => {
-  const file = [...event.clipboardData.files].find(one => one.type.startsWith("image/"));
-  if (file) next().take(file);
+  const [file, second] = [...event.clipboardData.files].filter(one => one.type.startsWith("image/"));
+  if (!file) return;
+  const place = next();
+  place.take(file);
+  if (second) also(second, place);
+});
+
+byId("case").addEventListener("submit", async event => {
+  event.preventDefault();
+  const status = byId("status"), kind = event.submitter?.value || "pdf";
+  status.className = "";
+  status.textContent = "Writing the report …";
+  try {
+    const answer = await ask("report", { ...pair(), kind, case: event.target.elements.case.value });
+    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(answer), download: `case.${kind}` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    status.textContent = "The report is written.";
+  } catch (error) {
+    status.className = "error";
+    status.textContent = error.message;
+  }
 });
 
 for (const [name, title] of Object.entries(EXAMPLES)) {

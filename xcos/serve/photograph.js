@@ -24,6 +24,8 @@ async function ask(path, fields, signal, busy = () => {}) {
       await new Promise(resolve => setTimeout(resolve, 1000 * Number(answer.headers.get("Retry-After") || 1)));
       continue;
     }
+    const json = answer.headers.get("Content-Type")?.startsWith("application/json");
+    if (answer.ok && !json) return answer.blob();
     const value = await answer.json().catch(() => ({}));
     if (answer.ok) return value;
     throw new Error(sentence(value.error || `The server answered ${answer.status}.`));
@@ -51,9 +53,10 @@ async function drawn(source, width, height, name) {
   return new File([blob], name, { type: "image/jpeg" });
 }
 
-// One photograph in `place`; changed() is called when another one, or another face, is there.
+// One photograph in `place`; changed() is called when another one, or another face, is there, also() for a second file
+// that was dropped with it.
 class Slot {
-  constructor(title, place, changed) {
+  constructor(title, place, changed, also = () => {}) {
     this.changed = changed;
     const content = byId("slot").content.cloneNode(true), part = selector => content.querySelector(selector);
     this.root = part(".slot");
@@ -70,9 +73,10 @@ class Slot {
     this.drop.addEventListener("drop", event => {
       event.preventDefault();
       this.drop.classList.remove("over");
-      const file = event.dataTransfer.files[0];
+      const [file, second] = event.dataTransfer.files;
       if (file) this.take(file);
-      else this.fail("That was no file. Save the picture first, or copy and paste it.");
+      if (second) also(second, this);
+      if (!file) this.fail("That was no file. Save the picture first, or copy and paste it.");
     });
     place.append(content);
     this.turn = 0; // of the last picture taken; answers about earlier ones are dropped
