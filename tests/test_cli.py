@@ -64,6 +64,23 @@ def test_threshold_threads_and_model(capsys, same, tmp_path):
     assert main(["verify", *same, "--model", str(path)]) == 0
 
 
+def test_a_word_that_is_nearly_a_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["verfy", "a.jpg", "b.jpg"])
+    assert capsys.readouterr().err.endswith("'verfy' is not known; did you mean 'verify'?\n")
+
+
+def test_faces_of_several_photographs(capsys, same, tmp_path):
+    """One that can't be read does not keep the others' faces back; the exit code tells."""
+    assert main(["detect", *same, "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [(one["image"], len(one["faces"])) for one in listed] == [(name, 1) for name in same]
+    assert main(["detect", same[0], str(tmp_path / "absent.jpg"), same[1]]) == 2
+    out, err = capsys.readouterr()
+    assert out.count("1 face in ") == 2 and "absent.jpg: No such file" in err and err.count("\n") == 1
+    assert "expected one photograph for one picture, got 2" in failure(capsys, "detect", *same, "-o", "faces.png")
+
+
 @pytest.fixture
 def curved(tmp_path):
     """A model file with thresholds for every w."""

@@ -366,3 +366,11 @@ def test_photographs_of_lfw(shared, model, tmp_path):
     assert report.images == 16 and len(report.scores) == 16 and not report.failed and report.auc > 0.9
     two = [pairs.images[i] for i in (pairs.first[0], pairs.second[0])]
     assert report.scores[0] == pytest.approx(xcos.verify(*two).score, abs=1e-5)
+
+
+def test_folds_of_one_kind_are_told(caplog):
+    pairs = xcos.datasets.read_csv(Path(__file__).parents[1] / "examples" / "pairs.csv", folds=3)
+    xcos.evaluate(None, pairs)
+    assert "one kind alone" not in caplog.text
+    xcos.evaluate(None, pairs, folds=len(pairs))
+    assert f"{len(pairs)} of {len(pairs)} folds have pairs of one kind alone" in caplog.text

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import io
 import json
 import logging
 import os
+import re
 import shlex
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from ..base.names import shown
 from . import audit, data, explainers, gallery, plug, serve, truth
@@ -59,8 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # names may hold what the console's encoding lacks
                 stream.reconfigure(errors="backslashreplace")
-        options = _parser().parse_args(arguments)
-        options.command = shlex.join(["xcos", *(sys.argv[1:] if arguments is None else arguments)])
+        given = sys.argv[1:] if arguments is None else arguments
+        options = _parser().parse_args(given)
+        options.command = shlex.join(["xcos", *given])
         logging.basicConfig(format="%(name)s: %(message)s", level=logging.DEBUG if options.verbose else logging.WARNING)
         code: int = options.run(options)
         return code
@@ -148,25 +151,42 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _detect(options: argparse.Namespace) -> int:
+    if options.output and len(options.images) > 1:
+        raise ValueError(f"--output: expected one photograph for one picture, got {len(options.images)}")
+    results, failed = [], False
+    for name in options.images:
+        try:
+            results.append(_detect_one(options, name))
+        except (OSError, ValueError) as error:  # the others are looked at all the same
+            if len(options.images) == 1:
+                raise
+            _complain(error)
+            failed = True
+    data = [{"image": name, "faces": [face.to_dict() for face in found]} for name, found, _ in results]
+    _print(options, data[0] if len(options.images) == 1 else data, "\n".join(text for *_, text in results))
+    return FAILED if failed else SAME if any(found for _, found, _ in results) else NO_ANSWER
+
+
+def _detect_one(options: argparse.Namespace, name: str) -> tuple[str, Any, str]:
+    """The photograph, its faces, and these in words."""
     import xcos
 
     looking = _looking(options)
-    image = xcos.read_image(_photograph(options.image), **{k: v for k, v in looking.items() if k == "max_pixels"})
+    image = xcos.read_image(_photograph(name), **{k: v for k, v in looking.items() if k == "max_pixels"})
     found = xcos.detect(image, **looking)
     if options.output:
         from ..drawing import plot
         from ..recognition.results import PICTURES, save
 
         save(options.output, {kind: _picture(plot, image, found, kind[1:], options.dpi) for kind in PICTURES})
-    lines = [f"{len(found)} face{'s' * (len(found) != 1)} in {shown(options.image)}"]
+    lines = [f"{len(found)} face{'s' * (len(found) != 1)} in {shown(name)}"]
     for i, face in enumerate(found):
         left, top, right, bottom = face.box
         lines.append(
             f"{i:3d}  score {face.score:.3f}  box {left:.0f},{top:.0f} to {right:.0f},{bottom:.0f}"
             f"  ({right - left:.0f} x {bottom - top:.0f} pixels)" + f", turned by {face.turn}°" * bool(face.turn)
         )
-    _print(options, {"image": options.image, "faces": [face.to_dict() for face in found]}, "\n".join(lines))
-    return SAME if found else NO_ANSWER
+    return name, found, "\n".join(lines)
 
 
 def _picture(plot: Any, image: Any, found: Any, kind: str, dpi: float | None) -> Any:
@@ -333,6 +353,15 @@ def _shape(text: str) -> tuple[int, int]:
     return _threads(height), _threads(width or height)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Says what may be meant by a word that is none of those expected."""
+        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if choice and (near := difflib.get_close_matches(choice[1], re.findall(r"[\w-]+", choice[2]), 1)):
+            message = f"{choice[1]!r} is not known; did you mean {near[0]!r}?"
+        super().error(message)
+
+
 class _Version(argparse.Action):
     """Prints the version, importing the core only then."""
 
@@ -371,12 +400,12 @@ def _parser() -> argparse.ArgumentParser:
                         help="the input is (pixel - MEAN) * SCALE, one number or each channel's (default: 127.5)")
     pixels.add_argument("--scale", type=_channels, metavar="S[,S,S]", help="(default: 1/127.5 = 0.00784)")
 
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="xcos", formatter_class=layout, epilog=_EXAMPLES + "\n" + _CARE,
         description="Tells whether two photographs show the same person, and why, cell by cell.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, run: Any, text: str, parents: Sequence[argparse.ArgumentParser], example: str) -> Any:
         sub = commands.add_parser(
@@ -397,9 +426,9 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--report", metavar="FILE", help="write a report for the case file, .pdf or .html")
     explain.add_argument("--case", metavar="TEXT", default="", help="the case's reference, on every page of the report")
     explain.add_argument("--paper", choices=("A4", "letter"), default="A4", help="of the report (default: A4)")
-    detect = command("detect", _detect, "find the faces of a photograph", [looking],
+    detect = command("detect", _detect, "find the faces of photographs", [looking],
                      "xcos detect group.jpg -o faces.png")
-    detect.add_argument("image", metavar="A", help="photograph; - reads standard input")
+    detect.add_argument("images", metavar="A", nargs="+", help="photograph, or several; - reads standard input")
     detect.add_argument("-o", "--output", metavar="FILE", help="write a .png, .pdf or .svg with boxes and points")
     detect.add_argument("--dpi", type=float, help="dots an inch of a .png (default: 110)")
     info = command("info", _info, "tell about a model and this installation", [], "xcos info --json")

@@ -122,13 +122,19 @@ def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
     table = xcos.compare_models(model, sets, options.metric, **how)
     if options.html:
         table.html(options.html)
-    lines = [table.to_markdown()]
+    lines = [table.to_markdown(), *dict.fromkeys(_folds_in_words(report) for report in table)]
     for report in table:
         if audit := report.audit():
             lines.append(f"\n{report.metric} on {report.dataset}, error rates at the threshold {report.threshold:.4f}:")
             lines += [f"  {r.column} {r.group}: {r.kind} {r.text()} of {r.pairs:,} pairs"
                       for r in audit.rates if r.column]  # fmt: skip
     return table.to_dict(), "\n".join([*lines, *([f"written: {shown(options.html)}"] if options.html else [])])
+
+
+def _folds_in_words(report: Any) -> str:
+    folds = len(report.folds.accuracies)
+    each = len(report.scores) / folds
+    return f"accuracy on {report.dataset}: over {folds} folds of {each:,.0f} pairs, in their order (--folds)"
 
 
 def _evaluate_search(options: argparse.Namespace) -> tuple[Any, str]:

@@ -205,6 +205,11 @@ def report(
     took = time.perf_counter() - begin
     same = pairs.same[index]
     fold = protocol.fold_numbers(len(pairs), pairs.folds)[index]
+    if one_kind := sum(len(np.unique(same[fold == k])) < 2 for k in range(pairs.folds)):
+        logging.getLogger("xcos").warning(
+            "%s: %d of %d folds have pairs of one kind alone; are its pairs in another number of folds? (folds=)",
+            pairs.name, one_kind, pairs.folds,
+        )
     curve = protocol.roc(scores, same)
     title = metric_name(metric)
     calibration = model.calibration
