@@ -28,7 +28,7 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
 
     parser = command("compare-explanations", run, "measure methods of explanation against each other", [model],
                      "xcos compare-explanations lfw.bin -n 500 --methods XCos CorrRISE --html page.html")
-    parser.add_argument("data", metavar="DATA", help=".bin, .csv or folder of a bcolz carray")
+    parser.add_argument("data", metavar="DATA", help=".bin, .csv or folder (bcolz, MFR2, RMFD)")
     parser.add_argument("-n", type=threads, default=100, metavar="N", help="pairs, half of them genuine (default: 100)")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pairs (default: 0)")
     parser.add_argument("--methods", nargs="+", metavar="METHOD", default=list(_DEFAULT),

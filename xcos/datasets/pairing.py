@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -69,18 +69,18 @@ def pairs_of(people: Faces, *, each: int = 10, others: int = 10, folds: int = 10
         second += [own[b[drawn]], *strangers]
         same += [np.ones(len(drawn), bool), np.zeros(len(own) * others, bool)]
     names = [str(i) for i in range(len(people))]
-    return Pairs(people.name, _Encoded(people), names, np.concatenate(first), np.concatenate(second),
+    return Pairs(people.name, Encoded(len(people), people.encoded), names, np.concatenate(first), np.concatenate(second),
                  np.concatenate(same), folds)  # fmt: skip
 
 
-class _Encoded(Sequence[bytes]):
-    """The files of the pictures, read when asked for."""
+class Encoded(Sequence[bytes]):
+    """Files of so many pictures, read when asked for."""
 
-    def __init__(self, people: Faces) -> None:
-        self._people = people
+    def __init__(self, count: int, read: Callable[[int], bytes]) -> None:
+        self._count, self._read = count, read
 
     def __len__(self) -> int:
-        return len(self._people)
+        return self._count
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]  # pictures are asked for one by one
-        return self._people.encoded(range(len(self))[index])
+        return self._read(range(self._count)[index])

@@ -15,18 +15,19 @@ from ..base.names import shown
 from ..faces.image import as_encoded, local_path
 from . import plain_pickle
 from .bcolz import BcolzImages
+from .coverings import is_mfr2, is_rmfd, read_mfr2, read_rmfd
+from .lists import FOLDS, file_name, read_list
 from .pairs import Pairs, as_labels, unique_images
 from .photographs import photographs
-from .tables import read_table, read_text
+from .tables import read_table
 
-FOLDS = 10  # of LFW's protocol, which the other benchmarks have taken over
 _WORDS = {**dict.fromkeys(("true", "same", "yes"), "1"), **dict.fromkeys(("false", "different", "no"), "0")}
 
 PathLike = str | os.PathLike[str]
 
 
 def read(path: PathLike) -> Pairs:
-    """Reads a benchmark in the form that its name tells: .bin, .csv, or a folder with a bcolz carray.
+    """Reads a benchmark in the form that its name tells (.bin, .csv), or a folder: a bcolz carray, MFR2 or RMFD.
 
     LFW's pairs.txt needs its photographs too: see :func:`read_lfw`.
 
@@ -38,7 +39,7 @@ def read(path: PathLike) -> Pairs:
     Returns
     -------
     Pairs
-        What :func:`read_bin`, :func:`read_csv` or :func:`read_bcolz` reads.
+        What :func:`read_bin`, :func:`read_csv`, :func:`read_bcolz`, :func:`read_mfr2` or :func:`read_rmfd` reads.
 
     Raises
     ------
@@ -54,11 +55,22 @@ def read(path: PathLike) -> Pairs:
     """
     path = Path(path)
     if path.is_dir():
-        return read_bcolz(path)
+        return _read_folder(path)
     readers = {".bin": read_bin, ".csv": read_csv}
     if path.suffix.lower() not in readers:
-        raise ValueError(f"{path}: expected a .bin, a .csv or the folder of a bcolz carray (LFW's pairs.txt: read_lfw)")
+        raise ValueError(f"{path}: expected a .bin, a .csv or the folder of a bcolz carray, of MFR2 or of RMFD "
+                         "(LFW's pairs.txt: read_lfw)")  # fmt: skip
     return readers[path.suffix.lower()](path)
+
+
+def _read_folder(folder: Path) -> Pairs:
+    if (folder / "meta/sizes").is_file():
+        return read_bcolz(folder)
+    for fits, reader in ((is_mfr2, read_mfr2), (is_rmfd, read_rmfd)):
+        if fits(folder):
+            return reader(folder)
+    raise ValueError(f"{folder}: expected the folder of a bcolz carray, with meta/sizes; of MFR2, with "
+                     "mfr2_labels.txt; or of RMFD, with a folder of people with masks and one without")  # fmt: skip
 
 
 def read_bin(path: PathLike, *, folds: int = FOLDS) -> Pairs:
@@ -217,37 +229,11 @@ def read_lfw(pairs: PathLike, photos: PathLike, *, aligned: bool = False) -> Pai
     [True]
     """
     path = Path(pairs)
-    lines = [(i, line.strip()) for i, line in enumerate(read_text(path).splitlines(), 1)]
-    (start, head), *rest = [(i, line) for i, line in lines if line and not line.startswith("#")] or [(1, "")]
-    counts = head.split()
-    if len(counts) not in (1, 2) or not all(map(_is_number, counts)):
-        raise ValueError(f"{path}, line {start}: expected the numbers of folds and of pairs, got {head[:80]!r}")
-    folds = int(counts[0]) if len(counts) == 2 else FOLDS  # pairsDevTrain.txt and its like have no folds
-    if folds < 2:
-        raise ValueError(f"{path}, line {start}: {folds} folds; expected at least 2")
-    seen: dict[str, int] = {}
-    places: dict[str, str] = {}
-    rows: list[tuple[int, int, bool]] = []
-    for number, line in rest:
-        parts = [part.strip() for part in line.split("\t")] if "\t" in line else line.split()
-        same = len(parts) == 3
-        if len(parts) not in (3, 4) or not all(map(_is_number, (parts[1], parts[-1]))):
-            raise ValueError(f"{path}, line {number}: expected NAME N M or NAME N NAME M, got {line[:80]!r}")
-        two = ((parts[0], parts[1]), (parts[0] if same else parts[2], parts[-1]))
-        names = [f"{name}/{name}_{int(k):04d}.jpg" for name, k in two]
-        first, second = (seen.setdefault(name, len(seen)) for name in names)
-        places |= {name: f"{path}, line {number}" for name in names if name not in places}
-        rows.append((first, second, same))
-    if not rows:
-        raise ValueError(f"{path}: holds no pairs")
-    table = np.array(rows, np.intp).reshape(-1, 3)
-    images = photographs(photos, places)
-    return Pairs(shown(path.stem), images, list(seen), table[:, 0], table[:, 1], table[:, 2] > 0, folds, aligned)
-
-
-def _is_number(text: str) -> bool:
-    """Digits, and not so many that they are something else."""
-    return text.isascii() and text.isdigit() and len(text) < 10
+    listed = read_list(path)
+    names = [file_name(*photograph) for photograph in listed.names]
+    images = photographs(photos, dict(zip(names, listed.places, strict=True)))
+    first, second, same = listed.table.T
+    return Pairs(shown(path.stem), images, names, first, second, same > 0, listed.folds or FOLDS, aligned)
 
 
 def read_csv(path: PathLike, *, folds: int = FOLDS, aligned: bool = False) -> Pairs:
