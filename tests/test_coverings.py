@@ -3,12 +3,19 @@
 import itertools
 import shutil
 import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import xcos
-from xcos import datasets
+from xcos import datasets, faithfulness
+from xcos.datasets import wear
+from xcos.explainers import Explainer
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 KINDS = {("Ann Lee", 1): "no-mask", ("Ann Lee", 2): "surgical", ("Ann Lee", 3): "cloth", ("Bo", 1): "no-mask",
          ("Bo", 2): "cloth", ("Bo", 10): "surgical"}  # fmt: skip
@@ -66,7 +73,7 @@ def test_mfr2(mfr2, head):
         ("pairs.txt", "# none\n", r"pairs\.txt, line 1: expected the numbers of folds"),
         ("mfr2_labels.txt", "Bo, 1, cloth\n\nBo, two, cloth\n", r"labels\.txt, line 3: expected NAME, N, KIND OF MASK"),
         ("mfr2_labels.txt", "Bo, 1\n", r"labels\.txt, line 1: expected NAME, N, KIND OF MASK, got 'Bo, 1'"),
-        ("mfr2_labels.txt", "Bo, 1, cloth\nBo, 01, surgical\n", r"line 2: Bo 01 wears 'surgical', but 'cloth' in line 1"),
+        ("mfr2_labels.txt", "Bo, 1, cloth\nBo, 01, N95\n", r"line 2: Bo 01 wears 'N95', but 'cloth' in line 1"),
         ("mfr2_labels.txt", "\n", r"labels\.txt: holds no labels"),
     ],
 )
@@ -157,3 +164,107 @@ def test_errors_by_mask(tmp_path, photos):
     rates = {(r.group, r.kind): r for r in report.groups() if r.column == "masked"}
     assert {group for group, _ in rates} == {"neither", "one", "both"} and report.accuracy == 1
     assert rates["one", "false non-match"].pairs == 8 and rates["both", "false match"].pairs == 2
+
+
+# ------------------------------------------------------------------------------------- maps of covered faces
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn(Explainer):
+    """Maps by a function of the first crops."""
+
+    draw: Any = None
+
+    @property
+    def passes(self):
+        return 0
+
+    def _explain(self, first, second, progress):
+        maps = np.array([self.draw(crop) for crop in first])
+        return maps, maps, np.zeros(len(first), np.float32)
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return faithfulness.sample(datasets.read(EXAMPLES / "pairs.csv"), 6)
+
+
+@pytest.fixture(scope="module")
+def masks():
+    pytest.importorskip("PIL")
+    return [wear.read_masks(EXAMPLES.parent / "docs")["surgical"]]
+
+
+def explainer_of(draw):
+    return Drawn("mobilefacenet_xcos_v2", draw=draw)
+
+
+def test_what_is_worn(pairs, masks):
+    changed, where = faithfulness.covered(pairs, [*masks, "sunglasses"], ["sunglasses"])
+    for i in range(6):
+        face = pairs.first[i]
+        worn = wear.sunglasses(face, aligned=True) if i % 2 else wear.mask(face, masks[0], aligned=True)
+        assert (changed.first[i] == worn.image).all() and (where[0, i] == worn.covered).all()
+        assert (changed.second[i] == wear.sunglasses(pairs.second[i], aligned=True).image).all()
+    assert (changed.first[~where[0]] == pairs.first[~where[0]]).all()
+    assert (changed.second != pairs.second).any(-1)[~where[1]].sum() == 0
+    bare, nothing = faithfulness.covered(pairs, (), masks)
+    assert (bare.first == pairs.first).all() and not nothing[0].any() and nothing[1].any((1, 2)).all()
+
+
+@pytest.mark.parametrize("thing", ["masks", "sunglasses"])
+def test_a_map_equal_to_the_covering(pairs, masks, thing):
+    """Where a pixel of the clean picture was changed, a map is 0, else 1; its negative points everywhere else."""
+    first = masks if thing == "masks" else [thing]
+    changed, where = faithfulness.covered(pairs, first)
+    known = {crop.tobytes(): mask for crop, mask in zip(changed.first, where[0], strict=True)}
+    nothing = np.zeros((112, 112), bool)
+
+    def draw(crop):
+        return 1.0 - known.get(crop.tobytes(), nothing)
+
+    low, before, change, inside, outside = faithfulness.coverings(None, explainer_of(draw), pairs, first=first)
+    assert [m.name for m in (low, before, change)] == ["low", "low before", "change"]
+    assert (low.value, low.low, before.value, change.value) == (1, 1, 0.5, 1)
+    assert 0.55 < inside.value <= 1 and 0 <= outside.value < 0.02
+    worst = faithfulness.coverings(None, explainer_of(lambda crop: -draw(crop)), pairs, first=first)
+    assert [m.value for m in worst[:3]] == [0, 0.5, 0] and worst[3].value == -inside.value
+
+
+def test_areas_against_scikit_learn(pairs, masks):
+    """Any map: cells, and what of them is covered, by NumPy; areas by scikit-learn."""
+    roc_auc_score = pytest.importorskip("sklearn.metrics").roc_auc_score
+
+    def draw(crop):
+        return np.sin(crop.astype(np.float32).sum(2) / 40)
+
+    found = faithfulness.coverings(None, explainer_of(draw), pairs, first=masks, second=["sunglasses"])
+    want = [[], [], [], [], []]
+    for face in pairs.first:
+        worn = wear.mask(face, masks[0], aligned=True)
+        cells = [(slice(16 * i, 16 * i + 16), slice(16 * j, 16 * j + 16)) for i in range(7) for j in range(7)]
+        share = np.array([worn.covered[cell].mean() for cell in cells])
+        before, after = (np.array([draw(x)[cell].mean() for cell in cells]) for x in (face, worn.image))
+        used = (share > 0.55) | (share < 0.02)
+        truth = share[used] > 0.55
+        for k, values in enumerate((-after, -before, before - after)):
+            want[k].append(roc_auc_score(truth, values[used]))
+        for k, chosen in ((3, share > 0.55), (4, share < 0.02)):
+            want[k].append((before - after)[chosen].mean())
+    for measure, values in zip(found, want, strict=True):
+        np.testing.assert_allclose(measure.per_pair, values, atol=1e-6)
+    assert 0.2 < found[0].value < 0.8
+
+
+def test_the_models_own_map_and_a_control(pairs, masks):
+    cosine = faithfulness.coverings(None, xcos.explainers.XCos(map="cosine"), pairs, first=masks)
+    assert cosine[2].value > 0.8 and cosine[3].value > 5 * abs(cosine[4].value)
+    bell = faithfulness.coverings(None, xcos.explainers.CentreMap(), pairs, first=masks)
+    assert bell[2].value == 0.5 and bell[0].per_pair.tolist() == bell[1].per_pair.tolist()
+
+
+def test_what_cannot_be_worn(pairs):
+    with pytest.raises(ValueError, match=r"expected masks of .*read_masks or 'sunglasses', got 'hat'"):
+        faithfulness.covered(pairs, ["hat"])
+    with pytest.raises(ValueError, match="expected something that the first faces wear"):
+        faithfulness.coverings(None, xcos.explainers.CentreMap(), pairs, first=[])

@@ -29,7 +29,7 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
 
     evaluate = command("evaluate", _run(_evaluate, print_), "run verification benchmarks", [model, common, sets],
                        "xcos evaluate lfw.bin agedb_30.bin --metric xcos cosine --html report.html")
-    evaluate.add_argument("data", nargs="+", metavar="DATA", help=".bin, .csv, pairs.txt, or folder (bcolz, MFR2, RMFD)")
+    evaluate.add_argument("data", nargs="+", metavar="DATA", help=".bin, .csv, pairs.txt or folder (bcolz, MFR2, RMFD)")
     evaluate.add_argument("--metric", nargs="+", choices=("xcos", "cosine"), default=["xcos", "cosine"],
                           help="scores to judge (default: both)")
     evaluate.add_argument("--threshold", type=_threshold, metavar="T",
@@ -48,7 +48,7 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
 
     calibrate = command("calibrate", _run(_calibrate, print_), "measure what scores are worth, into a model file",
                         [model, common, sets], "xcos calibrate lfw.bin calibrated.safetensors")
-    calibrate.add_argument("data", metavar="DATA", help=".bin, .csv, pairs.txt, or folder (bcolz, MFR2, RMFD)")
+    calibrate.add_argument("data", metavar="DATA", help=".bin, .csv, pairs.txt or folder (bcolz, MFR2, RMFD)")
     calibrate.add_argument("target", metavar="OUT", help="the model file to write")
     calibrate.add_argument("--method", choices=("logistic", "isotonic", "robust"), default="logistic",
                            help="how scores become log-likelihood ratios; robust: some pairs called one person are of "

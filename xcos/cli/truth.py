@@ -22,8 +22,8 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
     parser.add_argument("model", nargs="?", metavar="MODEL", help="name or file (default: the default model)")
     parser.add_argument("--faces", metavar="PATH", help="people with two pictures or more: folder person/picture, tar "
                         "of the same, or .rec; without, only alone and rank are measured")
-    parser.add_argument("--pairs", metavar="DATA", help=".bin, .csv or folder (bcolz, MFR2, RMFD); without, no alone and "
-                        "no rank")
+    parser.add_argument("--pairs", metavar="DATA", help=".bin, .csv or folder (bcolz, MFR2, RMFD); without, no "
+                        "alone and no rank")
     parser.add_argument("--measures", nargs="+", metavar="NAME", help="some of alone, rank, own (with leak), parts, "
                         "repeat (default: all that faces and pairs allow)")
     parser.add_argument("--all-cells", action="store_true", help="own and leak of every cell, not of ten")

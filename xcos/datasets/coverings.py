@@ -8,7 +8,7 @@ picture, and ``masked``: "neither", "one" or "both" of the two wear one. The col
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path

@@ -69,8 +69,9 @@ def pairs_of(people: Faces, *, each: int = 10, others: int = 10, folds: int = 10
         second += [own[b[drawn]], *strangers]
         same += [np.ones(len(drawn), bool), np.zeros(len(own) * others, bool)]
     names = [str(i) for i in range(len(people))]
-    return Pairs(people.name, Encoded(len(people), people.encoded), names, np.concatenate(first), np.concatenate(second),
-                 np.concatenate(same), folds)  # fmt: skip
+    images = Encoded(len(people), people.encoded)
+    return Pairs(people.name, images, names, np.concatenate(first), np.concatenate(second), np.concatenate(same),
+                 folds)  # fmt: skip
 
 
 class Encoded(Sequence[bytes]):

@@ -6,6 +6,7 @@
     pairs = faithfulness.sample(datasets.read("lfw.bin"), 200)
     faithfulness.deletion(model, explainers.XCos(model), pairs)      # Measure(deletion 71.3, 69.0 to 73.6)
     faithfulness.compare(model, [explainers.XCos(model), explainers.CorrRISE(model)], pairs).to_markdown()
+    faithfulness.coverings(model, explainers.XCos(model), pairs)     # does the map point at sunglasses that are put on?
     faithfulness.truth(model, "people/", "lfw.bin")                  # are the model's cells about their place?
 
 A measure is a mean over pairs with its bootstrap interval (95 %, pairs drawn with replacement, the threshold held
@@ -14,6 +15,7 @@ explains. What is prepared for a set of pairs, and the maps of the last explaine
 """
 
 from .compare import MEASURES, MethodTable, compare
+from .coverings import covered, coverings
 from .curves import PERCENT, deletion, insertion
 from .measure import Estimate, Measure, bootstrap
 from .pairs import LabelledCrops, sample
@@ -34,6 +36,8 @@ __all__ = [
     "Truth",
     "bootstrap",
     "compare",
+    "covered",
+    "coverings",
     "deletion",
     "insertion",
     "localisation",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -144,8 +146,12 @@ def _blended(explainer: Explainer, into: Crops, of: Crops, beside: Crops, masks:
 
 
 def _cells(explainer: Explainer, first: Crops, second: Crops) -> Doubles:
-    """(N, 7, 7): the first images' maps, the mean over each cell's pixels."""
-    maps = explainer.side(0, first, second).astype(np.float64)
+    """(N, 7, 7): the first images' maps in cells."""
+    return cells_of(explainer.side(0, first, second))
+
+
+def cells_of(maps: NDArray[np.floating[Any]]) -> Doubles:
+    """Maps (N, 112, 112) -> (N, 7, 7): the mean over each cell's pixels."""
     height, width = (size // n for size, n in zip(maps.shape[1:], GRID, strict=True))
-    result: Doubles = maps.reshape(len(maps), GRID[0], height, GRID[1], width).mean((2, 4))
+    result: Doubles = maps.astype(np.float64).reshape(len(maps), GRID[0], height, GRID[1], width).mean((2, 4))
     return result

@@ -1,0 +1,226 @@
+"""Faces in masks and sunglasses: what is still recognised, and do explanations point at the covering? Prints the tables
+of docs/explanations.md.
+
+    python benchmarks/coverings.py lfw_dev.bin
+    python tools/split_people.py celeba_crops.tar train.tar celeba_held_out.tar
+    python benchmarks/coverings.py celeba_held_out.tar        people whom training did not see; pairs are drawn
+
+writes benchmarks/results/coverings_DATA_scores.md, the scores of 1,000 pairs of whom one or both wear something, and
+coverings_DATA_maps.md, the maps of each method on the first 200 of them, with all figures in a .json beside. Figures are
+kept as they come: a run that was stopped goes on with what is missing, another default model begins anew, and two runs
+with different --methods may go side by side. Masks are the six frontal ones of MaskTheFace in turn, put on by
+xcos.datasets.wear. One thread, since such runs share a machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from explanations import SCORES, BothScores
+
+import xcos
+from xcos import datasets, faithfulness
+from xcos.cli.explainers import explainers_of
+from xcos.datasets import wear
+from xcos.drawing import tables
+from xcos.evaluation import protocol
+from xcos.evaluation.groups import wilson
+from xcos.faithfulness.cell_statistics import decided_rightly, mean
+from xcos.faithfulness.coverings import Thing, covered, coverings
+from xcos.faithfulness.measure import bootstrap, interval
+
+RESULTS = Path(__file__).parent / "results"
+MASKS = ("surgical", "surgical_blue", "surgical_green", "cloth", "N95", "KN95")
+FOLDS, RESAMPLES = 10, 500
+OCCLUSION = "OcclusionMap:sizes=14+28,stride=10"
+CHEAP = ["XCos", "XCos:map=cosine", "HeadDecomposition", "CellCosine", "PatchEMD", "GradCAM", "xSSAB", "CentreMap",
+         "RandomMap"]  # fmt: skip
+# Fewer squares and bells than by default: maps are read in cells of 16 pixels.
+DEAR = ["MinPlus:stride=16", OCCLUSION, "CorrRISE", "FGGB"]
+FEW = {"FGGB": 10}  # pairs, where one takes half a minute
+SHORT = {  # of conditions, those that dear methods are asked about
+    "MinPlus:stride=16": ("mask", "sunglasses"), OCCLUSION: ("mask", "sunglasses"), "CorrRISE": ("mask",),
+    "FGGB": ("mask",),
+}  # fmt: skip
+
+Worn = tuple[Sequence[Thing], Sequence[Thing]]
+
+
+def conditions(masks: dict[str, wear.Mask]) -> dict[str, Worn]:
+    """What the first and the second faces wear, in turn."""
+    six = [masks[name] for name in MASKS]
+    return {
+        "nothing": ((), ()),
+        "mask": (six, ()),
+        "mask, both the same": (six, six),
+        "mask, both, two kinds": (six, [*six[1:], six[0]]),
+        "sunglasses": (["sunglasses"], ()),
+        "sunglasses, both": (["sunglasses"], ["sunglasses"]),
+        "gas mask": ([masks["gas"]], ()),
+    }
+
+
+class Kept:
+    """Figures by name in a .json, read before and written after each."""
+
+    def __init__(self, path: Path, model: str) -> None:
+        self.path, self.model = path, model
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        found = json.loads(self.path.read_text()) if self.path.exists() else {}
+        figures: dict[str, Any] = found["figures"] if found.get("model") == self.model else {}
+        return figures
+
+    def get(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self.figures:
+            made = make()
+            whole = {"model": self.model, "figures": {**self.figures, name: made}}
+            self.path.write_text(json.dumps(whole, indent=1) + "\n")
+        return self.figures[name]
+
+
+def read(path: Path) -> datasets.Pairs:
+    """Pairs of a .bin, or pairs drawn from a tar of people's aligned crops."""
+    if path.suffix == ".bin":
+        return datasets.read(path)
+    return datasets.pairs_of(datasets.read_faces(path), others=2)
+
+
+def scores(model: xcos.Model, pairs: faithfulness.LabelledCrops) -> dict[str, dict[str, Any]]:
+    """Figures of each score on pairs, with intervals over pairs."""
+    both = [model.features(crops, aligned=True) for crops in (pairs.first, pairs.second)]
+    alone = model.with_whole(0)
+    compared = model.compare(*both, maps=False)
+    known = {"plain cosine": (compared.cosine, float(model.file.thresholds["cosine"])),
+             "cells alone (w = 0)": (alone.compare(*both, maps=False).score, alone.threshold),
+             f"xCos (w = {model.whole:g})": (compared.score, model.threshold)}  # fmt: skip
+    return {name: score_figures(values, pairs.same, threshold) for name, (values, threshold) in known.items()}
+
+
+def score_figures(values: np.ndarray, same: np.ndarray, threshold: float) -> dict[str, Any]:
+    def curve(drawn: np.ndarray) -> tuple[float, float]:
+        found = protocol.roc(values[drawn], same[drawn])
+        return protocol.area(found), protocol.equal_error_rate(found)
+
+    n = len(same)
+    low, high = interval(lambda rows: np.array([curve(row) for row in rows]), n, resamples=RESAMPLES)
+    auc, eer = curve(np.arange(n))
+    accepted = protocol.decide(values, threshold)
+    wrong = {"FNMR": ~accepted[same], "FMR": accepted[~same]}
+    return {
+        "accuracy": mean(decided_rightly(values, same, FOLDS)).to_dict(),
+        "AUC": {"value": auc, "low": float(low[0]), "high": float(high[0])},
+        "EER": {"value": eer, "low": float(low[1]), "high": float(high[1])},
+        **{name: dict(zip(("value", "low", "high"), (float(x.mean()), *wilson(int(x.sum()), len(x), 0.95)), strict=True))
+           for name, x in wrong.items()},
+    }  # fmt: skip
+
+
+def table_of_scores(kept: dict[str, Any], caption: str) -> str:
+    heads = ["who wears what", "score", "accuracy", "AUC", "EER", "FNMR", "FMR"]
+    rows = [
+        [worn, score, *(in_brackets(figures[head], 3 if head == "AUC" else 1, 1 if head == "AUC" else 100)
+                        for head in heads[2:])]
+        for worn, found in kept.items() for score, figures in found.items()
+    ]  # fmt: skip
+    return f"{caption}\n\n{tables.markdown(heads, rows)}\n"
+
+
+def maps(explainer: Any, sets: Sequence[faithfulness.LabelledCrops], worn: Worn) -> dict[str, Any]:
+    """Figures of a method's map on pairs of one person, on pairs of two, and on both together."""
+    one, two = (coverings(None, explainer, pairs, first=worn[0], second=worn[1]) for pairs in sets)
+    found = {}
+    for a, b in zip(one, two, strict=True):
+        both = bootstrap(a.name, np.concatenate([a.per_pair, b.per_pair]))
+        found[a.name] = {"all": plain(both), "one person": plain(a), "two people": plain(b)}
+    return {"pairs": len(one[0].per_pair) + len(two[0].per_pair), **found}
+
+
+def plain(measure: faithfulness.Measure) -> dict[str, float]:
+    return {key: getattr(measure, key) for key in ("value", "low", "high")}
+
+
+def in_brackets(figure: dict[str, float], digits: int, times: float = 1) -> str:
+    value, low, high = (f"{times * figure[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def table_of_maps(kept: dict[str, Any], order: Sequence[str], caption: str) -> str:
+    heads = ["method", "explains", "pairs", "low, one person", "low, two people", "low before", "change, one person",
+             "change, two people", "drop covered", "drop free"]  # fmt: skip
+    lines = [caption]
+    by_condition: dict[str, dict[str, Any]] = {}
+    for key, found in kept.items():
+        condition, _, name = key.partition(" | ")
+        by_condition.setdefault(condition, {})[name] = found
+    for condition in [name for name in order if name in by_condition]:
+        rows = []
+        for name in sorted(by_condition[condition], key=place):
+            found = by_condition[condition][name]
+            method, _, score = name.rpartition(" | ")
+            few = [in_brackets(found["low"][kind], 2) for kind in ("one person", "two people")]
+            few += [in_brackets(found["low before"]["all"], 2)]
+            few += [in_brackets(found["change"][kind], 2) for kind in ("one person", "two people")]
+            few += [f"{found[part]['one person']['value']:.3g}" for part in ("drop covered", "drop free")]
+            rows.append([method, score, str(found["pairs"]), *few])
+        lines += ["", f"**{condition[0].upper()}{condition[1:]}**", "", tables.markdown(heads, rows)]
+    return "\n".join(lines) + "\n"
+
+
+def place(name: str) -> tuple[int, str]:
+    method, _, score = name.rpartition(" | ")
+    return [*CHEAP[:-2], *DEAR, *CHEAP[-2:]].index(method), score
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--masks", type=Path, default=Path(__file__).parents[2] / "shared/data/masks")
+    parser.add_argument("--pairs", type=int, default=1000, help="for the scores (default: 1000)")
+    parser.add_argument("-n", type=int, default=200, help="of these, for the maps (default: 200)")
+    parser.add_argument("--methods", nargs="*", default=[*CHEAP, *DEAR])
+    options = parser.parse_args()
+    model = xcos.load()
+    model_name, data = model.file.name, options.data.stem
+    worn = conditions(wear.read_masks(options.masks))
+    pairs = faithfulness.sample(read(options.data), options.pairs)
+    RESULTS.mkdir(exist_ok=True)
+
+    kept = Kept(RESULTS / f"coverings_{data}_scores.json", model_name)
+    for condition, (first, second) in worn.items():
+        kept.get(condition, lambda first=first, second=second: scores(model, covered(pairs, first, second)[0]))
+        print(condition, flush=True)
+    caption = (f"{model_name} on {pairs.name}. Accuracy by {FOLDS} folds, errors at the model's own thresholds; all but "
+               "AUC in percent, in brackets 95 % (bootstrap over pairs; errors: Wilson).")  # fmt: skip
+    kept.path.with_suffix(".md").write_text(table_of_scores(kept.figures, caption))
+
+    kept = Kept(RESULTS / f"coverings_{data}_maps.json", model_name)
+    few = pairs[: options.n]
+    caption = (f"{model_name} on the first {len(few)} of {pairs.name}, half of them of one person; in brackets 95 % over "
+               "pairs. Drops: pairs of one person, in the method's unit.")  # fmt: skip
+    for name in options.methods:
+        sets = [few[few.same == kind][: FEW.get(name, len(few)) // 2 or None] for kind in (True, False)]
+        runs: dict[bytes, dict[str, Any]] = {}
+        for condition in SHORT.get(name, [condition for condition in worn if condition != "nothing"]):
+            for score in SCORES:
+                (explainer,) = explainers_of(model, [name], score, 1)
+                if explainer.score != score:
+                    continue
+                if name in DEAR and set(explainer.explains) == set(SCORES):
+                    explainer = replace(explainer)
+                    vars(explainer)["scorer"] = BothScores(explainer.scorer, runs)
+                kept.get(f"{condition} | {name} | {score}",
+                         lambda explainer=explainer, condition=condition: maps(explainer, sets, worn[condition]))
+        kept.path.with_suffix(".md").write_text(table_of_maps(kept.figures, list(worn), caption))
+        print(name, flush=True)
+
+
+if __name__ == "__main__":
+    main()
