@@ -6,9 +6,9 @@ of docs/explanations.md.
     python benchmarks/coverings.py celeba_held_out.tar        people whom training did not see; pairs are drawn
 
 writes benchmarks/results/coverings_DATA_scores.md, the scores of 1,000 pairs of whom one or both wear something, and
-coverings_DATA_maps.md, the maps of each method on the first 200 of them, with all figures in a .json beside. Figures are
-kept as they come: a run that was stopped goes on with what is missing, another default model begins anew, and two runs
-with different --methods may go side by side. Masks are the six frontal ones of MaskTheFace in turn, put on by
+coverings_DATA_maps.md, the maps of each method on the first 200 of them, with all figures in a .json beside. Figures
+are kept as they come: a run that was stopped goes on with what is missing, another default model begins anew, and two
+runs with different --methods may go side by side. Masks are the six frontal ones of MaskTheFace in turn, put on by
 xcos.datasets.wear. One thread, since such runs share a machine.
 """
 
@@ -18,6 +18,7 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,16 @@ from xcos.evaluation import protocol
 from xcos.evaluation.groups import wilson
 from xcos.faithfulness.cell_statistics import decided_rightly, mean
 from xcos.faithfulness.coverings import Thing, covered, coverings
-from xcos.faithfulness.measure import bootstrap, interval
+from xcos.faithfulness.measure import Estimate, bootstrap, interval
+from xcos.faithfulness.pairs import beginning
+from xcos.storage.files import replacing
 
 RESULTS = Path(__file__).parent / "results"
 MASKS = ("surgical", "surgical_blue", "surgical_green", "cloth", "N95", "KN95")
 FOLDS, RESAMPLES = 10, 500
 OCCLUSION = "OcclusionMap:sizes=14+28,stride=10"
-CHEAP = ["XCos", "XCos:map=cosine", "HeadDecomposition", "CellCosine", "PatchEMD", "GradCAM", "xSSAB", "CentreMap",
-         "RandomMap"]  # fmt: skip
+CONTROLS = ["CentreMap", "RandomMap"]
+CHEAP = ["XCos", "XCos:map=cosine", "HeadDecomposition", "CellCosine", "PatchEMD", "GradCAM", "xSSAB", *CONTROLS]
 # Fewer squares and bells than by default: maps are read in cells of 16 pixels.
 DEAR = ["MinPlus:stride=16", OCCLUSION, "CorrRISE", "FGGB"]
 FEW = {"FGGB": 10}  # pairs, where one takes half a minute
@@ -82,7 +85,8 @@ class Kept:
         if name not in self.figures:
             made = make()
             whole = {"model": self.model, "figures": {**self.figures, name: made}}
-            self.path.write_text(json.dumps(whole, indent=1) + "\n")
+            with replacing(self.path) as file:  # another run may read it at any time
+                file.write((json.dumps(whole, indent=1) + "\n").encode())
         return self.figures[name]
 
 
@@ -93,8 +97,11 @@ def read(path: Path) -> datasets.Pairs:
     return datasets.pairs_of(datasets.read_faces(path), others=2)
 
 
-def scores(model: xcos.Model, pairs: faithfulness.LabelledCrops) -> dict[str, dict[str, Any]]:
-    """Figures of each score on pairs, with intervals over pairs."""
+def scores(
+    model: xcos.Model, pairs: faithfulness.LabelledCrops, first: Sequence[Thing], second: Sequence[Thing]
+) -> dict[str, dict[str, Any]]:
+    """Figures of each score on pairs of whom the first and the second faces wear something, with intervals."""
+    pairs, _ = covered(pairs, first, second)
     both = [model.features(crops, aligned=True) for crops in (pairs.first, pairs.second)]
     alone = model.with_whole(0)
     compared = model.compare(*both, maps=False)
@@ -113,14 +120,14 @@ def score_figures(values: np.ndarray, same: np.ndarray, threshold: float) -> dic
     low, high = interval(lambda rows: np.array([curve(row) for row in rows]), n, resamples=RESAMPLES)
     auc, eer = curve(np.arange(n))
     accepted = protocol.decide(values, threshold)
-    wrong = {"FNMR": ~accepted[same], "FMR": accepted[~same]}
-    return {
-        "accuracy": mean(decided_rightly(values, same, FOLDS)).to_dict(),
-        "AUC": {"value": auc, "low": float(low[0]), "high": float(high[0])},
-        "EER": {"value": eer, "low": float(low[1]), "high": float(high[1])},
-        **{name: dict(zip(("value", "low", "high"), (float(x.mean()), *wilson(int(x.sum()), len(x), 0.95)), strict=True))
-           for name, x in wrong.items()},
-    }  # fmt: skip
+    found = {
+        "accuracy": mean(decided_rightly(values, same, FOLDS)),
+        "AUC": Estimate(auc, float(low[0]), float(high[0])),
+        "EER": Estimate(eer, float(low[1]), float(high[1])),
+    }
+    for name, wrong in (("FNMR", ~accepted[same]), ("FMR", accepted[~same])):
+        found[name] = Estimate(float(wrong.mean()), *wilson(int(wrong.sum()), len(wrong), 0.95))
+    return {name: figure.to_dict() for name, figure in found.items()}
 
 
 def table_of_scores(kept: dict[str, Any], caption: str) -> str:
@@ -153,7 +160,7 @@ def in_brackets(figure: dict[str, float], digits: int, times: float = 1) -> str:
 
 
 def table_of_maps(kept: dict[str, Any], order: Sequence[str], caption: str) -> str:
-    heads = ["method", "explains", "pairs", "low, one person", "low, two people", "low before", "change, one person",
+    heads = ["method", "explains", "pairs", "low, one person", "low, two people", "before, one person", "change, one person",
              "change, two people", "drop covered", "drop free"]  # fmt: skip
     lines = [caption]
     by_condition: dict[str, dict[str, Any]] = {}
@@ -166,17 +173,17 @@ def table_of_maps(kept: dict[str, Any], order: Sequence[str], caption: str) -> s
             found = by_condition[condition][name]
             method, _, score = name.rpartition(" | ")
             few = [in_brackets(found["low"][kind], 2) for kind in ("one person", "two people")]
-            few += [in_brackets(found["low before"]["all"], 2)]
+            few += [f"{found['low before']['one person']['value']:.2f}"]
             few += [in_brackets(found["change"][kind], 2) for kind in ("one person", "two people")]
             few += [f"{found[part]['one person']['value']:.3g}" for part in ("drop covered", "drop free")]
-            rows.append([method, score, str(found["pairs"]), *few])
+            rows.append([method, "nothing" if method in CONTROLS else score, str(found["pairs"]), *few])
         lines += ["", f"**{condition[0].upper()}{condition[1:]}**", "", tables.markdown(heads, rows)]
     return "\n".join(lines) + "\n"
 
 
 def place(name: str) -> tuple[int, str]:
     method, _, score = name.rpartition(" | ")
-    return [*CHEAP[:-2], *DEAR, *CHEAP[-2:]].index(method), score
+    return [*CHEAP[: -len(CONTROLS)], *DEAR, *CONTROLS].index(method), score
 
 
 def main() -> None:
@@ -195,31 +202,36 @@ def main() -> None:
 
     kept = Kept(RESULTS / f"coverings_{data}_scores.json", model_name)
     for condition, (first, second) in worn.items():
-        kept.get(condition, lambda first=first, second=second: scores(model, covered(pairs, first, second)[0]))
+        kept.get(condition, partial(scores, model, pairs, first, second))
         print(condition, flush=True)
-    caption = (f"{model_name} on {pairs.name}. Accuracy by {FOLDS} folds, errors at the model's own thresholds; all but "
-               "AUC in percent, in brackets 95 % (bootstrap over pairs; errors: Wilson).")  # fmt: skip
+    caption = (f"{model_name} on {pairs.name}. Accuracy by {FOLDS} folds, errors at the model's own thresholds; all "
+               "but AUC in percent, in brackets 95 % (bootstrap over pairs; errors: Wilson).")  # fmt: skip
     kept.path.with_suffix(".md").write_text(table_of_scores(kept.figures, caption))
 
     kept = Kept(RESULTS / f"coverings_{data}_maps.json", model_name)
     few = pairs[: options.n]
-    caption = (f"{model_name} on the first {len(few)} of {pairs.name}, half of them of one person; in brackets 95 % over "
-               "pairs. Drops: pairs of one person, in the method's unit.")  # fmt: skip
-    for name in options.methods:
-        sets = [few[few.same == kind][: FEW.get(name, len(few)) // 2 or None] for kind in (True, False)]
-        runs: dict[bytes, dict[str, Any]] = {}
-        for condition in SHORT.get(name, [condition for condition in worn if condition != "nothing"]):
-            for score in SCORES:
-                (explainer,) = explainers_of(model, [name], score, 1)
-                if explainer.score != score:
-                    continue
-                if name in DEAR and set(explainer.explains) == set(SCORES):
-                    explainer = replace(explainer)
-                    vars(explainer)["scorer"] = BothScores(explainer.scorer, runs)
-                kept.get(f"{condition} | {name} | {score}",
-                         lambda explainer=explainer, condition=condition: maps(explainer, sets, worn[condition]))
+    caption = (f"{model_name} on the first {len(few)} of {pairs.name}, half of them of one person; in brackets 95 % "
+               "over pairs. Drops: pairs of one person, in the method's unit.")  # fmt: skip
+    sets = [few[few.same == kind] for kind in (True, False)]
+    runs: dict[str, dict[bytes, dict[str, Any]]] = {name: {} for name in DEAR}
+    for condition, name in jobs(options.methods, list(worn)):
+        some = [beginning(one, FEW.get(name, len(few)) // 2) for one in sets]
+        for score in SCORES:
+            (explainer,) = explainers_of(model, [name], score, 1)
+            if explainer.score != score or (name in CONTROLS and score != SCORES[0]):
+                continue
+            if name in DEAR and set(explainer.explains) == set(SCORES):
+                explainer = replace(explainer)
+                vars(explainer)["scorer"] = BothScores(explainer.scorer, runs[name])
+            kept.get(f"{condition} | {name} | {score}", partial(maps, explainer, some, worn[condition]))
         kept.path.with_suffix(".md").write_text(table_of_maps(kept.figures, list(worn), caption))
-        print(name, flush=True)
+        print(condition, name, flush=True)
+
+
+def jobs(methods: Sequence[str], worn: Sequence[str]) -> list[tuple[str, str]]:
+    """What is worn, and the method: quick methods first, faces by faces; then the others, one after the other."""
+    quick = [(condition, name) for condition in worn for name in methods if name in CHEAP and condition != "nothing"]
+    return quick + [(condition, name) for name in methods if name in DEAR for condition in SHORT[name]]
 
 
 if __name__ == "__main__":

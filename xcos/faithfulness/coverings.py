@@ -62,7 +62,7 @@ def covered(
     return _covered(pairs, tuple(first), tuple(second))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _covered(
     pairs: LabelledCrops, first: tuple[Thing, ...], second: tuple[Thing, ...]
 ) -> tuple[LabelledCrops, NDArray[np.bool_]]:
