@@ -160,8 +160,8 @@ def in_brackets(figure: dict[str, float], digits: int, times: float = 1) -> str:
 
 
 def table_of_maps(kept: dict[str, Any], order: Sequence[str], caption: str) -> str:
-    heads = ["method", "explains", "pairs", "low, one person", "low, two people", "before, one person", "change, one person",
-             "change, two people", "drop covered", "drop free"]  # fmt: skip
+    heads = ["method", "explains", "pairs", "low, one person", "low, two people", "before, one person",
+             "change, one person", "change, two people", "drop covered", "drop free"]  # fmt: skip
     lines = [caption]
     by_condition: dict[str, dict[str, Any]] = {}
     for key, found in kept.items():

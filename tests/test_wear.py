@@ -70,6 +70,19 @@ def test_a_mask_is_on_nose_and_mouth(photos, surgical, name):
     assert abs(worn.cells() - cells).mean() < 0.03
 
 
+def test_covered_cells_of_a_photograph(photos, surgical):
+    """By OpenCV's warp of what is covered in the photograph; of a crop they are counts of its pixels."""
+    cv2 = pytest.importorskip("cv2")
+    worn = wear.mask(photos["obama_congress_2009"], surgical)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    expected = cv2.warpAffine(worn.covered.astype(np.float32), worn.face.matrix, (112, 112), flags=flags)
+    np.testing.assert_allclose(worn.on_crop(), expected, atol=0.04)  # OpenCV's places are of 1/32 pixel
+    np.testing.assert_allclose(worn.cells(), expected.reshape(7, 16, 7, 16).mean((1, 3)), atol=0.005)
+    assert abs(worn.cells(1, 1)[0, 0] - expected.mean()) < 1e-3 and 0.2 < expected.mean() < 0.4
+    on_crop = wear.mask(faces.crop(photos["obama_congress_2009"]), surgical, aligned=True)
+    assert set(np.unique(on_crop.on_crop())) == {0, 1} and on_crop.on_crop().sum() == on_crop.covered.sum()
+
+
 @pytest.mark.parametrize("name", ["obama_portrait_2012", "obama_congress_2009", "biden_blue_room_2010"])
 def test_sunglasses_are_on_the_eyes(photos, name):
     pixels, face = xcos.read_image(photos[name]), faces.cut(photos[name]).face

@@ -62,10 +62,15 @@ class Worn(ByValue):
 
     def cells(self, rows: int = 7, columns: int = 7) -> Doubles:
         """(rows, columns), 0..1: the share of each cell of the aligned crop that is covered."""
-        crop = self.covered.astype(float)
-        if self.face is not None:
-            crop = align(np.repeat(255 * self.covered[..., None].astype(np.uint8), 3, axis=2), self.face)[..., 0] / 255
-        return covered(crop, (rows, columns))
+        return covered(self.on_crop(), (rows, columns))
+
+    def on_crop(self) -> Doubles:
+        """(112, 112), 0..1: the share of each pixel of the aligned crop that is covered, 0 or 1 of a crop that was
+        given."""
+        if self.face is None:
+            return self.covered.astype(float)
+        grey = np.repeat(255 * self.covered[..., None].astype(np.uint8), 3, axis=2)
+        return np.asarray(align(grey, self.face)[..., 0] / 255)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
