@@ -192,7 +192,8 @@ def main() -> None:
     parser.add_argument("--masks", type=Path, default=Path(__file__).parents[2] / "shared/data/masks")
     parser.add_argument("--pairs", type=int, default=1000, help="for the scores (default: 1000)")
     parser.add_argument("-n", type=int, default=200, help="of these, for the maps (default: 200)")
-    parser.add_argument("--methods", nargs="*", default=[*CHEAP, *DEAR])
+    parser.add_argument("--methods", nargs="+", default=[*CHEAP, *DEAR])
+    parser.add_argument("--maps-alone", action="store_true", help="leave the scores to another run")
     options = parser.parse_args()
     model = xcos.load()
     model_name, data = model.file.name, options.data.stem
@@ -200,21 +201,31 @@ def main() -> None:
     pairs = faithfulness.sample(read(options.data), options.pairs)
     RESULTS.mkdir(exist_ok=True)
 
-    kept = Kept(RESULTS / f"coverings_{data}_scores.json", model_name)
+    if not options.maps_alone:
+        measure_scores(model, pairs, worn, Kept(RESULTS / f"coverings_{data}_scores.json", model_name))
+    few = pairs[: options.n]
+    measure_maps(model, few, worn, options.methods, Kept(RESULTS / f"coverings_{data}_maps.json", model_name))
+
+
+def measure_scores(
+    model: xcos.Model, pairs: faithfulness.LabelledCrops, worn: dict[str, Worn], kept: Kept
+) -> None:
     for condition, (first, second) in worn.items():
         kept.get(condition, partial(scores, model, pairs, first, second))
         print(condition, flush=True)
-    caption = (f"{model_name} on {pairs.name}. Accuracy by {FOLDS} folds, errors at the model's own thresholds; all "
+    caption = (f"{kept.model} on {pairs.name}. Accuracy by {FOLDS} folds, errors at the model's own thresholds; all "
                "but AUC in percent, in brackets 95 % (bootstrap over pairs; errors: Wilson).")  # fmt: skip
     kept.path.with_suffix(".md").write_text(table_of_scores(kept.figures, caption))
 
-    kept = Kept(RESULTS / f"coverings_{data}_maps.json", model_name)
-    few = pairs[: options.n]
-    caption = (f"{model_name} on the first {len(few)} of {pairs.name}, half of them of one person; in brackets 95 % "
+
+def measure_maps(
+    model: xcos.Model, few: faithfulness.LabelledCrops, worn: dict[str, Worn], methods: Sequence[str], kept: Kept
+) -> None:
+    caption = (f"{kept.model} on the first {len(few)} of {few.name}, half of them of one person; in brackets 95 % "
                "over pairs. Drops: pairs of one person, in the method's unit.")  # fmt: skip
     sets = [few[few.same == kind] for kind in (True, False)]
     runs: dict[str, dict[bytes, dict[str, Any]]] = {name: {} for name in DEAR}
-    for condition, name in jobs(options.methods, list(worn)):
+    for condition, name in jobs(methods, list(worn)):
         some = [beginning(one, FEW.get(name, len(few)) // 2) for one in sets]
         for score in SCORES:
             (explainer,) = explainers_of(model, [name], score, 1)
