@@ -41,16 +41,14 @@ from xcos.storage.files import replacing
 RESULTS = Path(__file__).parent / "results"
 MASKS = ("surgical", "surgical_blue", "surgical_green", "cloth", "N95", "KN95")
 FOLDS, RESAMPLES = 10, 500
-OCCLUSION = "OcclusionMap:sizes=14+28,stride=10"
+BELLS, SQUARES, RISE = "MinPlus:stride=16", "OcclusionMap:sizes=28,stride=10", "CorrRISE:masks=200"
 CONTROLS = ["CentreMap", "RandomMap"]
 CHEAP = ["XCos", "XCos:map=cosine", "HeadDecomposition", "CellCosine", "PatchEMD", "GradCAM", "xSSAB", *CONTROLS]
-# Fewer squares and bells than by default: maps are read in cells of 16 pixels.
-DEAR = ["MinPlus:stride=16", OCCLUSION, "CorrRISE", "FGGB"]
+# Fewer bells, squares and masks than by default: maps are read in cells of 16 pixels.
+DEAR = [BELLS, SQUARES, RISE, "FGGB"]
 FEW = {"FGGB": 10}  # pairs, where one takes half a minute
-SHORT = {  # of conditions, those that dear methods are asked about
-    "MinPlus:stride=16": ("mask", "sunglasses"), OCCLUSION: ("mask", "sunglasses"), "CorrRISE": ("mask",),
-    "FGGB": ("mask",),
-}  # fmt: skip
+# What dear methods are asked about: one covering of each kind.
+SHORT = {**dict.fromkeys(DEAR, ("mask", "sunglasses")), "FGGB": ("mask",)}
 
 Worn = tuple[Sequence[Thing], Sequence[Thing]]
 
@@ -240,9 +238,10 @@ def measure_maps(
 
 
 def jobs(methods: Sequence[str], worn: Sequence[str]) -> list[tuple[str, str]]:
-    """What is worn, and the method: quick methods first, faces by faces; then the others, one after the other."""
-    quick = [(condition, name) for condition in worn for name in methods if name in CHEAP and condition != "nothing"]
-    return quick + [(condition, name) for name in methods if name in DEAR for condition in SHORT[name]]
+    """What is worn, and the method: quick methods first, faces by faces; then the others in the same way."""
+    some = [condition for condition in worn if condition != "nothing"]
+    quick = [(condition, name) for condition in some for name in methods if name in CHEAP]
+    return quick + [(condition, name) for condition in some for name in methods if condition in SHORT.get(name, ())]
 
 
 if __name__ == "__main__":
