@@ -158,25 +158,34 @@ def in_brackets(figure: dict[str, float], digits: int, times: float = 1) -> str:
 
 
 def table_of_maps(kept: dict[str, Any], order: Sequence[str], caption: str) -> str:
-    heads = ["method", "explains", "pairs", "low, one person", "low, two people", "before, one person",
-             "change, one person", "change, two people", "drop covered", "drop free"]  # fmt: skip
+    """One table for each figure, methods x what is worn."""
+    worn = [name for name in order if any(key.startswith(f"{name} | ") for key in kept)]
+    methods = sorted({key.partition(" | ")[2] for key in kept}, key=place)
     lines = [caption]
-    by_condition: dict[str, dict[str, Any]] = {}
-    for key, found in kept.items():
-        condition, _, name = key.partition(" | ")
-        by_condition.setdefault(condition, {})[name] = found
-    for condition in [name for name in order if name in by_condition]:
+    for title, cell in BLOCKS.items():
         rows = []
-        for name in sorted(by_condition[condition], key=place):
-            found = by_condition[condition][name]
+        for name in methods:
+            found = [kept.get(f"{condition} | {name}") for condition in worn]
             method, _, score = name.rpartition(" | ")
-            few = [in_brackets(found["low"][kind], 2) for kind in ("one person", "two people")]
-            few += [f"{found['low before']['one person']['value']:.2f}"]
-            few += [in_brackets(found["change"][kind], 2) for kind in ("one person", "two people")]
-            few += [f"{found[part]['one person']['value']:.3g}" for part in ("drop covered", "drop free")]
-            rows.append([method, "nothing" if method in CONTROLS else score, str(found["pairs"]), *few])
-        lines += ["", f"**{condition[0].upper()}{condition[1:]}**", "", tables.markdown(heads, rows)]
+            pairs = str(max(one["pairs"] for one in found if one))
+            cells = [cell(one) if one else "" for one in found]
+            rows.append([method, "nothing" if method in CONTROLS else score, pairs, *cells])
+        lines += ["", f"*{title}*", "", tables.markdown(["method", "explains", "pairs", *worn], rows)]
     return "\n".join(lines) + "\n"
+
+
+def low(found: dict[str, Any], people: str) -> str:
+    return f"{in_brackets(found['low'][people], 2)}; {found['low before'][people]['value']:.2f}"
+
+
+BLOCKS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "Low, pairs of one person; behind the semicolon before anything was worn": partial(low, people="one person"),
+    "Low, pairs of two people": partial(low, people="two people"),
+    "Change, pairs of one person": lambda found: in_brackets(found["change"]["one person"], 2),
+    "Drop in covered / in free cells, pairs of one person, in the method's unit": lambda found: " / ".join(
+        f"{found[name]['one person']['value']:.2g}" for name in ("drop covered", "drop free")
+    ),
+}
 
 
 def place(name: str) -> tuple[int, str]:
@@ -219,8 +228,8 @@ def measure_scores(
 def measure_maps(
     model: xcos.Model, few: faithfulness.LabelledCrops, worn: dict[str, Worn], methods: Sequence[str], kept: Kept
 ) -> None:
-    caption = (f"{kept.model} on the first {len(few)} of {few.name}, half of them of one person; in brackets 95 % "
-               "over pairs. Drops: pairs of one person, in the method's unit.")  # fmt: skip
+    caption = (f"{kept.model} on the first {len(few)} of {few.name}, half of them of one person; the first wears what "
+               "the head of a column says, the second nothing but where it says both. In brackets 95 % over pairs.")
     sets = [few[few.same == kind] for kind in (True, False)]
     runs: dict[str, dict[bytes, dict[str, Any]]] = {name: {} for name in DEAR}
     for condition, name in jobs(methods, list(worn)):
