@@ -1,41 +1,64 @@
 """Search among many faces: latency, memory and recall, beside faiss, uniface and deepface. Prints one table.
 
-    python benchmarks/gallery.py [--faces 1000 10000 100000] [--searches 50] [--data FACES]
-    python benchmarks/gallery.py --faces 1000 10000 100000 1000000 --data ../shared/data/celeba_crops.tar --folder DISK
+    python benchmarks/gallery.py [--faces 1000 10000 100000] [--searches 100] [--data FACES] [--keep FOLDER]
+    python benchmarks/gallery.py --faces 1000000 --data ../shared/data/celeba_crops.tar --keep DISK
 
 The faces are made up: grids and embeddings of real ones (--data: a folder or tar of aligned crops; without it, the
 photographs of examples/) with Gaussian noise as large as themselves, in a gallery of one photograph a person. Each
 probe is one of them with half as much noise again. Measured is what follows the network: shortlist, reading, and
-ranking by xCos; a face's network takes the same time everywhere (benchmarks/latency.py). `exact` re-ranks the 1,000
-most alike by plain cosine of all embeddings; `index` those of an IVF_PQ index. recall@10: how many of the ten best of
-the exact search are among the ten found. faiss, uniface and deepface, where they are installed, know plain cosine
-alone: their rows tell what a shortlist costs, and their recall what xCos changes in the order (uniface's store gives
-one hit, so 0.1 at most). A gallery takes 15 kB a face on the disk.
+ranking by xCos; a face's network takes the same time everywhere (benchmarks/latency.py).
+
+`exact` re-ranks the 1,000 most alike by plain cosine of all embeddings, `index` those of an IVF_PQ index. Each search
+reads their grids from the gallery's files, or, `held`, finds them in memory: what a process comes to that has read each
+of them once, where they fit Gallery(memory=). recall@10: how many of the ten best of the exact search are among the ten
+found. faiss, uniface and deepface, where they are installed, know plain cosine alone: their rows tell what a shortlist
+costs, and their recall what xCos changes in the order (uniface's store gives one hit, so 0.1 at most).
+
+All take turns of ten searches, so that what else the machine does falls on all; `processor` is the median of what the
+threads of this process used together, `MB` what each way holds, without the files that the system keeps in memory while
+it has room. A gallery takes 15 kB a face on the disk. With --keep it stays there, with its index, and the next run goes
+on from it: it enrols what was cut off, or searches again.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import platform
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from machine import Machine
 
 import xcos
+from xcos import _core
 from xcos.gallery.search import View, rank
-from xcos.gallery.store import Store
+from xcos.gallery.store import Store, partitions_for
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-PART = 5000
+PART = 20_000
+TURN = 10  # searches
 LISTS = (32, 64, 128)
 PROBED = 32  # lists of faiss's IVF
+INDEXED = 10_000  # faces; with fewer there is no index
+SMALL = 100_000  # faces; with more, stores of Python objects and those that copy all embeddings are left out
 Search = Callable[[xcos.Features], list[int]]  # the best, by number
+
+
+class Taken(NamedTuple):
+    """By searches: ms each took, ms of all threads, what each found, and the load of the machine after each turn."""
+
+    wall: list[float]
+    processor: list[float]
+    found: list[set[int]]
+    load: list[float]
 
 
 def real_faces(data: str | None) -> xcos.Features:
@@ -58,46 +81,71 @@ def noisy(array: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarr
     return array + share * array.std() * rng.standard_normal(array.shape, np.float32)
 
 
-def fill(store: Store, real: xcos.Features, start: int, end: int) -> float:
-    """Adds faces start to end; seconds."""
-    begin = time.perf_counter()
-    for at in range(start, end, PART):
-        some = made_up(real, at, min(PART, end - at))
+def fill(store: Store, real: xcos.Features, count: int) -> int:
+    """Adds what is missing of `count` faces; how many that was."""
+    there = store.table.count_rows()
+    for at in range(there, count, PART):
+        some = made_up(real, at, min(PART, count - at))
         names = [f"person {i:08d}" for i in range(at, at + len(some))]
         texts = {"id": names, "name": names, "photo": names, "digest": names, "meta": ["{}"] * len(some)}
         with store.writing():
             store.append(store.rows_of(some, texts, [None] * len(some)))
-    return time.perf_counter() - begin
+    return count - there
 
 
-def timed(
-    searches: Sequence[xcos.Features], search: Search
-) -> tuple[str, list[set[int]]]:
-    """p50 and p99 in ms, and what was found, after some searches that do not count."""
-    for probe in searches[:3]:
-        search(probe)
-    taken, found = [], []
-    for probe in searches:
-        begin = time.perf_counter()
-        found.append(set(search(probe)))
-        taken.append(1e3 * (time.perf_counter() - begin))
-    return f"{np.percentile(taken, 50):.1f} | {np.percentile(taken, 99):.1f}", found
+def timed(probes: Sequence[xcos.Features], searches: Mapping[str, Search]) -> dict[str, Taken]:
+    """Every probe by every search; these take turns, and the first probe of a turn is searched once more before."""
+    taken = {name: Taken([], [], [], []) for name in searches}
+    for start in range(0, len(probes), TURN):
+        for name, search in searches.items():
+            search(probes[start])
+            for probe in probes[start : start + TURN]:
+                begin, used = time.perf_counter(), time.process_time()
+                found = search(probe)
+                taken[name].wall.append(1e3 * (time.perf_counter() - begin))
+                taken[name].processor.append(1e3 * (time.process_time() - used))
+                taken[name].found.append(set(found))
+            taken[name].load.append(os.getloadavg()[0])
+    return taken
 
 
 def recall(found: list[set[int]], truth: list[set[int]]) -> str:
     return f"{np.mean([len(a & b) / len(b) for a, b in zip(found, truth, strict=True)]):.3f}"
 
 
-def memory() -> str:
-    """Of this process now, in MB (Linux), else its largest."""
+def memory() -> float:
+    """Of this process alone now, in MB, without files that the system holds (Linux); elsewhere the most it ever was."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return f"{pages * os.sysconf('SC_PAGE_SIZE') / 1e6:.0f}"
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1e3
     except OSError:
-        return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f}"
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def peers(unit: np.ndarray, count: int) -> Iterator[tuple[str, Search]]:
+def ways(store: Store, model: xcos.Model, first: xcos.Features) -> Iterator[tuple[str, Search]]:
+    """The searches of xcos, exact first, each after its first one: then what it holds is there."""
+
+    def search_in(view: View, lists: int | None = None) -> Search:
+        def search(probe: xcos.Features) -> list[int]:
+            listed = view.shortlist(probe.embedding[0], "template", 1000, lists, None)
+            return rank(model, probe, view, listed, "template").people[:10].tolist()
+
+        search(first)
+        return search
+
+    yield "exact, 1,000 ranked", search_in(View(store, 0))
+    view = View(store)
+    if view.holds:
+        view.stored(np.arange(len(view)))
+        yield "exact, 1,000 ranked, held", search_in(view)
+    del view
+    if store.index:
+        view = View(store, 0)
+        for lists in LISTS:
+            yield f"index, {lists} lists, 1,000 ranked", search_in(view, lists)
+
+
+def peers(unit: np.ndarray) -> Iterator[tuple[str, Search]]:
     """Those who are installed, each with its search by plain cosine; all hold the embeddings in memory."""
 
     def of(probe: xcos.Features) -> np.ndarray:
@@ -106,16 +154,19 @@ def peers(unit: np.ndarray, count: int) -> Iterator[tuple[str, Search]]:
     with suppress(ImportError):
         import faiss
 
-        lists = int(count**0.5)
-        kinds = {"faiss flat": "Flat"} | ({f"faiss IVF, {PROBED} lists": f"IVF{lists},Flat"} if count >= 10_000 else {})
-        for name, kind in kinds.items():  # one after the other: each holds all embeddings
+        lists = int(len(unit) ** 0.5)
+        kinds = {"flat": "Flat"} | ({f"IVF, {PROBED} of {lists} lists": f"IVF{lists},Flat"} if lists >= 100 else {})
+        for name, kind in kinds.items():
             index = faiss.index_factory(unit.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
             index.train(unit[: 64 * lists])
             index.add(unit)
             if hasattr(index, "nprobe"):
                 index.nprobe = PROBED
-            yield f"{name}, 1,000 best", lambda probe, index=index: index.search(of(probe), 1000)[1][0][:10].tolist()
-        del index
+            yield f"faiss {name}, 1,000 best by cosine", lambda probe, index=index: (
+                index.search(of(probe), 1000)[1][0][:10].tolist()
+            )
+    if len(unit) > SMALL:
+        return
     with suppress(ImportError), tempfile.TemporaryDirectory() as folder:
         from uniface.stores import FAISS
 
@@ -131,49 +182,73 @@ def peers(unit: np.ndarray, count: int) -> Iterator[tuple[str, Search]]:
         )
 
 
+def measure(store: Store, model: xcos.Model, probes: Sequence[xcos.Features]) -> Iterator[tuple[str, ...]]:
+    """The rows of one gallery, but for its size."""
+    if store.table.count_rows() >= INDEXED and not store.index:
+        begin = time.perf_counter()
+        store.make_index(partitions_for(store.table.count_rows()))
+        yield (f"making the index: {time.perf_counter() - begin:.0f} s",)
+    begin = time.perf_counter()
+    unit = View(store, 0).unit(averaged=True)
+    yield (f"opening, and reading all embeddings: {time.perf_counter() - begin:.1f} s",)
+    searches, held, before = {}, {}, memory()
+    for kind in (ways(store, model, probes[0]), peers(unit)):
+        for name, search in kind:
+            searches[name] = search
+            held[name], before = f"{memory() - before:.0f}", memory()
+    taken = timed(probes, searches)
+    truth = next(iter(taken.values())).found
+    for name, t in taken.items():
+        numbers = (np.percentile(t.wall, 50), np.percentile(t.wall, 99), np.median(t.processor))
+        yield name, *(f"{number:.1f}" for number in numbers), recall(t.found, truth), held[name]
+    loads = [load for t in taken.values() for load in t.load]
+    yield (f"load meanwhile: {min(loads):.1f} to {max(loads):.1f}",)
+
+
+def versions() -> Iterator[str]:
+    for name in ("numpy", "lancedb", "faiss-cpu", "uniface", "deepface"):
+        with suppress(PackageNotFoundError):
+            yield f"{name} {version(name)}"
+
+
+@contextmanager
+def folder_of(kept: str | None, count: int) -> Iterator[Path]:
+    """Where the gallery of so many faces lies."""
+    if kept:
+        yield Path(kept, str(count))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=int, nargs="+", default=[1000, 10_000, 100_000])
-    parser.add_argument("--searches", type=int, default=50)
+    parser.add_argument("--searches", type=int, default=100)
     parser.add_argument("--data", help="folder or tar of aligned crops, 112 x 112")
-    parser.add_argument("--folder", help="where to keep the gallery meanwhile: 15 kB a face (default: a temporary one)")
+    parser.add_argument("--keep", metavar="FOLDER", help="keep the galleries there, and go on with what is there")
     options = parser.parse_args(arguments)
     model, real = xcos.load(), real_faces(options.data)
     machine = Machine.here()
-    print(f"{machine.cpu}, {machine.cores} cores, load {os.getloadavg()[0]:.1f}; {len(real)} real faces\n")
-    print("| faces | search | p50 ms | p99 ms | recall@10 | MB |\n|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        store, there = Store(folder, model, False, True), 0
-        for count in sorted(options.faces):
-            seconds = fill(store, real, there, count)
-            print(f"| {count:,} | enrolling {count - there:,} features, {(count - there) / seconds:.0f} a second"
-                  " | | | | |", flush=True)  # fmt: skip
-            there = count
+    print(f"{machine.cpu}, {machine.cores} cores, {_core.default_threads()} threads, {platform.platform()};")
+    print(f"{', '.join(versions())}; {model.name}, {len(real)} real faces, {options.searches} searches.\n")
+    print("| faces | | p50 ms | p99 ms | processor ms | recall@10 | MB |\n|---|---|---|---|---|---|---|")
+    for count in options.faces:
+        with folder_of(options.keep, count) as folder:
+            store = Store(folder, model, False, True)
+
+            def row(*cells: str, count: int = count) -> None:
+                print(f"| {count:,} | {' | '.join((*cells, *[''] * (6 - len(cells))))} |", flush=True)
+
+            begin = time.perf_counter()
+            if added := fill(store, real, count):
+                row(f"enrolling {added:,} features: {added / (time.perf_counter() - begin):.0f} a second")
             rng = np.random.default_rng(1)
             first = made_up(real, 0, min(PART, count))
-            chosen = rng.integers(len(first), size=options.searches)
-            chosen_faces = map(first.__getitem__, chosen.tolist())
-            probes = [xcos.Features(noisy(f.grid, 0.5, rng), noisy(f.embedding, 0.5, rng)) for f in chosen_faces]
-            view = View(store)
-
-            def search(probe: xcos.Features, lists: int | None = None, view: View = view) -> list[int]:
-                listed = view.shortlist(probe.embedding[0], "template", 1000, lists, None)
-                return rank(model, probe, view, listed, "template").people[:10].tolist()
-
-            latency, truth = timed(probes, search)
-            print(f"| {count:,} | exact, 1,000 ranked | {latency} | 1.000 | {memory()} |", flush=True)
-            for name, search_there in peers(view.unit(averaged=True), count):
-                latency, found = timed(probes, search_there)
-                print(f"| {count:,} | {name} by cosine | {latency} | {recall(found, truth)} | |", flush=True)
-            if count >= 10_000:
-                begin = time.perf_counter()
-                store.make_index(int(count**0.5))
-                print(f"| {count:,} | making the index, {time.perf_counter() - begin:.0f} s | | | | |", flush=True)
-                view = View(store)
-                for lists in LISTS:
-                    latency, found = timed(probes, lambda probe, n=lists, v=view: search(probe, n, v))
-                    print(f"| {count:,} | index, {lists} lists, 1,000 ranked | {latency} | {recall(found, truth)} |"
-                          f" {memory()} |", flush=True)  # fmt: skip
+            chosen = map(first.__getitem__, rng.integers(len(first), size=options.searches).tolist())
+            probes = [xcos.Features(noisy(f.grid, 0.5, rng), noisy(f.embedding, 0.5, rng)) for f in chosen]
+            for cells in measure(store, model, probes):
+                row(*cells)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ import xcos
 
 pytest.importorskip("lancedb", reason="LanceDB is not installed: pip install xcos[gallery]")
 
-from xcos.gallery.search import averaged
+from xcos.gallery.search import View, averaged
+from xcos.gallery.store import fetch, numbers
 
 KILLS = int(os.environ.get("XCOS_KILLS", "5"))  # XCOS_KILLS=100: minutes
 
@@ -104,7 +105,7 @@ def test_several_photographs_a_person(tmp_path, faces, people):
 
 
 def rank_of(gallery, probe, people="template", **how):
-    from xcos.gallery.search import View, rank
+    from xcos.gallery.search import rank
 
     view = View(gallery._store)
     lists = how.get("probes")
@@ -112,14 +113,14 @@ def rank_of(gallery, probe, people="template", **how):
     return rank(gallery.model, probe, view, listed, people)
 
 
-def test_held_in_memory_or_read_each_time_is_the_same(tmp_path, faces, monkeypatch):
+def test_held_in_memory_or_read_each_time_is_the_same(tmp_path, faces):
     from xcos.gallery import search
 
     gallery = xcos.Gallery(tmp_path)
     gallery.add_features([f"p{i // 2:03d}" for i in range(600)], faces)
     view = search.View(gallery._store)
-    monkeypatch.setattr(search, "MEMORY", 0)
-    reading = search.View(gallery._store)
+    reading = search.View(gallery._store, 0)
+    assert (view.holds, reading.holds) == (True, False)
     for people in ([5, 2, 299], [2, 0, 5, 7], [], [299]):
         (held, starts), (read, same) = view.faces_of(people), reading.faces_of(people)
         assert starts.tolist() == same.tolist()
@@ -129,8 +130,10 @@ def test_held_in_memory_or_read_each_time_is_the_same(tmp_path, faces, monkeypat
             assert (one.grid == faces.grid[rows].astype(np.float16).astype(np.float32)).all()
 
 
-def test_a_search_reads_its_shortlist_by_one_call_and_no_face_twice(tmp_path, faces, monkeypatch):
+@pytest.mark.parametrize("straight", [True, False])
+def test_a_search_reads_its_shortlist_by_one_call_and_no_face_twice(tmp_path, faces, monkeypatch, straight):
     from xcos.gallery import search
+    from xcos.gallery.files import Column
 
     read = []
 
@@ -138,13 +141,22 @@ def test_a_search_reads_its_shortlist_by_one_call_and_no_face_twice(tmp_path, fa
         read.append((rows.tolist(), tuple(columns)))
         return fetch(table, rows, columns)
 
+    def straight_from_files(column, rows, read_rows=Column.read):
+        read.append((rows.tolist(), ("grid",)) if len(rows) > 1 else None)  # one: the check of a page
+        return read_rows(column, rows)
+
     monkeypatch.setattr(search, "fetch", counted)
+    if straight:
+        monkeypatch.setattr(Column, "read", straight_from_files)
+    else:
+        monkeypatch.setattr(search.View, "_column", lambda view, name: None)
     gallery = xcos.Gallery(tmp_path)
     gallery.add_features([f"p{i:03d}" for i in range(600)], faces)
     view = search.View(gallery._store)
     for wanted in (400, 500):
         listed = view.shortlist(faces.embedding[7], "template", wanted, None, None)
         search.rank(gallery.model, faces[7], view, listed, "template")
+    read = [one for one in read if one]
     assert [columns for _, columns in read] == [("grid",)] * 2  # the embeddings are there already
     assert [len(rows) for rows, _ in read] == [400, 100] and not set(read[0][0]) & set(read[1][0])
 
@@ -164,8 +176,6 @@ def test_an_exact_shortlist_is_the_most_alike_of_all_however_they_are_parted(tmp
 
 def test_threads_that_read_the_same_faces_find_the_same(tmp_path, faces):
     from concurrent.futures import ThreadPoolExecutor
-
-    from xcos.gallery.search import View
 
     gallery = xcos.Gallery(tmp_path)
     gallery.add_features([f"p{i:03d}" for i in range(600)], faces)
@@ -237,6 +247,8 @@ def test_bad_arguments_are_told(gallery, photos, tmp_path):
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
             gallery.search(photo, **keywords)
+    with pytest.raises(ValueError, match="memory: expected bytes, 0 or more, got -1"):
+        xcos.Gallery(tmp_path / "gallery", memory=-1)
     with pytest.raises(ValueError, match="name"):
         gallery.add(" ", photo)
     with pytest.raises(ValueError, match="meta"):
@@ -402,6 +414,9 @@ def test_a_killed_writer_loses_nothing_acknowledged(tmp_path):
     there = ids(xcos.Gallery(tmp_path))
     assert len(acknowledged) > 0 and set(acknowledged) <= there
     assert len(there) % 3 == 0  # whole steps alone
+    view = View(xcos.Gallery(tmp_path)._store)
+    read, given = view._column("grid").read(view.rows), fetch(view.table, view.rows, ["grid"])["grid"]
+    assert read.tobytes() == numbers(given).tobytes()
 
 
 def ids(gallery):

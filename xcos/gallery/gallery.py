@@ -24,9 +24,10 @@ from ..recognition.shipped import ModelLike, as_model
 from ..storage.progress import Progress, counter
 from . import transfer
 from .enrol import Enrolled, Item, check_name, enrol, meta_text
+from .files import Rows
 from .hits import Hit, Hits, Probe
 from .links import Link, duplicates
-from .search import POLICIES, Found, View, averaged, rank, scores
+from .search import MEMORY, POLICIES, Found, View, averaged, rank, scores
 from .store import Rows, Store, fetch, partitions_for
 from .threshold import RATE, Threshold, estimated, measured
 
@@ -106,11 +107,15 @@ class Gallery:
         as it was made, for a new one False.
     create : bool, default True
         Make the gallery where there is none.
+    memory : int, default 2 << 30
+        Bytes of features that may stay in memory once a search has read them, 14.6 kB a face: a gallery that needs no
+        more is read once until it changes, a larger one by each search. 0: nothing stays.
 
     Raises
     ------
     ValueError
-        The gallery was made with another model (both are named), other `keep_photos`, or is of a later format.
+        The gallery was made with another model (both are named), other `keep_photos`, or is of a later format;
+        `memory` is negative.
     OSError
         The folder can't be read or written, or holds no gallery and `create` is False.
     ImportError
@@ -131,8 +136,11 @@ class Gallery:
 
     def __init__(
         self, path: str | os.PathLike[str], *, model: ModelLike = None,
-        keep_photos: bool | None = None, create: bool = True,
+        keep_photos: bool | None = None, create: bool = True, memory: int = MEMORY,
     ) -> None:
+        if memory < 0:
+            raise ValueError(f"memory: expected bytes, 0 or more, got {memory}")
+        self._memory = memory
         self._model = as_model(model)
         self._store = Store(path, self._model, keep_photos, create)
         self._view: View | None = None
@@ -628,7 +636,7 @@ class Gallery:
     def _latest(self) -> View:
         with self._lock:  # one thread makes it, the others wait
             if self._view is None or self._view.version != self._store.version:
-                self._view = View(self._store)
+                self._view = View(self._store, self._memory)
             return self._view
 
     def _read(self, work: Callable[[View], T]) -> T:

@@ -1,8 +1,8 @@
 """Search: a shortlist by plain cosine, its faces ranked by xCos in the C kernel.
 
 The shortlist comes from all embeddings at once, by one product (exact), or from LanceDB's vector index. Then the whole
-of each person on it is compared: the grids that no earlier search has read come by one call of the database, and
-threads widen and score them part by part.
+of each person on it is compared: the grids that no earlier search has read come from the files in which the database
+keeps them, or by one call of it, and threads widen and score them part by part.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from .. import _core
 from ..recognition.features import Features
 from ..recognition.model import Model
-from .store import Rows, Store, fetch, numbers, scan
+from .files import Column, Rows
+from .store import Store, fetch, numbers, scan
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 POLICIES = ("template", "best", "mean")
-MEMORY = 2 << 30  # bytes of features that a view may hold: 145,000 faces of 14.5 kB
+MEMORY = 2 << 30  # bytes of features that a view may hold: 147,000 faces of 14.6 kB
 _PART = 128  # faces that a thread widens and compares at a time
 _ROWS = 1 << 14  # embeddings that a thread multiplies at a time, 32 MB of 512 numbers
 
@@ -52,7 +53,8 @@ class Stored(NamedTuple):
 class View:
     """A gallery at one version: who is where, and the embeddings once they are needed. Safe from any thread."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, memory: int = MEMORY) -> None:
+        """The latest one. `memory`: bytes of features to hold at most; of more faces than that none are held."""
         self.store = store
         self.table = store.pinned()
         self.version = int(self.table.version)
@@ -65,14 +67,20 @@ class View:
         self._by_row = np.argsort(self.rows)
         self._sorted = self.rows[self._by_row]
         self.indexed = store.index is not None
-        self._held = _Held(self) if _Held.size(store) * len(self) <= MEMORY else None
+        self._held = _Held(self) if _Held.size(store) * len(self) <= memory else None
         self._lock = threading.Lock()
+        self._columns: dict[str, Column | None] = {}
         self._embeddings: Floats | None = None
         self._scales: dict[bool, Floats] = {}
 
     def __len__(self) -> int:
         """Faces."""
         return len(self.rows)
+
+    @property
+    def holds(self) -> bool:
+        """Whether features stay in memory once they are read."""
+        return self._held is not None
 
     def number(self, name: str) -> int:
         """The number of a person. Raises ValueError where nobody has this name."""
@@ -99,16 +107,30 @@ class View:
         return self.stored(places).features(), starts
 
     def stored(self, places: Indices) -> Stored:
-        """The faces at these places, which must differ from each other: from memory, or by one call of the database."""
+        """The faces at these places, which must differ from each other: those in memory, and the others read at once."""
         if self._held is None:
             return Stored(self.store, *self.fetch(places), np.arange(len(places)))
         return self._held.stored(places)
 
     def fetch(self, places: Indices) -> tuple[NDArray[np.float16], Floats]:
-        """Grids and embeddings at these places; of the database, but for embeddings that are all in memory."""
+        """Grids and embeddings at these places; as they are stored, but for embeddings that are all in memory."""
         every = self._embeddings
-        listed = fetch(self.table, self.rows[places], ("grid",) if every is not None else ("grid", "embedding"))
-        return numbers(listed["grid"]), numbers(listed["embedding"]) if every is None else every[places]
+        read = self._read(self.rows[places], ["grid"] if every is not None else ["grid", "embedding"])
+        return read[0], read[1] if every is None else every[places]
+
+    def _read(self, rows: Rows, names: Sequence[str]) -> list[NDArray[Any]]:
+        """These columns of the rows: from the files themselves if they lie there plainly, else by one call."""
+        columns = [self._column(name) for name in names]
+        if None not in columns:
+            return [column.read(rows) for column in columns if column]
+        listed = fetch(self.table, rows, names)
+        return [numbers(listed[name]) for name in names]
+
+    def _column(self, name: str) -> Column | None:
+        with self._lock:
+            if name not in self._columns:
+                self._columns[name] = self.store.column(self.table, name, self._sorted)
+            return self._columns[name]
 
     def embeddings(self) -> Floats:
         """(faces, E). Kept in memory."""

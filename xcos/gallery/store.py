@@ -20,7 +20,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from ..recognition.features import Features
 from ..recognition.model import Model
+from .files import Column, Rows, column
 
 try:
     import lancedb
@@ -37,7 +38,6 @@ try:
 except ImportError:
     raise ImportError("a gallery is kept by LanceDB: pip install xcos[gallery]") from None
 
-Rows = NDArray[np.uint64]
 TABLE = "faces"
 _FACTS = b"xcos.gallery"
 _FORMAT = 1
@@ -84,6 +84,21 @@ class Store:
         table: Any = self._base.open_table(TABLE)
         table.checkout(table.version)
         return table
+
+    def column(self, table: Any, name: str, rows: Rows) -> Column | None:
+        """A column of lists of one size in the files of a table; None where it must be asked for: on object storage, or
+        where the first row of any page is not what LanceDB gives. `rows`: all of the table, sorted."""
+        kind = self.schema.field(name).type
+        width, folder = kind.list_size, Path(self.path, f"{TABLE}.lance")
+        found = column(folder, table.version, name, width, kind.value_type.to_pandas_dtype()) if self._local else None
+        if found is None or not found.has(rows):
+            return None
+        at = np.searchsorted(rows, found.starts)  # where a whole page is deleted, the first row of the next one
+        first = rows[np.unique(at[at < len(rows)])]
+        given = numbers(fetch(table, first, (name,))[name])
+        with suppress(OSError):
+            return found if found.read(first).tobytes() == given.tobytes() else None
+        return None
 
     @contextmanager
     def writing(self) -> Iterator[None]:
