@@ -83,15 +83,19 @@ def test_searches_are_the_same_whatever_is_held_and_whoever_reads(gallery, monke
 
 
 def test_another_process_finds_the_same_after_each_change(gallery, photos, tmp_path):
-    code = ("import sys, xcos\ng = xcos.Gallery(sys.argv[1], create=False, memory=0)\n"
-            "for _ in sys.stdin: print([(h.name, h.score) for h in g.search(sys.argv[2])][:5], flush=True)")  # fmt: skip
+    code = """
+import sys, xcos
+gallery = xcos.Gallery(sys.argv[1], create=False, memory=0)
+for _ in sys.stdin:
+    print([(hit.name, hit.score) for hit in gallery.search(sys.argv[2], k=5)], flush=True)
+"""
     photo = photos["obama_blue_room_2010"]
     reader = subprocess.Popen([sys.executable, "-c", code, tmp_path, photo], text=True,
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
 
     def both():
         print("again", file=reader.stdin, flush=True)
-        here = [(hit.name, hit.score) for hit in gallery.search(photo)][:5]
+        here = [(hit.name, hit.score) for hit in gallery.search(photo, k=5)]
         assert reader.stdout.readline().strip() == str(here)
         return here[0][0]
 

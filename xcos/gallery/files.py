@@ -29,7 +29,7 @@ class _Page(NamedTuple):
     """Rows that lie side by side in a file: the address of the first, how many, in which file, from which byte on."""
 
     first: int
-    count: int
+    rows: int
     file: str
     offset: int
 
@@ -44,7 +44,7 @@ class Column:
         self._files = [page.file for page in pages]
         self._offsets = np.array([page.offset for page in pages], np.uint64)
         self.starts = np.array([page.first for page in pages], np.uint64)
-        self._ends = self.starts + np.array([page.count for page in pages], np.uint64)
+        self._ends = self.starts + np.array([page.rows for page in pages], np.uint64)
 
     def has(self, rows: Rows) -> bool:
         """Whether all of these rows lie in the pages."""
@@ -83,7 +83,7 @@ def column(folder: str | os.PathLike[str], version: int, name: str, width: int, 
             page for fragment in manifest.get(2, []) for page in _pages(Path(folder), _fields(fragment), field)
         ]  # fmt: skip
         size = width * np.dtype(dtype).itemsize
-        if any(length != page.count * size for page, length in pages):
+        if any(length != page.rows * size for page, length in pages):
             return None
         return Column([page for page, _ in pages], width, dtype)
     except (OSError, StopIteration, LookupError, ValueError, OverflowError, struct.error):
@@ -138,7 +138,7 @@ def _column_pages(path: Path, index: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _fields(data: bytes) -> dict[int, list[Any]]:
-    """The fields of a message of Protocol Buffers, by number: whole numbers, or bytes. Raises ValueError, IndexError."""
+    """The fields of a message of Protocol Buffers, by number: whole numbers or bytes. Raises ValueError, LookupError."""
     fields: dict[int, list[Any]] = {}
     at = 0
     while at < len(data):

@@ -28,7 +28,7 @@ from .files import Rows
 from .hits import Hit, Hits, Probe
 from .links import Link, duplicates
 from .search import MEMORY, POLICIES, Found, View, averaged, rank, scores
-from .store import Rows, Store, fetch, partitions_for
+from .store import Store, fetch, partitions_for
 from .threshold import RATE, Threshold, estimated, measured
 
 T = TypeVar("T")

@@ -107,7 +107,7 @@ class View:
         return self.stored(places).features(), starts
 
     def stored(self, places: Indices) -> Stored:
-        """The faces at these places, which must differ from each other: those in memory, and the others read at once."""
+        """The faces at these places, which must differ from each other; what is not in memory is read at once."""
         if self._held is None:
             return Stored(self.store, *self.fetch(places), np.arange(len(places)))
         return self._held.stored(places)
