@@ -138,7 +138,7 @@ def _column_pages(path: Path, index: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _fields(data: bytes) -> dict[int, list[Any]]:
-    """The fields of a message of Protocol Buffers, by number: whole numbers or bytes. Raises ValueError, LookupError."""
+    """The fields of a message of Protocol Buffers by number: whole numbers, or bytes. Raises ValueError, IndexError."""
     fields: dict[int, list[Any]] = {}
     at = 0
     while at < len(data):
