@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import tarfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,31 +76,46 @@ def unit(features: xcos.Features) -> Array:
     return features.embedding / np.linalg.norm(features.embedding, axis=1, keepdims=True)
 
 
-def rankings(model: xcos.Model, probes: xcos.Features, known: xcos.Features) -> dict[str, Array]:
-    """Scores (P, G) of each way to rank the 100 most alike by plain cosine; those after them keep their order."""
+def emd_scores(probes: xcos.Features, known: xcos.Features) -> dict[str, Array]:
+    """Scores (P, G) by plain cosine, and with the 100 most alike ranked anew by the patch Earth Mover's distance."""
     cosine = unit(probes) @ unit(known).T
-    listed = np.argsort(-cosine, axis=1, kind="stable")[:, :LISTED]
+    listed = most_alike(cosine)
+    near = np.take_along_axis(cosine, listed, axis=1)
     emd = {
         weights: np.stack([
-            PatchEMD(model, weights=weights).similarities(probes.grid[[i]], known.grid[row])
-            for i, row in enumerate(listed)
+            PatchEMD(weights=weights).similarities(probes.grid[[i]], known.grid[row]) for i, row in enumerate(listed)
         ])
         for weights in ("uniform", "cross")
     }  # fmt: skip
-    near = np.take_along_axis(cosine, listed, axis=1)
-    mixed = 1 - model.whole
-    found = {
-        "plain cosine": near,
-        "xCos, cells alone (w = 0)": near_of(model.with_whole(0), probes, known, listed),
-        f"xCos, as the model mixes (w = {1 - mixed:g})": near_of(model, probes, known, listed),
-        "patch EMD, uniform": emd["uniform"],
-        "patch EMD, cross": emd["cross"],
-        f"{FUSED:g} patch EMD, cross + {1 - FUSED:g} cosine": FUSED * emd["cross"] + (1 - FUSED) * near,
-    }
-    scores = {}
-    for name, values in found.items():
-        scores[name] = cosine - 10.0  # behind all that are ranked anew
-        np.put_along_axis(scores[name], listed, values, axis=1)
+    fused = f"{FUSED:g} patch EMD, cross + {1 - FUSED:g} cosine"
+    return {"plain cosine": anew(cosine, listed, near)} | {
+        name: anew(cosine, listed, values)
+        for name, values in (("patch EMD, uniform", emd["uniform"]), ("patch EMD, cross", emd["cross"]),
+                             (fused, FUSED * emd["cross"] + (1 - FUSED) * near))
+    }  # fmt: skip
+
+
+def rankings(model: xcos.Model, probes: xcos.Features, known: xcos.Features) -> dict[str, Array]:
+    """Scores (P, G) of each way to rank the 100 most alike by plain cosine; those after them keep their order."""
+    scores = emd_scores(probes, known)
+    cosine = unit(probes) @ unit(known).T
+    listed = most_alike(cosine)
+    for name, one in (("xCos, cells alone (w = 0)", model.with_whole(0)),
+                      (f"xCos, as the model mixes (w = {model.whole:g})", model)):  # fmt: skip
+        scores[name] = anew(cosine, listed, near_of(one, probes, known, listed))
+    order = [name for name in scores if "EMD" not in name]
+    return {name: scores[name] for name in (*order, *(set_aside for set_aside in scores if set_aside not in order))}
+
+
+def most_alike(cosine: Array) -> Array:
+    """(P, 100) the numbers of those most alike, the most alike first."""
+    return np.argsort(-cosine, axis=1, kind="stable")[:, :LISTED]
+
+
+def anew(cosine: Array, listed: Array, values: Array) -> Array:
+    """(P, G) scores with the values of those listed, and all others behind them, in their order."""
+    scores = cosine - 10.0
+    np.put_along_axis(scores, listed, values, axis=1)
     return scores
 
 
@@ -107,16 +123,19 @@ def near_of(model: xcos.Model, probes: xcos.Features, known: xcos.Features, list
     return np.take_along_axis(model.compare_all(probes, known), listed, axis=1)
 
 
-def covered_table(model: xcos.Model, people: People, features: xcos.Features, masks: dict[str, wear.Mask]) -> list[str]:
+def covered_table(
+    look: Callable[[Array], xcos.Features], rank: Callable[[xcos.Features, xcos.Features], dict[str, Array]],
+    people: People, features: xcos.Features, masks: dict[str, wear.Mask],
+) -> list[str]:
     crops, labels = people
     first = np.unique(labels, return_index=True)[1]
     probes = first[np.bincount(labels)[labels[first]] > 1]
     others = np.setdiff1d(np.arange(len(labels)), probes)
     columns = {}
     for kind, make in kinds(masks).items():
-        seen = model.features(np.stack([make(i, crops[p]) for i, p in enumerate(probes)]), aligned=True)
+        seen = look(np.stack([make(i, crops[p]) for i, p in enumerate(probes)]))
         columns[kind] = {name: xcos.evaluate_search(scores, labels[others], labels[probes]).to_dict()
-                         for name, scores in rankings(model, seen, features[others]).items()}  # fmt: skip
+                         for name, scores in rank(seen, features[others]).items()}  # fmt: skip
     lines = [f"{len(probes)} probes among {len(others)} photographs of {labels.max() + 1} people. P@1, R-precision, "
              "MAP@R in percent; bold: the best MAP@R.", "",
              f"| | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]  # fmt: skip
@@ -204,10 +223,11 @@ def main(arguments: Any = None) -> None:
     data, model = options.shared / "data", xcos.load()
     masks = wear.read_masks(data / "masks")
     lines = ["# Searching people", "", f"`python benchmarks/search.py`, {model.name}. What is measured: see there."]
+    look, rank = partial(model.features, aligned=True), partial(rankings, model)
     for name, read in (("LFW dev", lfw), ("CelebA held out", celeba)):
         people = read(data)
         features = model.features(people[0], aligned=True)
-        lines += ["", f"## {name}: covered probes", "", *covered_table(model, people, features, masks)]
+        lines += ["", f"## {name}: covered probes", "", *covered_table(look, rank, people, features, masks)]
         lines += ["", f"## {name}: several photographs a person", ""]
         lines += policy_table(model, people[1], features, options.choices)
         lines += ["", f"## {name}: strangers who find somebody, in percent", ""]

@@ -28,13 +28,13 @@ from .files import Rows
 from .hits import Hit, Hits, Probe
 from .links import Link, duplicates
 from .search import MEMORY, POLICIES, Found, View, averaged, rank, scores
-from .store import Store, fetch, partitions_for
+from .store import LEAST, Store, fetch, partitions_for
 from .threshold import RATE, Threshold, estimated, measured
 
 T = TypeVar("T")
 _BATCH = 128  # photographs of a folder that are enrolled in one step
 _TRIES = 50  # a reader whose version was removed reads the latest one; after so many (12 s) the error is another
-PROBES = 32  # lists of the index that a search looks into
+PROBES = 1024  # lists of the index that a search looks into: all of them up to a million faces
 SHORTLIST = 1000
 EXACT = 100_000  # faces; beyond, an index makes a search several times faster
 _log = logging.getLogger("xcos")
@@ -355,7 +355,7 @@ class Gallery:
             Make the shortlist from all embeddings, held in memory (2 kB a face); False: by the index. None: by the
             index where there is one; beyond 100,000 faces without one, a warning is logged once.
         nprobes : int, optional
-            Lists of the index to look into; more find more and take longer.
+            Lists of the index to look into; more find more and take longer. 1,024 are all of them up to a million faces.
         refine : int, optional
             Read the embeddings of `refine` times as many as the shortlist and rank those; None: rank by the index.
         face : int or Face, optional
@@ -507,12 +507,12 @@ class Gallery:
         return len(rows)
 
     def index(self, partitions: int | None = None) -> None:
-        """Makes a vector index (IVF_PQ), for more faces than can be searched exactly in time: beyond about 100,000.
+        """Makes a vector index (IVF_RQ), for more faces than can be searched exactly in time: beyond about 100,000.
 
         Parameters
         ----------
         partitions : int, optional
-            Lists of the index; None: the square root of the number of faces.
+            Lists of the index; None: the square root of the number of faces, one for 256 faces at most.
 
         Raises
         ------
@@ -520,8 +520,8 @@ class Gallery:
             There are fewer than 256 faces, too few to train it on.
         """
         with self._store.writing():
-            if (count := self._store.table.count_rows()) < 256:
-                raise ValueError(f"an index needs 256 faces at least, there are {count}")
+            if (count := self._store.table.count_rows()) < LEAST:
+                raise ValueError(f"an index needs {LEAST} faces at least, there are {count}")
             self._store.make_index(partitions or partitions_for(count))
 
     def export(self, path: str | os.PathLike[str]) -> int:
