@@ -2,17 +2,21 @@
 
     python benchmarks/gallery.py [--faces 1000 10000 100000] [--searches 100] [--data FACES] [--keep FOLDER]
     python benchmarks/gallery.py --faces 1000000 --data ../shared/data/celeba_crops.tar --keep DISK
+    python benchmarks/gallery.py --real --data ../shared/data/celeba_crops.tar ../shared/data/utkface_crops.tar
 
-The faces are made up: grids and embeddings of real ones (--data: a folder or tar of aligned crops; without it, the
-photographs of examples/) with Gaussian noise as large as themselves, in a gallery of one photograph a person. Each
-probe is one of them with half as much noise again. Measured is what follows the network: shortlist, reading, and
-ranking by xCos; a face's network takes the same time everywhere (benchmarks/latency.py).
+The faces are made up: grids and embeddings of 1,000 real ones (--data: folders or tars of aligned crops; without it,
+the photographs of examples/) with Gaussian noise as large as themselves, in a gallery of one photograph a person. Each
+probe is one of them with half as much noise again. So made, they are alike in groups, which an index finds more easily
+than real faces: --real enrols all faces of --data as they are, but for those spread evenly among them that are searched
+for. Measured is what follows the network: shortlist, reading, and ranking by xCos; a face's network takes the same time
+everywhere (benchmarks/latency.py).
 
-`exact` re-ranks the 1,000 most alike by plain cosine of all embeddings, `index` those of an IVF_PQ index. Each search
-reads their grids from the gallery's files, or, `held`, finds them in memory: what a process comes to that has read each
-of them once, where they fit Gallery(memory=). recall@10: how many of the ten best of the exact search are among the ten
-found. faiss, uniface and deepface, where they are installed, know plain cosine alone: their rows tell what a shortlist
-costs, and their recall what xCos changes in the order (uniface's store gives one hit, so 0.1 at most).
+`exact` re-ranks the 1,000 most alike by plain cosine of all embeddings, `index` those that the gallery's index finds in
+so many of its lists. Each search reads their grids from the gallery's files, or, `held`, finds them in memory: what a
+process comes to that has read each of them once, where they fit Gallery(memory=). recall@10: how many of the ten best
+of the exact search are among the ten found. faiss, uniface and deepface, where they are installed, know plain cosine
+alone: their rows tell what a shortlist costs, and their recall what xCos changes in the order (uniface's store gives
+one hit, so 0.1 at most).
 
 All take turns of ten searches, so that what else the machine does falls on all; `processor` is the median of what the
 threads of this process used together, `MB` what each way holds, without the files that the system keeps in memory while
@@ -30,6 +34,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
@@ -43,9 +48,9 @@ from xcos.gallery.search import View, rank
 from xcos.gallery.store import Store, partitions_for
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-PART = 20_000
+PART, BATCH = 20_000, 500  # faces made up, and looked at, at a time
 TURN = 10  # searches
-LISTS = (32, 64, 128)
+LISTS = (8, 32, 128, 512)  # of the index, and all
 PROBED = 32  # lists of faiss's IVF
 INDEXED = 10_000  # faces; with fewer there is no index
 SMALL = 100_000  # faces; with more, stores of Python objects and those that copy all embeddings are left out
@@ -61,12 +66,23 @@ class Taken(NamedTuple):
     load: list[float]
 
 
-def real_faces(data: str | None) -> xcos.Features:
-    model = xcos.load()
-    if data is None:
+def real_faces(model: xcos.Model, data: Sequence[str], most: int | None) -> xcos.Features:
+    """The first `most` of them, or all."""
+    if not data:
         return model.features(sorted(EXAMPLES.glob("*.jpg")))
-    faces = xcos.datasets.read_faces(data)
-    return model.features([faces.crop(i) for i in range(min(len(faces), 1000))], aligned=True)
+    parts, there = [], 0
+    for faces in map(xcos.datasets.read_faces, data):
+        for start in range(0, len(faces), BATCH):
+            end = min(start + BATCH, len(faces), start + (most or len(faces)) - there)
+            parts.append(model.features([faces.crop(i) for i in range(start, end)], aligned=True))
+            there += len(parts[-1])
+            if there == most:
+                break
+    return joined(parts)
+
+
+def joined(parts: Sequence[xcos.Features]) -> xcos.Features:
+    return xcos.Features(np.concatenate([p.grid for p in parts]), np.concatenate([p.embedding for p in parts]))
 
 
 def made_up(real: xcos.Features, start: int, count: int) -> xcos.Features:
@@ -81,11 +97,11 @@ def noisy(array: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarr
     return array + share * array.std() * rng.standard_normal(array.shape, np.float32)
 
 
-def fill(store: Store, real: xcos.Features, count: int) -> int:
-    """Adds what is missing of `count` faces; how many that was."""
+def fill(store: Store, count: int, faces: Callable[[int, int], xcos.Features]) -> int:
+    """Adds what is missing of `count` faces, of which faces(start, how many) gives some; how many that was."""
     there = store.table.count_rows()
     for at in range(there, count, PART):
-        some = made_up(real, at, min(PART, count - at))
+        some = faces(at, min(PART, count - at))
         names = [f"person {i:08d}" for i in range(at, at + len(some))]
         texts = {"id": names, "name": names, "photo": names, "digest": names, "meta": ["{}"] * len(some)}
         with store.writing():
@@ -141,8 +157,9 @@ def ways(store: Store, model: xcos.Model, first: xcos.Features) -> Iterator[tupl
     del view
     if store.index:
         view = View(store, 0)
-        for lists in LISTS:
-            yield f"index, {lists} lists, 1,000 ranked", search_in(view, lists)
+        every = partitions_for(len(view))
+        for lists in (*(n for n in LISTS if n < every), every):
+            yield f"index, {lists} of {every} lists, 1,000 ranked", search_in(view, lists)
 
 
 def peers(unit: np.ndarray) -> Iterator[tuple[str, Search]]:
@@ -221,18 +238,32 @@ def folder_of(kept: str | None, count: int) -> Iterator[Path]:
         yield Path(folder)
 
 
+def noisy_probes(real: xcos.Features, count: int, searches: int) -> list[xcos.Features]:
+    """Some of the first faces made up, with noise."""
+    rng = np.random.default_rng(1)
+    first = made_up(real, 0, min(PART, count))
+    chosen = map(first.__getitem__, rng.integers(len(first), size=searches).tolist())
+    return [xcos.Features(noisy(f.grid, 0.5, rng), noisy(f.embedding, 0.5, rng)) for f in chosen]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--searches", type=int, default=100)
-    parser.add_argument("--data", help="folder or tar of aligned crops, 112 x 112")
+    parser.add_argument("--data", nargs="+", default=[], help="folders or tars of aligned crops, 112 x 112")
+    parser.add_argument("--real", action="store_true", help="enrol the faces of --data as they are")
     parser.add_argument("--keep", metavar="FOLDER", help="keep the galleries there, and go on with what is there")
     options = parser.parse_args(arguments)
-    model, real = xcos.load(), real_faces(options.data)
+    model = xcos.load()
+    real = real_faces(model, options.data, None if options.real else 1000)
     machine = Machine.here()
     print(f"{machine.cpu}, {machine.cores} cores, {_core.default_threads()} threads, {platform.platform()};")
     print(f"{', '.join(versions())}; {model.name}, {len(real)} real faces, {options.searches} searches.\n")
     print("| faces | | p50 ms | p99 ms | processor ms | recall@10 | MB |\n|---|---|---|---|---|---|---|")
+    if options.real:
+        searched = np.linspace(0, len(real) - 1, options.searches).astype(int)
+        enrolled = real[np.setdiff1d(np.arange(len(real)), searched)]
+        options.faces = [len(enrolled)]
     for count in options.faces:
         with folder_of(options.keep, count) as folder:
             store = Store(folder, model, False, True)
@@ -241,12 +272,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(f"| {count:,} | {' | '.join((*cells, *[''] * (6 - len(cells))))} |", flush=True)
 
             begin = time.perf_counter()
-            if added := fill(store, real, count):
-                row(f"enrolling {added:,} features: {added / (time.perf_counter() - begin):.0f} a second")
-            rng = np.random.default_rng(1)
-            first = made_up(real, 0, min(PART, count))
-            chosen = map(first.__getitem__, rng.integers(len(first), size=options.searches).tolist())
-            probes = [xcos.Features(noisy(f.grid, 0.5, rng), noisy(f.embedding, 0.5, rng)) for f in chosen]
+            some = (lambda at, n: enrolled[at : at + n]) if options.real else partial(made_up, real)
+            if added := fill(store, count, some):
+                row(f"enrolling {added:,} features: {added / (time.perf_counter() - begin):,.0f} a second")
+            probes = [real[i] for i in searched] if options.real else noisy_probes(real, count, options.searches)
             for cells in measure(store, model, probes):
                 row(*cells)
 

@@ -3,8 +3,8 @@
     python benchmarks/last_map.py [--shared ../shared]          writes benchmarks/results/last_map.md
 
 The covered probes of benchmarks/search.py again, with the grid that the network itself has: the last map before the
-embedding of models/mobilefacenet512.onnx, 512 x 7 x 7, as DeepFace-EMD (arXiv 2112.04016) takes the last map of its
-networks. The embedding is that of the default model, so the rows of the plain cosine are the same.
+embedding of models/mobilefacenet512.onnx, 512 x 7 x 7. The embedding is that of the default model, so the rows of the
+plain cosine are the same.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def looking(network: Path) -> Callable[[Array], xcos.Features]:
     input_name = session.get_inputs()[0].name
 
     def look(crops: Array) -> xcos.Features:
-        pixels = (crops.transpose(0, 3, 1, 2).astype(np.float32) - 127.5) / 128
+        pixels = (crops[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32) - 127) / 128  # blue first
         seen = [session.run(["output", MAP], {input_name: one[None]}) for one in pixels]
         return xcos.Features(np.concatenate([grid for _, grid in seen]), np.concatenate([e for e, _ in seen]))
 

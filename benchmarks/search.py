@@ -97,14 +97,15 @@ def emd_scores(probes: xcos.Features, known: xcos.Features) -> dict[str, Array]:
 
 def rankings(model: xcos.Model, probes: xcos.Features, known: xcos.Features) -> dict[str, Array]:
     """Scores (P, G) of each way to rank the 100 most alike by plain cosine; those after them keep their order."""
-    scores = emd_scores(probes, known)
     cosine = unit(probes) @ unit(known).T
     listed = most_alike(cosine)
-    for name, one in (("xCos, cells alone (w = 0)", model.with_whole(0)),
-                      (f"xCos, as the model mixes (w = {model.whole:g})", model)):  # fmt: skip
-        scores[name] = anew(cosine, listed, near_of(one, probes, known, listed))
-    order = [name for name in scores if "EMD" not in name]
-    return {name: scores[name] for name in (*order, *(set_aside for set_aside in scores if set_aside not in order))}
+    emd = emd_scores(probes, known)
+    cells, mixed = (anew(cosine, listed, near_of(one, probes, known, listed)) for one in (model.with_whole(0), model))
+    return {
+        "plain cosine": emd.pop("plain cosine"),
+        "xCos, cells alone (w = 0)": cells,
+        f"xCos, as the model mixes (w = {model.whole:g})": mixed,
+    } | emd
 
 
 def most_alike(cosine: Array) -> Array:

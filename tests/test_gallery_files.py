@@ -110,6 +110,22 @@ for _ in sys.stdin:
     assert reader.returncode == 0
 
 
+def test_with_too_few_faces_left_there_is_no_index(gallery, tmp_path):
+    some = made_up(260, 3)
+    gallery.add_features([f"many {i // 52}" for i in range(260)], some)
+    gallery.index()
+    assert gallery.info().index and len(gallery) == 308
+    gallery.remove("many 0")
+    assert gallery.info().index and check(gallery) == 256
+    gallery.remove("many 1")
+    assert gallery.info().index is None and check(gallery) == 204
+    left = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert not any(some.embedding[60].tobytes() in file.read_bytes() for file in left)
+    assert not any("_indices" in file.parts for file in left)
+    gallery._store.erase(search.View(gallery._store).rows)
+    assert len(gallery) == 0 and search.View(gallery._store)._column("grid") is None
+
+
 def test_no_file_stays_open(gallery):
     view = search.View(gallery._store, 0)
     column, rows = view._column("grid"), view.rows

@@ -355,7 +355,7 @@ class Gallery:
             Make the shortlist from all embeddings, held in memory (2 kB a face); False: by the index. None: by the
             index where there is one; beyond 100,000 faces without one, a warning is logged once.
         nprobes : int, optional
-            Lists of the index to look into; more find more and take longer. 1,024 are all of them up to a million faces.
+            Lists of the index to look into; more find more and take longer. 1,024 are all up to a million faces.
         refine : int, optional
             Read the embeddings of `refine` times as many as the shortlist and rank those; None: rank by the index.
         face : int or Face, optional

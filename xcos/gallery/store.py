@@ -41,6 +41,7 @@ except ImportError:
 TABLE = "faces"
 _FACTS = b"xcos.gallery"
 _FORMAT = 1
+_INDEX = "embedding_idx"
 _FRAGMENTS = 64  # parts of the table; beyond, small ones are joined, since each costs a file to open
 LEAST = 256  # faces to train a list of an index with
 _OLD = datetime.timedelta(hours=1)  # versions that readers may still be at
@@ -87,12 +88,12 @@ class Store:
         return table
 
     def column(self, table: Any, name: str, rows: Rows) -> Column | None:
-        """A column of lists of one size in the files of a table; None where it must be asked for: on object storage, or
-        where the first row of any page is not what LanceDB gives. `rows`: all of the table, sorted."""
+        """A column of lists of one size in the files of a table; None where LanceDB must be asked for it: on object
+        storage, or where the first row of any page is not what it gives. `rows`: all of the table, sorted."""
         kind = self.schema.field(name).type
         width, folder = kind.list_size, Path(self.path, f"{TABLE}.lance")
         found = column(folder, table.version, name, width, kind.value_type.to_pandas_dtype()) if self._local else None
-        if found is None or not found.has(rows):
+        if found is None or not len(rows) or not found.has(rows):
             return None
         at = np.searchsorted(rows, found.starts)  # where a whole page is deleted, the first row of the next one
         first = rows[np.unique(at[at < len(rows)])]
@@ -158,15 +159,17 @@ class Store:
         time of product quantization with as many bits, and so quickly compared that a search can look into most lists.
         """
         kind = IvfRq(distance_type="cosine", num_partitions=partitions)
-        self.table.create_index("embedding", config=kind, replace=True)
+        self.table.create_index("embedding", config=kind, replace=True, name=_INDEX)
 
     def _forget(self, rows: Rows) -> None:
         """Removes the files with what was in these rows; what else was in them is written anew."""
         for part in sorted({int(row) >> 32 for row in rows}):  # the upper half of a row's address is its part
             inside = f"_rowid >= {part << 32} AND _rowid < {(part + 1) << 32}"
             self.table.update(where=inside, values_sql={"id": "id"})
-        if self.index:
-            self.make_index(partitions_for(self.table.count_rows()))
+        if self.index and (count := self.table.count_rows()) >= LEAST:
+            self.make_index(partitions_for(count))
+        elif self.index:
+            self.table.drop_index(_INDEX)
         self._optimize(datetime.timedelta(0))
 
     def _optimize(self, older: datetime.timedelta) -> None:
