@@ -165,7 +165,7 @@ def part(
     image
         An aligned crop of 112 x 112.
     share : float
-        Above 0 to 1: the window's side as a share of the crop's; 0.7 in DeepFace-EMD.
+        Above 0 to 1: the window's side as a share of the crop's.
     centre : (x, y)
         The window's middle, as shares of the crop's width and height.
     enlarge : bool
