@@ -163,10 +163,11 @@ class Store:
 
     def _forget(self, rows: Rows) -> None:
         """Removes the files with what was in these rows; what else was in them is written anew."""
+        indexed = self.index  # some versions of LanceDB forget one whose rows are all written anew
         for part in sorted({int(row) >> 32 for row in rows}):  # the upper half of a row's address is its part
             inside = f"_rowid >= {part << 32} AND _rowid < {(part + 1) << 32}"
             self.table.update(where=inside, values_sql={"id": "id"})
-        if self.index and (count := self.table.count_rows()) >= LEAST:
+        if indexed and (count := self.table.count_rows()) >= LEAST:
             self.make_index(partitions_for(count))
         elif self.index:
             self.table.drop_index(_INDEX)
