@@ -1,4 +1,4 @@
-"""Numbers straight from the files in which LanceDB keeps them: a tenth of the time that it takes to give them out.
+"""Numbers straight from the files in which LanceDB keeps them: in a quarter of the time that it takes to give them out.
 
 LanceDB writes lists of one size as they are, row after row, unless it packs them. The manifest of a version says which
 files hold which rows, and the end of each file where its columns lie (https://lance.org/format/). Nothing of that is
