@@ -19,9 +19,9 @@ alone: their rows tell what a shortlist costs, and their recall what xCos change
 one hit, so 0.1 at most).
 
 All take turns of ten searches, so that what else the machine does falls on all. `least` is the quickest search, which
-was disturbed least, `processor` the median of what the threads of this process used together, `MB` what each way holds, without the files that the system keeps in memory while
-it has room. A gallery takes 15 kB a face on the disk. With --keep it stays there, with its index, and the next run goes
-on from it: it enrols what was cut off, or searches again.
+was disturbed least, `processor` the median of what the threads of this process used together, `MB` what each way holds,
+without the files that the system keeps in memory while it has room. A gallery takes 15 kB a face on the disk. With
+--keep it stays there, with its index, and the next run goes on from it: it enrols what was cut off, or searches again.
 """
 
 from __future__ import annotations
