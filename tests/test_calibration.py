@@ -231,11 +231,11 @@ def test_robust_finds_the_share_of_wrong_labels():
 
 def test_interval_holds_the_truth_and_tells_how_many_pairs_it_takes():
     truth = 0.4 / 0.04 * (0.3 - 0.2)  # llr of the score 0.3, of two normal distributions
-    held = 0
+    held, own = 0, np.arange(400)
     for seed in range(12):
         scores, same = scored(400, 0.5, seed)
         fitted = ScoreCalibration("logistic", fitting.fit(scores, same, "logistic"), "", 400, 0.0, 0.0,
-                                  interval=fitting._interval(scores, same, "logistic"))  # fmt: skip
+                                  interval=fitting._interval(scores, same, "logistic", own))  # fmt: skip
         low, high = fitted.between(0.3)
         held += low <= truth <= high
         assert low <= fitted(0.3) <= high
@@ -243,11 +243,25 @@ def test_interval_holds_the_truth_and_tells_how_many_pairs_it_takes():
     assert fitted.pairs_for(1.5) == pytest.approx(4 * fitted.pairs_for(1.5**2), rel=0.02)
     scores, same = scored(fitted.pairs_for(1.5), 0.5, 99)
     again = dataclasses.replace(fitted, parameters=fitting.fit(scores, same, "logistic"),
-                                interval=fitting._interval(scores, same, "logistic"))  # fmt: skip
+                                interval=fitting._interval(scores, same, "logistic", np.arange(len(same))))  # fmt: skip
     score = (math.log(10) - again.parameters["offset"]) / again.parameters["slope"]
     low, high = again.between(score)
     assert (high - low) / 2 == pytest.approx(math.log(1.5), rel=0.25)
     assert dataclasses.replace(fitted, interval=None).pairs_for() is None
+
+
+def test_interval_knows_that_pairs_share_people():
+    """Each pair nine times over, as of one person's nine pictures: the interval is that of the pairs themselves."""
+    scores, same = scored(300, 0.5, seed=4)
+    own = np.arange(300)
+    once = fitting._interval(scores, same, "logistic", own)
+    nine, fooled = (
+        fitting._interval(np.tile(scores, 9), np.tile(same, 9), "logistic", people)
+        for people in (np.tile(own, 9), np.arange(2700))
+    )
+    wide = [np.subtract(one["high"], one["low"]) for one in (once, nine, fooled)]
+    np.testing.assert_allclose(wide[1], wide[0], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(wide[2], wide[0] / 3, rtol=0.35)
 
 
 def test_words_and_digits():

@@ -28,7 +28,7 @@ def people_of_pairs(pairs: Pairs, named: Labels | None = None) -> NDArray[np.int
     count = len(pairs.images)
     images = np.stack([pairs.first, pairs.second], axis=1)
     if named is None:
-        need("an audit", "scipy")
+        need("telling people apart", "scipy")
         from scipy.sparse import coo_matrix
         from scipy.sparse.csgraph import connected_components
 

@@ -19,6 +19,7 @@ from ..recognition.shipped import ModelLike, as_model
 from ..storage.progress import Progress
 from . import cache as feature_cache
 from . import protocol
+from .differential import people_of_pairs
 from .run import CHUNK, METRICS, DataLike, as_pairs, compare
 
 METHODS = ("logistic", "isotonic", "robust")
@@ -45,7 +46,7 @@ def calibrate(
     Scores become log-likelihood ratios (``v.llr``, ``v.probability(prior)``). Pairs of one person and of two weigh the
     same, so that no prior odds slip in. Means and deviations of each cell's cosines, for one person and for two, give
     ``e.evidence``. Neither says more than so many pairs can support (:func:`supported`), and ``v.llr_interval`` says
-    how sure the ratio is: 95 % of refits to pairs drawn anew.
+    how sure the ratio is: 95 % of refits to people drawn anew.
 
     ``model.calibration.scores["xcos"].cllr`` tells the cost, each fold being judged by the others. What holds on
     `dataset` holds for photographs like its own: measure on yours. Needs scikit-learn (``pip install xcos[eval]``).
@@ -104,6 +105,7 @@ def calibrate(
     kept = (first >= 0) & (second >= 0)
     first, second, same = first[kept], second[kept], pairs.same[kept]
     fold = protocol.fold_numbers(len(pairs), pairs.folds)[kept]
+    people = people_of_pairs(pairs)[kept, 0]
     scores = {}
     for metric in metrics:
         values = compare(model, seen.features, first, second, metric, threads).astype(np.float64)
@@ -114,7 +116,7 @@ def calibrate(
         scores[metric] = ScoreCalibration(
             method, parameters, pairs.name, len(values),
             protocol.cllr(np.clip(judged, *bounds), same), protocol.min_cllr(values, same),
-            bounds, _interval(values, same, method),
+            bounds, _interval(values, same, method, people),
         )  # fmt: skip
     cells = _cells(model, seen.features, first, second, same, threads)
     return Model(dataclasses.replace(model.file, calibration=Calibration(scores, cells, float(undecided)).to_dict()))
@@ -236,20 +238,23 @@ def _greatest(llr: NDArray[np.float64], same: NDArray[np.bool_], foreign: float 
     return float(at[max(int(np.argmax(worse)) - 1, 0)])  # the last one is worse in any case
 
 
-def _interval(scores: NDArray[np.float64], same: NDArray[np.bool_], method: str) -> Mapping[str, Any]:
-    """Percentiles of refits to as many pairs of each kind, drawn anew from those at hand as if each were of people of
-    its own; pairs that share people say less than their number."""
+def _interval(
+    scores: NDArray[np.float64], same: NDArray[np.bool_], method: str, people: NDArray[np.intp]
+) -> Mapping[str, Any]:
+    """Percentiles of refits to as many people, drawn anew from those whom the pairs' first pictures show (N,), with all
+    their pairs: who is easily taken for one other is so for the next."""
     from threadpoolctl import threadpool_limits  # scikit-learn needs it, so it is there
 
-    rng = np.random.default_rng(0)
-    kinds = np.flatnonzero(same), np.flatnonzero(~same)
-    at = np.linspace(scores.min(), scores.max(), PLACES)
-    found = []
+    rng, people = np.random.default_rng(0), np.unique(people, return_inverse=True)[1]
+    count, at = int(people.max()) + 1, np.linspace(scores.min(), scores.max(), PLACES)
+    found: list[NDArray[np.float64]] = []
     with threadpool_limits(1, "blas"):  # with so few scores threads do nothing but wait for each other
-        for _ in range(REFITS):
-            drawn = np.concatenate([rng.choice(kind, len(kind)) for kind in kinds])
-            refitted = fit(scores[drawn], same[drawn], method)
-            found.append(ScoreCalibration(method, refitted, "", 0, 0.0, 0.0)(at))
+        while len(found) < REFITS:
+            times = np.bincount(rng.integers(count, size=count), minlength=count)
+            drawn = np.repeat(np.arange(len(same)), times[people])
+            if 0 < same[drawn].sum() < len(drawn):
+                refitted = fit(scores[drawn], same[drawn], method)
+                found.append(ScoreCalibration(method, refitted, "", 0, 0.0, 0.0)(at))
     low, high = np.percentile(found, (2.5, 97.5), axis=0)
     return {"scores": at.tolist(), "low": low.tolist(), "high": high.tolist()}
 
