@@ -22,7 +22,7 @@ from ..storage.progress import Progress, counter
 from . import blends
 from .measure import Measure
 from .pairs import LabelledCrops, places
-from .part_game_result import PartGame, Played
+from .part_game_result import PartGame, Played, tally
 from .people import FacesLike, People
 
 FMR = 1e-3  # at the threshold of the filter
@@ -118,11 +118,16 @@ def part_game(
     Examples
     --------
     >>> import xcos
-    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 6)
+    >>> import numpy as np
+    >>> names = ("obama_portrait_2012", "obama_congress_2009", "biden_blue_room_2010")
+    >>> crops = xcos.load().crops([f"examples/{name}.jpg" for name in names])
+    >>> people = np.concatenate([crops, crops[2:, :, ::-1]]), [0, 0, 1, 1]  # of the last, a picture and its mirror
     >>> methods = [xcos.explainers.XCos(), xcos.explainers.RandomMap()]
-    >>> game = xcos.faithfulness.part_game(methods, pairs, threshold=0.5)
+    >>> game = xcos.faithfulness.part_game(methods, people, threshold=0.6)
     >>> [row.method for row in game.rows]
     ['XCos', 'RandomMap', '(the part itself)']
+    >>> game.triplets["eyes"], game.rows[-1].flips["overall"]["1 %"].value
+    (2, 1.0)
     """
     need("measuring explanations", "scipy")
     explainers = list(explainers)
@@ -232,7 +237,7 @@ class _Stage:
 
     def played(self, name: str, explains: str, passes: int, outcomes: Sequence[Any], seed: int) -> Played:
         flipped, outside = (np.stack(kind) for kind in zip(*outcomes, strict=True))
-        return Played.of(name, explains, passes, self.person, self.part, self.names, flipped, outside, seed)
+        return tally(name, explains, passes, self.person, self.part, self.names, flipped, outside, seed)
 
 
 def _two_of_each(people: Any, most: int, aligned: bool | None, seed: int, threads: int | None) -> LabelledCrops:
@@ -265,7 +270,9 @@ def _stage(
     limit = _threshold(every, fmr) if threshold is None else float(threshold)
     masks = blends.parts()
     soft = blends.soften(np.stack(list(masks.values())))
-    person, part, passed = [], [], {}
+    person: list[NDArray[np.intp]] = []
+    part: list[NDArray[np.intp]] = []
+    passed: dict[str, int] = {}
     pictures: list[list[Any]] = [[], [], []]  # twins, non-mates, and what the model sees of these
     for k, (name, mask) in enumerate(masks.items()):
         twins, others = (_blended(crops, mask, soft[k]) for crops in (probes, mates))
@@ -277,8 +284,8 @@ def _stage(
         who = np.flatnonzero(rightly)[:most]
         person.append(who)
         part.append(np.full(len(who), k))
-        for kept, array in zip(pictures, (twins, others, others_seen), strict=True):
-            kept.append(array[who])
+        for kept, all_of_them in zip(pictures, [twins, others, others_seen], strict=True):
+            kept.append(np.asarray(all_of_them)[who])
     of_person, of_part = np.concatenate(person), np.concatenate(part)
     order = np.lexsort((of_part, of_person))  # a probe's triplets one after the other
     twins, others, others_seen = (np.concatenate(kept)[order] for kept in pictures)

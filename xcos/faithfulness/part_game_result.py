@@ -50,10 +50,13 @@ class Played(ByValue):
     Examples
     --------
     >>> import xcos
-    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 6)
-    >>> game = xcos.faithfulness.part_game([xcos.explainers.XCos()], pairs, threshold=0.5)
-    >>> sorted(game.rows[0].flips["overall"])
-    ['1 %', '5 %']
+    >>> import numpy as np
+    >>> names = ("obama_portrait_2012", "obama_congress_2009", "biden_blue_room_2010")
+    >>> crops = xcos.load().crops([f"examples/{name}.jpg" for name in names])
+    >>> people = np.concatenate([crops, crops[2:, :, ::-1]]), [0, 0, 1, 1]
+    >>> game = xcos.faithfulness.part_game([xcos.explainers.CentreMap()], people, threshold=0.6)
+    >>> game.rows[0].method, sorted(game.rows[0].flips["overall"])
+    ('CentreMap', ['1 %', '5 %'])
     """
 
     method: str
@@ -81,42 +84,6 @@ class Played(ByValue):
         curves = {"outside": self.outside.tolist(), **{part: curve.tolist() for part, curve in self.curves.items()}}
         facts = {"method": self.method, "explains": self.explains, "people": self.people, "passes": self.passes}
         return {**facts, "flips": flips, "curves": curves}
-
-    @classmethod
-    def of(
-        cls,
-        method: str,
-        explains: str,
-        passes: int,
-        person: NDArray[np.intp],
-        part: NDArray[np.intp],
-        names: Sequence[str],
-        flipped: NDArray[Any],
-        outside: Doubles,
-        seed: int = 0,
-    ) -> Played:
-        """From what happened to T triplets in L steps.
-
-        person, part : (T,) whose, and which of `names`. flipped : (T, L) bool. outside : (T, L) share of the pixels
-            outside the part that are chosen, 0 first, rising.
-        """
-        chosen = [k for k in range(len(names)) if (part == k).any()]
-        at = 100 * np.asarray(outside, np.float64)
-        own = {names[k]: _Sums(person[part == k], np.asarray(flipped, float)[part == k], at[part == k]) for k in chosen}
-        people = np.unique(person)
-        flips: dict[str, dict[str, Estimate]] = {}
-        curves = {name: sums.read(OUTSIDE)(np.full((1, sums.n), 1 / sums.n))[0] for name, sums in own.items()}
-        for name, sums in own.items():
-            flips[name] = {key: estimate(_first(sums.read([x])), sums.n, seed) for key, x in READ.items()}
-        everyone = [sums.among(people) for sums in own.values()]
-        flips[OVERALL] = {key: estimate(_mean_of(everyone, x), len(people), seed) for key, x in READ.items()}
-        curves[OVERALL] = np.mean(list(curves.values()), axis=0)
-        each = {key: np.empty(len(part)) for key in READ}
-        for k in chosen:
-            for key, x in READ.items():
-                mine = part == k
-                each[key][mine] = _read(at[mine].mean(0)[None], np.array([x]), flipped[mine][None])[0, :, 0]
-        return cls(method, explains, len(people), passes, flips, OUTSIDE, curves, each)
 
 
 class _Sums:
@@ -181,6 +148,41 @@ def _read(at: Doubles, x: Doubles, values: NDArray[Any]) -> Doubles:
     return result
 
 
+def tally(
+    method: str,
+    explains: str,
+    passes: int,
+    person: NDArray[np.intp],
+    part: NDArray[np.intp],
+    names: Sequence[str],
+    flipped: NDArray[Any],
+    outside: Doubles,
+    seed: int = 0,
+) -> Played:
+    """From what happened to T triplets in L steps.
+
+    person, part : (T,) whose, and which of `names`. flipped : (T, L) bool. outside : (T, L) share of the pixels
+        outside the part that are chosen, 0 first, rising.
+    """
+    chosen = [k for k in range(len(names)) if (part == k).any()]
+    at = 100 * np.asarray(outside, np.float64)
+    own = {names[k]: _Sums(person[part == k], np.asarray(flipped, float)[part == k], at[part == k]) for k in chosen}
+    people = np.unique(person)
+    flips: dict[str, dict[str, Estimate]] = {}
+    curves = {name: sums.read(OUTSIDE)(np.ones((1, sums.n)))[0] for name, sums in own.items()}
+    for name, sums in own.items():
+        flips[name] = {key: estimate(_first(sums.read([x])), sums.n, seed) for key, x in READ.items()}
+    everyone = [sums.among(people) for sums in own.values()]
+    flips[OVERALL] = {key: estimate(_mean_of(everyone, x), len(people), seed) for key, x in READ.items()}
+    curves[OVERALL] = np.mean(list(curves.values()), axis=0)
+    each = {key: np.empty(len(part)) for key in READ}
+    for k in chosen:
+        for key, x in READ.items():
+            mine = part == k
+            each[key][mine] = _read(at[mine].mean(0)[None], np.array([x]), flipped[mine][None])[0, :, 0]
+    return Played(method, explains, len(people), passes, flips, OUTSIDE, curves, each)
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PartGame(ByValue):
     """What :func:`part_game` found of explainers.
@@ -203,10 +205,13 @@ class PartGame(ByValue):
     Examples
     --------
     >>> import xcos
-    >>> pairs = xcos.faithfulness.sample(xcos.datasets.read("examples/pairs.csv"), 6)
-    >>> game = xcos.faithfulness.part_game([xcos.explainers.XCos()], pairs, threshold=0.5)
+    >>> import numpy as np
+    >>> names = ("obama_portrait_2012", "obama_congress_2009", "biden_blue_room_2010")
+    >>> crops = xcos.load().crops([f"examples/{name}.jpg" for name in names])
+    >>> people = np.concatenate([crops, crops[2:, :, ::-1]]), [0, 0, 1, 1]
+    >>> game = xcos.faithfulness.part_game([xcos.explainers.CentreMap()], people, threshold=0.6)
     >>> game.people, len(game)
-    (3, 2)
+    (2, 2)
     """
 
     model: str
