@@ -138,6 +138,17 @@ class Measured(Protocol):
     def alone(self) -> Any: ...
 
 
+class Player(Protocol):
+    """Of ``xcos.faithfulness.Played``: an explainer's curves in the part game, by part, the parts together last."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def outside(self) -> NDArray[np.float64]: ...
+    @property
+    def curves(self) -> Mapping[str, NDArray[np.float64]]: ...
+
+
 class Benchmark(NamedTuple):
     """Scores of N pairs by one metric of one model on one data set, and the curve through T thresholds.
 

@@ -8,6 +8,7 @@
     faithfulness.compare(model, [explainers.XCos(model), explainers.CorrRISE(model)], pairs).to_markdown()
     faithfulness.coverings(model, explainers.XCos(model), pairs)     # does the map point at sunglasses that are put on?
     faithfulness.truth(model, "people/", "lfw.bin")                  # are the model's cells about their place?
+    faithfulness.part_game([explainers.XCos(model)], "people/")      # does the map name the part that was swapped?
 
 A measure is a mean over pairs with its bootstrap interval (95 %, pairs drawn with replacement, the threshold held
 fixed). ``score=`` says which score of the model decides, "xcos" or "cosine"; by default the one that the explainer
@@ -19,6 +20,8 @@ from .coverings import covered, coverings
 from .curves import PERCENT, deletion, insertion
 from .measure import Estimate, Measure, bootstrap
 from .pairs import LabelledCrops, sample
+from .part_game import flips, part_game
+from .part_game_result import PartGame, Played
 from .patches import RESTORED, localisation, patch_lfw, patched
 from .sanity import randomisation, randomised, symmetry
 from .truth import truth
@@ -33,15 +36,19 @@ __all__ = [
     "LabelledCrops",
     "Measure",
     "MethodTable",
+    "PartGame",
+    "Played",
     "Truth",
     "bootstrap",
     "compare",
     "covered",
     "coverings",
     "deletion",
+    "flips",
     "insertion",
     "localisation",
     "own_and_leak",
+    "part_game",
     "parts",
     "patch_lfw",
     "patched",

@@ -21,6 +21,7 @@ from ..storage.progress import Progress, batches
 from . import curves, patches, sanity, windows
 from .measure import Measure
 from .pairs import LabelledCrops, beginning, prepare
+from .part_game import flips
 
 # Name of a column: (what computes it, better when high or low, digits)
 MEASURES: Mapping[str, tuple[Callable[..., Any], str, int]] = {
@@ -32,11 +33,13 @@ MEASURES: Mapping[str, tuple[Callable[..., Any], str, int]] = {
     "own": (windows.own_and_leak, "high", 2),
     "leak": (windows.own_and_leak, "low", 2),
     "parts": (windows.parts, "high", 2),
+    "flips 1 %": (flips, "high", 2),
+    "flips 5 %": (flips, "high", 2),
     "randomisation": (sanity.randomisation, "low", 2),
     "symmetry": (sanity.symmetry, "high", 2),
 }
 _FEW = ("own", "leak", "parts", "randomisation", "symmetry")  # explain each pair several times
-_BLIND = ("localisation", *_FEW)  # measures that ask the model for no decision
+_BLIND = ("localisation", "flips 1 %", "flips 5 %", *_FEW)  # measures that ask for no decision by the threshold
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
