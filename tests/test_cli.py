@@ -273,7 +273,9 @@ def several(commands, encoding, folder):
         yield code, (folder / f"{k}.out").read_bytes(), (folder / f"{k}.err").read_bytes()
 
 
-ENCODINGS = [("ascii", []), ("ascii", ["--json"]), ("cp1252", ["-o", "why.png"]), ("utf-8", ["-o", "why.html", "--json"])]
+ENCODINGS = [
+    ("ascii", []), ("ascii", ["--json"]), ("cp1252", ["-o", "why.png"]), ("utf-8", ["-o", "why.html", "--json"])
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
