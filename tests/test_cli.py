@@ -248,22 +248,60 @@ BYTES = os.fsdecode(b"\xff\xfe.jpg")  # no UTF-8
 ODD = ["写真.jpg", "café 😀.jpg", "a\nb.jpg", BYTES, "$x^2$ \\frac.jpg", "-a.jpg", "a\u202egnp.jpg"]
 
 
-@pytest.mark.parametrize("name", ODD, ids=range(len(ODD)))
-def test_any_file_name_and_any_encoding(name, same, tmp_path):
+# Runs several commands one after the other, each with files in place of its standard output and error.
+SEVERAL = """
+import json, os, sys
+from xcos.cli import main
+codes = []
+for k, arguments in enumerate(json.load(sys.stdin)):
+    for number, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(f"{k}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    codes.append(main(arguments))
+    sys.stdout.flush()
+    sys.stderr.flush()
+with open("codes", "w") as file:
+    json.dump(codes, file)
+"""
+
+
+def several(commands, encoding, folder):
+    """Exit code, standard output and error of each command, of one process with this encoding."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    asked = json.dumps(commands).encode()
+    subprocess.run([sys.executable, "-c", SEVERAL], input=asked, check=True, env=environment, cwd=folder)
+    for k, code in enumerate(json.loads((folder / "codes").read_bytes())):
+        yield code, (folder / f"{k}.out").read_bytes(), (folder / f"{k}.err").read_bytes()
+
+
+ENCODINGS = [
+    ("ascii", []), ("ascii", ["--json"]), ("cp1252", ["-o", "why.png"]), ("utf-8", ["-o", "why.html", "--json"])
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_any_file_name_and_any_encoding(encoding, same, tmp_path):
     """Text and JSON on an ASCII console, a picture and a page: the exit code is the answer, stderr is empty."""
+    for name in ODD:
+        shutil.copy(same[0], tmp_path / name)
+    asked = [
+        ["explain", os.path.join(".", name), same[1], *extra]
+        for name in ODD for own, extra in ENCODINGS if own == encoding
+    ]  # fmt: skip
+    for command, (code, out, err) in zip(asked, several(asked, encoding, tmp_path), strict=True):
+        assert (code, err) == (0, b""), command
+        if "--json" in command:
+            assert json.loads(out.decode(encoding))["same"] is True
+    asked = [["verify", os.path.join(".", f"{name}.absent"), same[1]] for name in ODD]
+    for code, out, err in several(asked, encoding, tmp_path):
+        assert code == 2 and err.count(b"\n") == 1 and out == b""
+
+
+@pytest.mark.parametrize("name", ODD, ids=range(len(ODD)))
+def test_any_file_name_as_an_argument_of_a_process(name, same, tmp_path):
     shutil.copy(same[0], tmp_path / name)
     photo = os.path.join(".", name)
-    for encoding, extra in (
-        ("ascii", []), ("ascii", ["--json"]), ("cp1252", ["-o", "why.png"]), ("utf-8", ["-o", "why.html", "--json"])
-    ):  # fmt: skip
-        done = process("explain", photo, same[1], *extra, environment={"PYTHONIOENCODING": encoding}, cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (0, b""), (encoding, extra)
-        if "--json" in extra:
-            assert json.loads(done.stdout.decode(encoding))["same"] is True
     done = process("detect", photo, "--json", environment={"PYTHONIOENCODING": "ascii"}, cwd=tmp_path)
-    assert done.returncode == 0 and json.loads(done.stdout)["image"] == photo
-    done = process("verify", f"{photo}.absent", same[1], cwd=tmp_path)
-    assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and done.stdout == b""
+    assert (done.returncode, done.stderr) == (0, b"") and json.loads(done.stdout)["image"] == photo
 
 
 def test_one_means_different_people_and_nothing_else(same, different, tmp_path):
