@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.extras import need
+from ..base.values import ByValue
 from ..evaluation.protocol import threshold_at
 from ..explainers.base import Crops, Explainer
 from ..explainers.scoring import NetworkLike, Scorer, Scores, as_network
@@ -203,8 +204,8 @@ def flips(
     return first, second
 
 
-@dataclass(frozen=True, slots=True)
-class _Stage:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stage(ByValue):
     """What is played, and how the model sees it. person, part (T,): whose triplet, and of which of `names`; twins and
     others (T, 112, 112, 3): the probes' and the mates' twins; parts (P, 112, 112): where the other face shows."""
 
