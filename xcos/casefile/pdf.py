@@ -20,7 +20,6 @@ from .. import _core
 from ..drawing.figure import drawable
 from .content import Block, CellMap, Facts, Maps, Pictures, Prose, Report, Table
 
-PAPERS = ("A4", "letter")
 _FONT = "DejaVu Sans"  # comes with matplotlib
 _MARGIN, _BOTTOM = 17.0, 19.0  # millimetres
 _INK, _QUIET, _LINE, _CARD = (29, 29, 31), (95, 99, 104), (216, 219, 224), (245, 246, 248)
