@@ -361,7 +361,7 @@ def to_frame(results: Sequence[Verification | None]) -> Any:
 
 
 def save(path: str | os.PathLike[str], writers: dict[str, Callable[[IO[bytes]], object]]) -> None:
-    """Writes `path` through the writer of its suffix, by ``_files.replacing``.
+    """Writes `path` through the writer of its suffix, by ``storage.files.replacing``.
 
     Raises ValueError when the suffix has no writer.
     """
