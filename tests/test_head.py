@@ -402,7 +402,10 @@ def test_many_python_threads_at_once():
 
 
 def test_few_first_faces_are_compared_as_many_are():
-    """To 64 first faces each block is compared as soon as it is prepared; the numbers are the same to the bit."""
+    """To 64 first faces each block is compared as soon as it is prepared; the maps are the same to the bit.
+
+    The scores hold the cosine of the embeddings, which OpenBLAS sums in another order for other numbers of rows.
+    """
     rng = np.random.default_rng(0)
     faces = xcos.Features(rng.standard_normal((65, 128, 7, 7), np.float32), rng.standard_normal((65, 512), np.float32))
     model = xcos.load()
@@ -410,7 +413,8 @@ def test_few_first_faces_are_compared_as_many_are():
         many = model.compare_all(faces, faces, maps=True, threads=threads)
         for count in (1, 9, 64):
             few = model.compare_all(faces[:count], faces, maps=True, threads=threads)
-            assert all((one == other[:count]).all() for one, other in zip(few, many, strict=True))
+            assert all((one == other[:count]).all() for one, other in zip(few[1:], many[1:], strict=True))
+            np.testing.assert_allclose(few[0], many[0][:count], rtol=0, atol=1e-6)
     faces.grid[40, 3, 2, 1] = np.nan
     with pytest.raises(ValueError, match=r"b\[40, 3, 2, 1\] is nan"):
         model.compare_all(faces[:5], faces)
