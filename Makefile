@@ -18,6 +18,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
+# With ccache on the machine, what is compiled once is not compiled again: by the tests, for a wheel, in another clone.
+ifneq ($(shell command -v ccache),)
+export CC := ccache $(filter-out ccache,$(CC))
+export CCACHE_NOHASHDIR := 1
+endif
+
 # In an environment made for it, the build needs no isolated one: a rebuild takes seconds.
 BUILD_REQUIRES := "setuptools>=77" "numpy>=2.0" "scipy-openblas32>=0.3.30" wheel
 SOURCES := setup.py pyproject.toml $(shell find csrc -name '*.[ch]' -o -name '*.def')

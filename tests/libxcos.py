@@ -14,13 +14,20 @@ ROOT = Path(__file__).parents[1]
 CSRC = ROOT / "csrc"
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 
+# As setuptools compiles the extension: what is tested is what is shipped, and ccache, where there is one, has it.
+AS_SHIPPED = (
+    *(sysconfig.get_config_var("CFLAGS") or "").split(), "-fPIC",
+    "-std=c11", "-O3", "-fvisibility=hidden", "-fno-math-errno", "-Wall", "-Wextra",
+    *(["-Werror"] if os.environ.get("XCOS_WERROR") == "1" else []),
+)  # fmt: skip
 
-def compiler() -> str:
-    """The C compiler to use, or a skip that says why there is none."""
-    configured = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
-    for name in (configured, "cc", "gcc", "clang"):
-        if shutil.which(name):
-            return name
+
+def compiler() -> list[str]:
+    """The C compiler to use (ccache before it, where CC says so), or a skip that says why there is none."""
+    configured = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
+    for command in (configured, ["cc"], ["gcc"], ["clang"]):
+        if shutil.which(command[0]):
+            return command if command[0] == "ccache" else command[:1]
     pytest.skip("no C compiler: C programs cannot be built")
 
 
@@ -36,7 +43,7 @@ def includes() -> list[str]:
     stb = os.environ.get("XCOS_STB_INCLUDE", "/usr/include/stb")
     if not Path(stb, "stb_image.h").is_file():
         pytest.skip("no stb_image.h: the core cannot be compiled")
-    return [f"-I{CSRC}", f"-I{blas('include_dir')}", f"-I{stb}"]
+    return ["-Icsrc", f"-I{blas('include_dir')}", f"-I{stb}"]
 
 
 def libraries() -> list[str]:
@@ -46,21 +53,21 @@ def libraries() -> list[str]:
 
 
 def run(*command: str | Path) -> None:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 
 
 def library(folder: Path, *options: str, only: str = "") -> Path:
-    """Compiles csrc/ (or the folder `only` of it, and what that needs) into folder/libxcos.a."""
+    """Compiles csrc/ (or the folder `only` of it, and what that needs) into folder/libxcos.a; without options as shipped."""
     sources = [path for path in sorted(CSRC.rglob("*.c")) if path.parent.name != "py"]
     if only:
         needed = {"call.c", "status.c"}
         sources = [p for p in sources if only in p.relative_to(CSRC).parts or p.name in needed or "os" in p.parts]
-    flags = ["-std=gnu11", "-fno-math-errno", *WARNINGS, *includes(), *options]
+    flags = [*(("-std=c11", "-fno-math-errno", *WARNINGS, *options) if options else AS_SHIPPED), *includes()]
 
     def compiled(path: Path) -> Path:
         target = folder / ("_".join(path.relative_to(CSRC).with_suffix(".o").parts))
-        run(compiler(), *flags, "-c", path, "-o", target)
+        run(*compiler(), *flags, "-c", path.relative_to(ROOT), "-o", target)
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -72,5 +79,5 @@ def library(folder: Path, *options: str, only: str = "") -> Path:
 def program(target: Path, archive: Path, folder: Path, *options: str, link: list[str] | None = None) -> Path:
     """Compiles the C files of `folder` and links them with libxcos.a."""
     flags = ["-std=gnu11", *WARNINGS, f"-I{CSRC}", *options]
-    run(compiler(), *flags, *sorted(folder.glob("*.c")), archive, "-o", target, *(link or ["-lm", "-pthread"]))
+    run(*compiler(), *flags, *sorted(folder.glob("*.c")), archive, "-o", target, *(link or ["-lm", "-pthread"]))
     return target

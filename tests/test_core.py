@@ -12,7 +12,7 @@ TESTS = ("api", "weights", "pool", "interrupt", "arena", "schedules", "pick", "q
 @pytest.fixture(scope="module")
 def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("core")
-    archive = libxcos.library(folder, "-O1", "-g")
+    archive = libxcos.library(folder)
     return libxcos.program(
         folder / "core", archive, Path(__file__).parent / "c" / "core", "-g", link=libxcos.libraries()
     )

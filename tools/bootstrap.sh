@@ -17,7 +17,8 @@ command -v "$python" >/dev/null || {
     echo "xcos: Python 3.10 or newer is needed, $python is $("$python" -V)" >&2
     exit 1
 }
-command -v "${CC:-cc}" >/dev/null || need gcc libc6-dev
+compiler=${CC:-cc} # perhaps "ccache cc"
+command -v "${compiler##* }" >/dev/null || need gcc libc6-dev
 "$python" -c 'import os, sysconfig, sys; sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))' ||
     need python3-dev
 "$python" -c 'import ensurepip, venv' 2>/dev/null || need python3-venv
