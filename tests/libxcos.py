@@ -58,7 +58,7 @@ def run(*command: str | Path) -> None:
 
 
 def library(folder: Path, *options: str, only: str = "") -> Path:
-    """Compiles csrc/ (or the folder `only` of it, and what that needs) into folder/libxcos.a; without options as shipped."""
+    """Compiles csrc/ (or its folder `only`, and what that needs) into folder/libxcos.a; without options as shipped."""
     sources = [path for path in sorted(CSRC.rglob("*.c")) if path.parent.name != "py"]
     if only:
         needed = {"call.c", "status.c"}

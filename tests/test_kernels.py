@@ -53,7 +53,8 @@ def test_winograd_weights_reproduce_the_convolution(tmp_path: Path, tile: int) -
     interpolation points alone (Toom-Cook): an oracle that shares nothing with the C code."""
     library = tmp_path / "pack.so"
     source = libxcos.CSRC / "kernels" / "pack.c"
-    libxcos.run(*libxcos.compiler(), "-std=gnu11", "-shared", "-fPIC", f"-I{libxcos.CSRC}", source, "-o", library, "-lm")
+    options = ("-std=gnu11", "-shared", "-fPIC", f"-I{libxcos.CSRC}")
+    libxcos.run(*libxcos.compiler(), *options, source, "-o", library, "-lm")
     pack = getattr(ctypes.CDLL(str(library)), f"xk_pack_winograd{tile}")
     pack.argtypes = [ctypes.c_void_p, *[ctypes.c_ssize_t] * 2, *[ctypes.c_int] * 3, ctypes.c_void_p, ctypes.c_void_p]
     points = [0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5)] if tile == 4 else [0.0, 1.0, -1.0]
