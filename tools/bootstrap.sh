@@ -35,7 +35,7 @@ if [ -n "$missing" ]; then
     echo "xcos: installing$missing"
     # shellcheck disable=SC2086  # a list of words
     $sudo env DEBIAN_FRONTEND=noninteractive sh -c '
-        apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null' apt $missing
+        apt-get update -qq && apt-get install -y -qq -o DPkg::Lock::Timeout=300 --no-install-recommends "$@" >/dev/null' apt $missing
 fi
 
 "$python" -m venv "$venv"
