@@ -22,9 +22,13 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """What modules hold stays to the end: frozen, it isn't looked through each time that a test collects garbage."""
-    gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def frozen():
+    """What was imported, by other modules' tests too, stays to the end: garbage isn't looked for in it each time."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

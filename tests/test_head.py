@@ -309,11 +309,13 @@ def test_wrong_weights(change, message):
 
 
 @lru_cache
-def cells_of_all_pairs(shape, n, m):
-    """What the oracle says of every pair of n and m grids, the face as a whole left out: seconds, so once for all."""
+def cells_of_some_pairs(shape, n, m):
+    """Every seventh pair of n and m grids and those of equal numbers, and what the oracle says of their cells."""
     w = shaped(shape)
     i, j = np.divmod(np.arange(n * m), m)
-    return numpy_head(w, random_grids(w, n, 1)[i], random_grids(w, m, 2)[j])
+    asked = (np.arange(n * m) % 7 == 0) | (i == j)
+    i, j = i[asked], j[asked]
+    return i, j, numpy_head(w, random_grids(w, n, 1)[i], random_grids(w, m, 2)[j])
 
 
 @pytest.mark.parametrize("share", [0.3, 1.0])
@@ -325,11 +327,10 @@ def test_the_whole_face_counts_its_share(isa, shape, share):
     whole["a_whole"][5] = 0
     whole["b_whole"][7] *= np.float32(1e-30)
     head = head_of(w)
-    i, j = np.divmod(np.arange(150 * 37), 37)
-    score, *maps = cells_of_all_pairs(shape, 150, 37)
+    i, j, (score, *maps) = cells_of_some_pairs(shape, 150, 37)
     expected = [numpy_whole(score, share, whole["a_whole"][i], whole["b_whole"][j]), *maps]
     everything = head.compare_all(a, b, maps=True, **whole)
-    assert_close([x.reshape(len(i), *x.shape[2:]) for x in everything], expected)
+    assert_close([x[i, j] for x in everything], expected)
     paired = {"a_whole": whole["a_whole"][:37], "b_whole": whole["b_whole"]}
     assert_close(head.compare(a[:37], b, **paired), [x[i == j] for x in expected])
     if share == 1:

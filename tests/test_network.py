@@ -105,10 +105,8 @@ def test_small_families_agree_with_pytorch(family, isa):
     compare_with_pytorch(module, Network.from_onnx(exported), outputs, networks.pictures(5, size, seed=7))
 
 
-FULL = {
-    "ir-se-50": lambda: networks.IR(networks.IR_DEPTHS[50]),
-    "iresnet50": lambda: networks.IResNet(networks.IRESNET_DEPTHS[50]),
-}
+# IR-SE-50 of full size is compared in test_torch_import.py.
+FULL = {"iresnet50": lambda: networks.IResNet(networks.IRESNET_DEPTHS[50])}
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def test_exported_by_tracing(name, opset):
     assert "erf" not in [layer["op"] for layer in file.layers]  # GELU is put together
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ["ViT, patch 16", "ViT, fused attention", "EdgeFace"])  # patches are a convolution
 def test_exported_by_dynamo(name):
     pytest.importorskip("onnxscript")
     network, buffer = NETWORKS[name](), io.BytesIO()
@@ -65,6 +65,7 @@ def test_exported_by_dynamo(name):
     agrees(network, buffer.getvalue())
 
 
+EXPORTED = [(14, None), (17, None), (18, None), (17, 1), (17, 2)]  # opset, and the batch that was traced
 ATTENTIONS = {
     "attention": {"batch_first": False, "encoder": False},
     "attention without its weights": {"batch_first": False, "encoder": False, "need_weights": False},
@@ -75,9 +76,10 @@ ATTENTIONS = {
 
 
 @pytest.mark.parametrize(
-    ("exporter", "traced"), [(14, None), (17, None), (18, None), ("dynamo", None), (17, 1), (17, 2)]
+    ("name", "exporter", "traced"),
+    [(name, *how) for name in ATTENTIONS for how in EXPORTED]
+    + [(name, "dynamo", None) for name in ("attention without its weights", "encoder, norms first")],  # seconds each
 )
-@pytest.mark.parametrize("name", ATTENTIONS)
 def test_pytorchs_own_attention(name, exporter, traced):
     """With places before the batch, and the batch and the heads as one axis, against ONNX Runtime and PyTorch. What was
     traced with a fixed batch runs with any."""

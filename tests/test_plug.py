@@ -126,7 +126,8 @@ def test_other_sources(network, people, plugged, tmp_path):
     assert made.model.file.preprocess["mean"] == [127.5] * 3 and made.model.name == "a"
     assert (made.branch, made.since) == ("projection", "") and "which training saw" in made.truth.faces
     # A model with a head gets another one.
-    again = xcos.plug(tmp_path / "a.safetensors", people, tmp_path / "b.safetensors", pairs=pairs, **QUICK)
+    given = {"pairs": pairs, **QUICK, "truth": 0}
+    again = xcos.plug(tmp_path / "a.safetensors", people, tmp_path / "b.safetensors", **given)
     seen = [model.features(random_crops(2), aligned=True) for model in (made.model, again.model)]
     assert seen[0].embedding.tobytes() == seen[1].embedding.tobytes()
     assert seen[1].grid.shape == (2, 128, 7, 7)

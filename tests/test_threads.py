@@ -248,7 +248,7 @@ def test_models_go_to_workers(method, crops, monkeypatch):
 
 
 def interrupted(work, written=None):
-    """Runs a script of which `work` is the long part, and interrupts that, after 1.5 seconds and
+    """Runs a script of which `work` is the long part, and interrupts that, after 0.7 seconds and
     when two files are `written`: it has to end within a second."""
     script = (
         "import signal, numpy as np, xcos\nfrom memory_calls import head\n"
@@ -261,7 +261,7 @@ def interrupted(work, written=None):
     process = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "ready\n"
-        time.sleep(1.5)
+        time.sleep(0.7)
         while written and len(list(written())) < 2 and process.poll() is None:
             time.sleep(0.01)
         begin = time.perf_counter()

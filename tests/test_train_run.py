@@ -2,11 +2,11 @@
 
 import csv
 import dataclasses
+import multiprocessing
 import os
 import pickle
 import shutil
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import torch_networks
+from torch.nn import functional
 
 import xcos
 from xcos import Model, ModelFile, Network
@@ -22,7 +23,7 @@ from xcos.datasets import read_bin
 from xcos.faithfulness import truth
 from xcos.measured.truth import CellTruth
 from xcos.plan.pixels import as_input
-from xcos.train import Config, MarginHead, train
+from xcos.train import Config, MarginHead, distributed, train
 from xcos.train.cli import main
 from xcos.train.distributed import local_classes
 from xcos.train.loop import augmentation, with_centroids
@@ -293,58 +294,57 @@ def test_a_model_is_not_lost_where_truth_cannot_be_measured(place, tmp_path, cap
         train(config(place, tmp_path, truth=5, held_out=str(tmp_path / "absent")))
 
 
-DISTRIBUTED = """
-import sys, torch, numpy as np
-from torch.nn import functional as F
-from xcos.train import distributed, MarginHead
-torch.set_num_threads(1)
-rank, world = distributed.start("cpu")
-generator = torch.Generator().manual_seed(0)
-weight = torch.randn(7, 5, generator=generator)
-x = torch.randn(2, 6, 5, generator=generator)
-labels = torch.tensor([[0, 1, 6, -1, 3, 3], [5, 4, 2, 2, -1, 0]])
-net = torch.nn.Linear(5, 5)
-torch.nn.init.eye_(net.weight); torch.nn.init.zeros_(net.bias)
-head = MarginHead("arcface", 5, distributed.local_classes(7, rank, world), scale=8.0)
-head.weight.data = weight[rank::world].clone()
-wrapped = torch.nn.parallel.DistributedDataParallel(net) if world > 1 else net
-mine = slice(rank, rank + 1) if world > 1 else slice(0, 2)
-features = F.normalize(wrapped(x[mine].flatten(0, 1)))
-loss = distributed.identification(head, features, labels[mine].flatten(), rank, world)
-loss.backward()
-np.savez(f"{sys.argv[1]}/{rank}of{world}.npz", loss=loss.detach(), net=net.weight.grad, head=head.weight.grad)
-distributed.stop()
-"""
+def identification(folder):
+    """The loss of seven classes, and its gradients, as this process sees them, to a file."""
+    rank, world = distributed.start("cpu")
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(7, 5, generator=generator)
+    x = torch.randn(2, 6, 5, generator=generator)
+    labels = torch.tensor([[0, 1, 6, -1, 3, 3], [5, 4, 2, 2, -1, 0]])
+    net = torch.nn.Linear(5, 5)
+    torch.nn.init.eye_(net.weight)
+    torch.nn.init.zeros_(net.bias)
+    head = MarginHead("arcface", 5, local_classes(7, rank, world), scale=8.0)
+    head.weight.data = weight[rank::world].clone()
+    wrapped = torch.nn.parallel.DistributedDataParallel(net) if world > 1 else net
+    mine = slice(rank, rank + 1) if world > 1 else slice(0, 2)
+    features = functional.normalize(wrapped(x[mine].flatten(0, 1)))
+    loss = distributed.identification(head, features, labels[mine].flatten(), rank, world)
+    loss.backward()
+    np.savez(folder / f"{rank}of{world}.npz", loss=loss.detach(), net=net.weight.grad, head=head.weight.grad)
+    distributed.stop()
 
 
-def torchrun(folder, processes, *command):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    root = str(Path(xcos.__file__).parents[1])
-    base = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
-    base |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    running = [
-        subprocess.Popen(
-            [sys.executable, *command],
-            env={**base, "RANK": str(rank), "WORLD_SIZE": str(processes), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(processes)
-    ]
-    for process in running:
-        _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors
+def as_torchrun_does(environment, function, argument):
+    os.environ.update(environment)
+    sys.exit(function(argument))
 
 
-@pytest.mark.slow
-def test_classes_shared_out_over_two_processes(tmp_path):
+@pytest.fixture(scope="module")
+def torchrun():
+    """Runs a function in so many processes as `torchrun` starts them, forked from one that has imported all."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["xcos.train.cli", "xcos.train.loop", "test_train_run"])
+
+    def run(count, function, argument):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            base = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": str(count)}
+        given = [{**base, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+        running = [context.Process(target=as_torchrun_does, args=(one, function, argument)) for one in given]
+        for process in running:
+            process.start()
+        for process in running:
+            process.join(240)
+        assert [process.exitcode for process in running] == [0] * count
+
+    return run
+
+
+def test_classes_shared_out_over_two_processes(tmp_path, torchrun):
     """Loss and gradients with the classes on two processes are those of one process with all."""
-    script = tmp_path / "script.py"
-    script.write_text(DISTRIBUTED)
-    for processes in (1, 2):
-        torchrun(tmp_path, processes, str(script), str(tmp_path))
+    for count in (1, 2):
+        torchrun(count, identification, tmp_path)
     one, *two = (np.load(tmp_path / name) for name in ("0of1.npz", "0of2.npz", "1of2.npz"))
     assert [local_classes(7, rank, 2) for rank in (0, 1)] == [4, 3]
     for rank, found in enumerate(two):
@@ -353,17 +353,16 @@ def test_classes_shared_out_over_two_processes(tmp_path):
         np.testing.assert_allclose(found["head"], one["head"][rank::2], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.slow
-def test_two_processes_train(place, tmp_path):
+def test_two_processes_train(place, tmp_path, torchrun):
     settings = config(place, tmp_path, steps=2)
-    command = ["-m", "xcos.train", "--no-tensorboard"]
+    command = ["--no-tensorboard"]
     for item in dataclasses.fields(settings):
         value, option = getattr(settings, item.name), f"--{item.name.replace('_', '-')}"
         if isinstance(value, list):
             command += [option, *value]
         elif not isinstance(value, bool) and value not in ("", None):
             command += [option, str(value)]
-    torchrun(tmp_path, 2, *command)
+    torchrun(2, main, command)
     states = [
         torch.load(tmp_path / "out.work" / f"checkpoint-{rank}of2.pt", weights_only=True)["student"] for rank in (0, 1)
     ]
