@@ -283,9 +283,10 @@ def test_any_file_name_and_any_encoding(encoding, same, tmp_path):
     """Text and JSON on an ASCII console, a picture and a page: the exit code is the answer, stderr is empty."""
     for name in ODD:
         shutil.copy(same[0], tmp_path / name)
+    names = [os.path.join(".", name) for name in (*ODD, ODD[0])]
     asked = [
-        ["explain", os.path.join(".", name), same[1], *extra]
-        for name in ODD for own, extra in ENCODINGS if own == encoding
+        ["explain", *two, *extra]
+        for two in zip(names[::2], names[1::2], strict=True) for own, extra in ENCODINGS if own == encoding
     ]  # fmt: skip
     for command, (code, out, err) in zip(asked, several(asked, encoding, tmp_path), strict=True):
         assert (code, err) == (0, b""), command

@@ -20,7 +20,7 @@ pytest.importorskip("lancedb", reason="LanceDB is not installed: pip install xco
 from xcos.gallery.search import View, averaged
 from xcos.gallery.store import fetch, numbers
 
-KILLS = int(os.environ.get("XCOS_KILLS", "5"))  # XCOS_KILLS=100: minutes
+KILLS = int(os.environ.get("XCOS_KILLS", "3"))  # XCOS_KILLS=100: minutes
 
 
 @pytest.fixture
@@ -437,10 +437,10 @@ print("done", end)
 
 def test_many_readers_beside_one_writer(gallery, photos, faces, tmp_path):
     """Readers in other processes go on while rows come and go and old versions are removed under them."""
-    goal = 3 + 30 * 4
+    goal = 3 + 15 * 4
     command = [sys.executable, "-c", READER, str(tmp_path / "gallery"), str(photos["obama_blue_room_2010"]), str(goal)]
     readers = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    for step in range(30):
+    for step in range(15):
         some = faces[10 * step : 10 * step + 5]
         gallery.add_features([f"s{step}-{i}" for i in range(5)], some)
         if step % 5 == 4:
