@@ -192,7 +192,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
 
 
 def test_notebooks_show_a_picture_or_a_table():
-    picture = make()._repr_png_()
+    picture = make()._repr_jpeg_()
     assert picture is not None
     with Image.open(io.BytesIO(picture)) as image:
         image.load()
@@ -213,6 +213,6 @@ def test_without_matplotlib(monkeypatch):
         e.plot()
     with pytest.raises(ImportError, match=r"pip install xcos\[plot\]"):
         e.save("never.png")
-    assert e._repr_png_() is None
+    assert e._repr_jpeg_() is None
     table = e._repr_html_()
     assert table is not None and "best on &lt;pairs&gt; &amp; more" in table

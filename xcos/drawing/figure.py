@@ -76,7 +76,7 @@ def new_figure(size: tuple[float, float], **keywords: Any) -> Figure:
 
 @ours
 def encode(figure: Figure, kind: str, dpi: float) -> bytes:
-    """The figure as a file of `kind` (png, pdf, svg, webp); touches no pyplot state."""
+    """The figure as a file of `kind` (png, pdf, svg, webp, jpeg); touches no pyplot state."""
     fit_texts(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=dpi)
