@@ -37,8 +37,10 @@ SALIENCY = Maps(method="m", target="xcos", score=np.float32([0.5]), crops=FACES,
 FLOWS = [(0, 5, 0.5), (3, 9, 0.2)]
 
 PICTURES = {
-    "explanation": lambda found: plot.explanation(make()),
+    "explanation": lambda found: plot.explanation(make(), panels=("score", "contribution")),
+    "explanation, a file": lambda found: plot.render(make(), "png"),
     "verification": lambda found: plot.verification(verification(0.3)),
+    "verification, a file": lambda found: plot.render(verification(0.3), "png"),
     "detections": lambda found: plot.detections(FACES[0, 0], [FOUND]),
     "gallery": lambda found: bars(["a_$x", "b"], [0.9, 0.1], 0.3),
     "truth": lambda found: truth.truths([MEASURED]),
@@ -51,12 +53,14 @@ PICTURES = {
     "reports, a file": lambda found: benchmarks.render([one.benchmark() for one in found], "png"),
     "reliability": lambda found: found[0].plot_reliability(),
 }
+SAVING = {"savefig.facecolor": "black", "savefig.edgecolor": "red", "savefig.transparent": True, "savefig.dpi": 20,
+          "savefig.bbox": "tight"}  # fmt: skip
 SETTINGS = [
-    {"image.origin": "lower", "image.interpolation": "bicubic", "image.cmap": "jet"},
-    {"text.usetex": True},
-    {"font.family": "no such font", "font.size": 31, "axes.grid": True, "axes.titlesize": 40},
-    "dark_background",
-]
+    ["ggplot", {"image.origin": "lower", "image.interpolation": "bicubic", "image.cmap": "jet", "lines.linewidth": 9,
+                "font.family": "no such font", "font.size": 31, "axes.grid": True, "axes.titlesize": 40,
+                "axes.prop_cycle": matplotlib.cycler(color=["white"])}],
+    ["grayscale", "dark_background", {"text.usetex": True}],
+]  # fmt: skip
 
 
 def pixels(drawn):
@@ -71,10 +75,16 @@ def pixels(drawn):
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures_are_the_same(name, table):
-    expected = pixels(PICTURES[name](table))
-    for other in SETTINGS:
-        with matplotlib.style.context(other):
-            np.testing.assert_array_equal(pixels(PICTURES[name](table)), expected, err_msg=str(other))
+    """And the settings of others are as they were; those of saving a figure are for others to say, a file is ours."""
+    drawn = PICTURES[name](table)
+    file = isinstance(drawn, bytes)
+    expected = pixels(drawn)
+    for others in SETTINGS:
+        with matplotlib.style.context([*others, SAVING] if file else others):
+            settings = dict(matplotlib.rcParams)
+            drawn = PICTURES[name](table)
+            assert dict(matplotlib.rcParams) == settings
+            np.testing.assert_array_equal(pixels(drawn), expected, err_msg=str(others))
 
 
 def test_all_that_draws_goes_through_one_door():

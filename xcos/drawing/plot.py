@@ -131,6 +131,7 @@ def detections(image: NDArray[np.uint8], faces: Sequence[Face], ax: Axes | None 
 @ours
 def render(result: Decision, kind: str, dpi: float | None = None, photos: Sequence[Placed] = ()) -> bytes:
     """The plot of a result as a file of `kind` (png, pdf, svg); touches no pyplot state, safe in threads."""
+    dots = _dots(dpi)
     if isinstance(result, Reason):
         sheet = Sheet.of(result)
         figure = Figure(figsize=sheet.size)
@@ -138,7 +139,7 @@ def render(result: Decision, kind: str, dpi: float | None = None, photos: Sequen
     else:
         figure = Figure(figsize=_SIZE_OF_SCALE, layout="constrained")
         verification(result, figure.add_subplot())
-    return encode(figure, kind, _dots(dpi))
+    return encode(figure, kind, dots)
 
 
 @ours
