@@ -49,14 +49,15 @@ xcos_status xcos_fail(xcos_error *err, xcos_status status, const char *format, .
 /* ---------------------------------------------------------------- machine */
 
 /* Reads the environment: XCOS_NUM_THREADS (1 to 1024) and XCOS_DISABLE_CPU (a comma list of
- * instruction sets to do without: avx512, avx2).  To be called before every other function and
- * while no thread changes the environment, which nothing reads later: further calls do nothing.
+ * instruction sets to do without: avx512, avx2, sse2, neon).  To be called before every other
+ * function and while no thread changes the environment, which nothing reads later: further calls
+ * do nothing.
  * A program that does not call it runs as if neither were set.  XCOS_E_ARG names the variable
  * whose value is neither empty nor known. */
 xcos_status xcos_start(xcos_error *err);
 
-/* Name of the instruction set whose kernels run: "avx512", "avx2" or "generic".
- * Chosen once, at first use, from CPUID and what xcos_start read.  Thread-safe. */
+/* Name of the instruction set whose kernels run: "avx512", "avx2", "sse2", "neon" or
+ * "generic".  Chosen once, at first use, from CPUID and what xcos_start read.  Thread-safe. */
 const char *xcos_isa_name(void);
 
 /* Narrows the choice from then on: `name` must be one that this machine has.

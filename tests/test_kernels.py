@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+import platform
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -37,14 +39,37 @@ def test_kernels_have_no_undefined_behaviour(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def emulated(program: Path, *emulator: str) -> set[str]:
+    """Instruction sets whose kernels agree with their oracles on another processor, played by qemu's user mode."""
+    if shutil.which(emulator[0]) is None:
+        pytest.skip(f"no {emulator[0]}: this processor cannot be played")
+    done = subprocess.run([*emulator, program], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {line.split()[0] for line in done.stdout.splitlines()}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="another processor's program")
+def test_a_processor_without_avx_runs_sse2(checkasm: Path) -> None:
+    assert emulated(checkasm, "qemu-x86_64", "-cpu", "Nehalem") == {"sse2", "generic"}
+
+
+@pytest.mark.slow
+def test_a_64_bit_arm_runs_neon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("aarch64-linux-gnu-gcc") is None:
+        pytest.skip("no aarch64-linux-gnu-gcc: nothing can be compiled for Arm")
+    monkeypatch.setenv("CC", "aarch64-linux-gnu-gcc")
+    assert emulated(build(tmp_path, "-O3", "-static"), "qemu-aarch64") == {"neon", "generic"}
+
+
 def test_disabled_instruction_sets_are_not_used(checkasm: Path) -> None:
-    environment = {**os.environ, "XCOS_DISABLE_CPU": "avx512, avx2"}
+    environment = {**os.environ, "XCOS_DISABLE_CPU": "avx512, avx2,sse2,neon"}
     done = subprocess.run([checkasm], capture_output=True, text=True, env=environment, timeout=300)
     assert {line.split()[0] for line in done.stdout.splitlines()} == {"generic"}
     environment["XCOS_DISABLE_CPU"] = "avx1024"
     done = subprocess.run([checkasm], capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 2
-    assert done.stderr == "checkasm: XCOS_DISABLE_CPU names 'avx1024', expected a comma list of avx512 and avx2\n"
+    assert done.stderr == "checkasm: XCOS_DISABLE_CPU names 'avx1024', expected a list of avx512, avx2, sse2, neon\n"
 
 
 @pytest.mark.parametrize("tile", [2, 4])

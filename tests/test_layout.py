@@ -50,8 +50,9 @@ def test_one_file_knows_blas():
     assert including(r"^cblas\.h$") == {"blas.c"}
 
 
-def test_only_x86_has_intrinsics():
+def test_intrinsics_lie_with_their_processors():
     assert outside(r"intrin\.h$", "kernels/x86/") == set()
+    assert outside(r"^arm_neon\.h$", "kernels/arm/") == set()
 
 
 def test_only_the_image_file_has_the_decoder():

@@ -141,7 +141,7 @@ def test_the_environment_is_read_once():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("XCOS_DISABLE_CPU", "avx51", "XCOS_DISABLE_CPU names 'avx51', expected a comma list of avx512 and avx2"),
+        ("XCOS_DISABLE_CPU", "avx51", "XCOS_DISABLE_CPU names 'avx51', expected a list of avx512, avx2, sse2, neon"),
         ("XCOS_DISABLE_CPU", "avx2,generic", "XCOS_DISABLE_CPU names 'generic'"),
         ("XCOS_NUM_THREADS", "many", "XCOS_NUM_THREADS is 'many', expected 1 to 1024"),
         ("XCOS_NUM_THREADS", "0", "XCOS_NUM_THREADS is '0', expected 1 to 1024"),

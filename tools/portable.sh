@@ -1,6 +1,6 @@
 #!/bin/sh
 # Compiles the C core for machines that this one is not: baseline x86-64 without any vector extension switched on,
-# and 64-bit Arm (the plain C kernels), whose kernels then run under qemu's user mode against their oracles.
+# and 64-bit Arm, whose kernels then run under qemu's user mode, as a Nehalem and as an Arm, against their oracles.
 # Needs Debian's gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user, libstb-dev, and scipy-openblas32.
 # Usage: sh tools/portable.sh PYTHON
 set -eu
@@ -26,6 +26,6 @@ for target in "gcc -march=x86-64" "aarch64-linux-gnu-gcc"; do
     $target -std=gnu11 -O3 $warnings -static -fno-math-errno -Icsrc $checkasm -o "$work/checkasm" -lm -pthread
     case $target in
     aarch64*) qemu-aarch64 "$work/checkasm" ;;
-    *) XCOS_DISABLE_CPU=avx512,avx2 "$work/checkasm" ;;
+    *) qemu-x86_64 -cpu Nehalem "$work/checkasm" ;;
     esac
 done

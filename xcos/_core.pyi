@@ -18,7 +18,7 @@ class UnsupportedError(ValueError):
     """Valid, but not among what the core can do."""
 
 def isa() -> str:
-    """Name of the instruction set whose kernels run: avx512, avx2 or generic."""
+    """Name of the instruction set whose kernels run: avx512, avx2, sse2, neon or generic."""
 
 def isa_available() -> list[str]:
     """Instruction sets that this machine can run, best first."""

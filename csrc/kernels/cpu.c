@@ -2,7 +2,7 @@
  *
  * The choice is made once, at first use, from what the processor and the operating
  * system offer (__builtin_cpu_supports also asks whether the system saves the wide
- * registers) less what xk_without was given. */
+ * registers) less what xk_without was given.  SSE2 and NEON come with their 64-bit processors. */
 #include "kernels/cpu.h"
 #include "kernels/kernels.h"
 #include "xcos.h"
@@ -14,7 +14,7 @@
 #include "os/threads.h"
 
 /* Names of the instruction sets that a user may do without, on whatever machine. */
-static const char *const optional[] = {"avx512", "avx2"};
+static const char *const optional[] = {"avx512", "avx2", "sse2", "neon"};
 enum { OPTIONAL = sizeof optional / sizeof *optional };
 
 static bool without[OPTIONAL];
@@ -33,7 +33,7 @@ xcos_status xk_without(const char *list, xcos_error *err)
             i++;
         if (i == OPTIONAL)
             return xcos_fail(err, XCOS_E_ARG,
-                             "XCOS_DISABLE_CPU names '%.*s', expected a comma list of avx512 and avx2",
+                             "XCOS_DISABLE_CPU names '%.*s', expected a list of avx512, avx2, sse2, neon",
                              (int)length, list);
         without[i] = true;
         list += length;
@@ -61,6 +61,9 @@ static void detect(void)
         offer(&xk_avx512);
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         offer(&xk_avx2);
+    offer(&xk_sse2);
+#elif defined(__aarch64__)
+    offer(&xk_neon);
 #endif
     offer(&xk_generic);
     atomic_store(&in_force, tables[0]);

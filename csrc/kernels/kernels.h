@@ -1,8 +1,8 @@
 /* kernels.h: the hot loops, as a table of function pointers.
  *
  * Each signature is written once, here.  ref/ fills a table with plain C (the oracle, and
- * the fallback); x86/ fills the same table for AVX2 with FMA and for AVX-512 from the
- * templates in simd/.  A kernel's symbol says type, tile and instruction set, so that a
+ * the fallback); x86/ fills the same table for SSE2, for AVX2 with FMA and for AVX-512, arm/
+ * for NEON, from the templates in simd/.  A kernel's symbol says type, tile and instruction set, so that a
  * line of a profile leads to it: gemm_f32_14x32_avx512.  Kernels know no network, arena or
  * pool: they get pointers and sizes.
  *
@@ -70,7 +70,7 @@ typedef struct {
     /* m <= mr pixels, n <= nr channels.
      *   y[i*ldy + j] = act(sum over t, k of a[t*m + i][k] * w[(t*depth + k)*nr + j] + ...)
      * a: taps*m pointers to `depth` floats each (a shared row of zeros stands for padding);
-     * w: one packed panel; residual strides: residual_col per pixel i.
+     * w: one packed panel, at a multiple of 16 bytes; residual strides: residual_col per pixel i.
      * next: memory that will be wanted after this tile, such as another panel; a cache line
      * of it is fetched per step of depth (see xk_next_panel). NULL: weights further on in w.
      * The order of summation does not depend on m or n. */
@@ -96,7 +96,7 @@ typedef struct {
 } xk_transport;
 
 typedef struct {
-    const char *isa; /* "generic", "avx2", "avx512" */
+    const char *isa; /* "generic", "sse2", "neon", "avx2", "avx512" */
     int vector;      /* floats per vector */
     float mac_cost;  /* of a multiply-add in the tile, in those of a vector kernel: 1; plain C: 16 */
 
@@ -155,8 +155,11 @@ static inline const float *xk_next_panel(const xk_table *k, int64_t tile, int64_
 
 extern const xk_table xk_generic;
 #if defined(__x86_64__)
+extern const xk_table xk_sse2;
 extern const xk_table xk_avx2;
 extern const xk_table xk_avx512;
+#elif defined(__aarch64__)
+extern const xk_table xk_neon;
 #endif
 
 /* The table in force (cpu.c). */

@@ -29,7 +29,7 @@ typedef struct {
     int minmax;          /* (x - min)/sum instead of softmax; equal logits: uniform */
 } xk_pair_head;
 
-enum { XK_PAIR_ROWS = 8, XK_PAIR_LANES = 8 };
+enum { XK_PAIR_ROWS = 8, XK_PAIR_LANES = 4 };
 
 typedef struct {
     int lanes; /* a multiple of XK_PAIR_LANES */

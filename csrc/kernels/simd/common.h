@@ -1,4 +1,5 @@
-/* common.h: what the vector headers share; TARGET and ISA come from them. */
+/* common.h: what the vector headers share; TARGET, ISA and REGISTER (the constraint of a vector register in
+ * assembly) come from them. */
 
 /* A kernel's symbol: NAMED(depthwise_f32) is depthwise_f32_avx2. */
 #define JOIN_(a, b) a##_##b
@@ -23,4 +24,4 @@
 
 /* Likewise makes the compiler keep a loaded vector in its register, where it would rather
  * read it from memory once for each use. */
-#define KEPT(vector) __asm__("" : "+v"(vector))
+#define KEPT(vector) __asm__("" : "+" REGISTER(vector))

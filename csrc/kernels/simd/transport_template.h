@@ -4,8 +4,8 @@
  * includer includes first, gives v_exp. */
 #include <float.h>
 
-/* Columns that are summed at once: four vectors of AVX-512, eight of AVX2's sixteen registers. */
-enum { DIVIDED = 64 };
+/* Columns that are summed at once, at most eight vectors of at least sixteen registers. */
+enum { DIVIDED = VL >= 8 ? 64 : 8 * VL };
 
 INLINE void divide_columns(int rows, ptrdiff_t columns, const float *k, const float *x,
                            const float *target, float *y, const int vectors)

@@ -4,6 +4,7 @@
 
 #define TARGET __attribute__((target("avx2,fma")))
 #define ISA avx2
+#define REGISTER "v"
 #include "../simd/common.h"
 #define VL 8
 

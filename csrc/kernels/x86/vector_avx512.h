@@ -4,6 +4,7 @@
 
 #define TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,fma")))
 #define ISA avx512
+#define REGISTER "v"
 #include "../simd/common.h"
 #define VL 16
 
