@@ -4,6 +4,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -38,3 +40,19 @@ def resize(session: Any, width: int, height: int, *, dark: bool = False) -> None
     )
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     session.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+
+def barriers(session: Any) -> list[str]:
+    """What axe-core finds on the page that keeps someone out: its rules for WCAG 2.2 AA, and its best practices."""
+    session.execute_cdp_cmd("Runtime.evaluate", {"expression": _axe()})  # no policy of the page keeps this out
+    return session.execute_async_script("""
+        const options = {resultTypes: ["violations"], rules: {"target-size": {enabled: true}}};
+        axe.run(document, options).then(found => arguments[0](found.violations.flatMap(({id, nodes}) =>
+            nodes.map(node => `${id}: ${node.target.join(" ")}: ${node.failureSummary}`))));
+    """)
+
+
+@cache
+def _axe() -> str:
+    pytest.importorskip("axe_selenium_python", reason="the PyPI package axe-selenium-python-nhsuk is not installed")
+    return files("axe_selenium_python").joinpath("node_modules/axe-core/axe.min.js").read_text("utf-8")

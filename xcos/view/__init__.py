@@ -29,6 +29,12 @@ from ..measured.truth import LITTLE
 __all__ = ["element_script", "explanation_html", "explanation_page", "explanation_value"]
 
 _DIGITS = 7  # of a float32, all that it has
+_PAGE = """\
+:root { color-scheme: light dark; color: #1d1d1f; background: #fff }
+@media (prefers-color-scheme: dark) { :root { color: #e8eaed; background: #111317 } }
+body { margin: 0 auto; max-width: 72rem; padding: 0.5rem; font-family: system-ui, sans-serif }
+h1 { margin: 0.3rem 0; font-size: 1.1rem; overflow-wrap: anywhere }
+"""
 
 
 class Viewed(Reason, Protocol):
@@ -106,8 +112,9 @@ def explanation_page(e: Viewed, photos: Sequence[Placed] = ()) -> str:
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
         "script-src 'unsafe-inline'; style-src 'unsafe-inline'\">\n"
         f"<title>{escape(' and '.join(e.names))}: xcos</title>\n"
-        "<style>:root { color-scheme: light dark } body { margin: 0 auto; max-width: 72rem; padding: 0.5rem }</style>\n"
-        f"</head>\n<body>\n{explanation_html(e, photos=photos)}\n</body>\n</html>\n"
+        f"<style>{_PAGE}</style>\n</head>\n<body>\n"
+        f"<main>\n<h1>{escape(' and '.join(e.names))}</h1>\n{explanation_html(e, photos=photos)}\n</main>\n"
+        "</body>\n</html>\n"
     )
 
 

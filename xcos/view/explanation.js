@@ -12,6 +12,12 @@
   // ColorBrewer's PuOr, from its purple end: other colours than the contributions, which these are not to be taken for.
   const PURPLE_ORANGE = ["2d004b", "542788", "8073ac", "b2abd2", "d8daeb", "f7f7f7", "fee0b6", "fdb863", "e08214", "b35806", "7f3b08"];
   const GREYS = ["ffffff", "d9d9d9", "969696", "525252", "000000"];
+  // On a dark page zero is dark, and what is far from it bright, in the same hues.
+  const DARK = new Map([
+    [RED_BLUE, ["fddbc7", "f4a582", "d6604d", "a33a38", "5c2a2e", "2a2d33", "26425c", "2f6a9c", "4393c3", "92c5de", "d1e5f0"]],
+    [PURPLE_ORANGE, ["d8daeb", "b2abd2", "8e80b8", "66519a", "40355c", "2a2d33", "54401f", "8f5c18", "d08020", "fdb863", "fee0b6"]],
+    [GREYS, ["2a2d33", "4b5058", "868c95", "c2c6cc", "ffffff"]],
+  ]);
   const OVER = [255, 176, 0]; // more attention than the scale has room for
 
   const MAPS = {
@@ -43,9 +49,20 @@
     return [0, 1, 2].map(i => Math.round(part(stops[low], i) + (place - low) * (part(stops[low + 1], i) - part(stops[low], i))));
   }
 
+  // The colour of a light page, or of a dark one; browsers before 2024 know the first alone.
+  const shade = CSS.supports("color", "light-dark(red, red)") ? (light, dark) => `light-dark(${light}, ${dark})` : light => light;
+
+  // Black or white, whichever stands out more: by the relative luminance of WCAG 2.
+  function ink(rgb) {
+    const [r, g, b] = rgb.map(value => value <= 10 ? value / 3294 : ((value / 255 + 0.055) / 1.055) ** 2.4);
+    return (0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05) ** 2 < 1.05 * 0.05 ? "#fff" : "#000";
+  }
+
   const number = (value, digits) => (Number(value.toFixed(digits)) + 0).toFixed(digits).replace("-", "−");
   const short = (value, digits) => number(value, digits).replace(/^(−?)0\./, "$1.");
   const percent = value => `${Math.round(100 * Math.min(Math.max(value, 0), 1))} %`;
+  // A text that breaks behind _ - and . rather than amid a word.
+  const breakable = text => text.split(/(?<=[_.-])/).flatMap(part => [part, document.createElement("wbr")]);
   const name = (row, column) => String.fromCharCode(65 + column) + (row + 1);
 
   class XcosExplanation extends HTMLElement {
@@ -95,7 +112,7 @@
       this.faces = [this.face(0), this.face(1)];
       root.replaceChildren(h("section", { "aria-label": this.sentence() },
         this.verdict(),
-        h("div", { className: "board" }, ...this.faces.map(face => face.figure), this.map(), this.details(), this.table(), ...this.byParts())));
+        h("div", { className: "board" }, ...this.faces.map(face => face.figure), ...this.map(), this.details(), this.table(), ...this.byParts())));
       this.theme();
       this.show(root.querySelector("input:checked").value);
       this.select(...this.ranked[0]);
@@ -117,7 +134,7 @@
       const poor = e.reliable === false, unsure = poor || e.undecided;
       const said = e.same ? "= Same person" : "≠ Different people";
       return h("header", { className: unsure ? "" : e.same ? "same" : "different" },
-        h("p", { className: "sentence" },
+        h("h2", { className: "sentence" },
           h("b", {}, poor ? "? No answer" : e.undecided ? `? Undecided, rather ${said.slice(2).toLowerCase()}` : said),
           h("span", {}, `score ${number(e.score, 3)} ${e.same ? ">" : "≤"} threshold ${number(e.threshold, 3)}`)),
         h("div", { className: "scale", "aria-hidden": "true" }, same, mark, dot, h("span", {}, "−1"), h("span", {}, "1")),
@@ -150,7 +167,7 @@
         h("div", { className: "square" }, h("img", { src: e.crops[which], alt: `Aligned face of ${e.names[which]}` }),
           h("div", { className: "grid", "aria-hidden": "true" }, ...overlay.flat()), ...outline),
         ...(photo ? [photo.element] : []),
-        h("figcaption", {}, e.names[which]));
+        h("figcaption", {}, ...breakable(e.names[which])));
       figure.style.setProperty("--columns", this.columns);
       return { figure, overlay, outline, placed: photo ? photo.cells : null };
     }
@@ -195,15 +212,16 @@
       const down = h("div", { className: "down", "aria-hidden": "true" });
       for (let j = 0; j < this.columns; j++) across.append(h("span", {}, String.fromCharCode(65 + j)));
       for (let i = 0; i < this.rows; i++) down.append(h("span", {}, String(i + 1)));
-      const figure = h("figure", { className: "map" },
-        h("fieldset", {}, h("legend", { className: "hidden" }, "Map"), ...kinds.map(choice)),
-        h("div", { className: "framed" }, across, down, h("div", { className: "square" }, this.board)),
-        this.bar, h("div", { className: "ends", "aria-hidden": "true" }, ...this.ends), this.note, ...this.legend(),
-        h("label", { className: "check" }, overlay, " colours over the faces too"),
-        ...(this.e.photos ? [h("label", { className: "check" },
-          h("input", { type: "checkbox", onchange: event => this.place(event.target.checked) }), " the photographs around the faces")] : []));
+      const figure = h("figure", { className: "map" }, h("div", { className: "square" }, across, down, this.board),
+        this.bar, h("div", { className: "ends", "aria-hidden": "true" }, ...this.ends));
       figure.style.setProperty("--columns", this.columns);
-      return figure;
+      return [
+        h("fieldset", { className: "kinds" }, h("legend", { className: "hidden" }, "Map"), ...kinds.map(choice)), figure,
+        h("div", { className: "notes" }, this.note, ...this.legend(),
+          h("label", { className: "check" }, overlay, " colours over the faces too"),
+          ...(this.e.photos ? [h("label", { className: "check" },
+            h("input", { type: "checkbox", onchange: event => this.place(event.target.checked) }), " the photographs around the faces")] : [])),
+      ];
     }
 
     legend() {
@@ -224,24 +242,24 @@
 
     paint() {
       const { values, scale, colours, digits } = MAPS[this.kind], map = this.e[values], [low, high] = this.e.scales[scale];
+      const of = colour => shade(colour(colours), colour(DARK.get(colours))), grey = colours === GREYS;
       this.cells.forEach((row, i) => row.forEach((cell, j) => {
-        const value = map[i][j], over = colours === GREYS && value > high;
-        const share = (value - low) / (high - low), rgb = over ? OVER : mix(colours, share);
-        // Over the faces a cell is the more opaque the further its value is from nothing.
-        const veil = colours === GREYS ? [...OVER, 0.7 * Math.min(share, 1)] : [...rgb, 0.7 * Math.min(Math.abs(2 * share - 1), 1)];
-        cell.style.backgroundColor = `rgb(${rgb})`;
-        cell.style.color = 0.3 * rgb[0] + 0.59 * rgb[1] + 0.11 * rgb[2] < 128 ? "#fff" : "#000";
+        const value = map[i][j], share = (value - low) / (high - low), little = this.little(i, j);
+        const rgb = stops => grey && value > high ? OVER : mix(stops, share), colour = of(stops => `rgb(${rgb(stops)})`);
+        cell.style.backgroundColor = little ? `color-mix(in srgb, var(--ground) 65%, ${colour})` : colour;
+        cell.style.color = little ? "" : of(stops => ink(rgb(stops)));
         cell.textContent = short(value, digits);
-        const little = this.little(i, j);
         cell.classList.toggle("little", little);
-        if (little) { cell.style.color = ""; veil[3] *= 0.3; }
         cell.setAttribute("aria-label", this.words(i, j));
+        // Over the faces a cell is the more opaque the further its value is from nothing.
+        const opaque = 0.7 * Math.min(grey ? share : Math.abs(2 * share - 1), 1) * (little ? 0.3 : 1);
+        const veil = this.overlay.checked ? of(stops => `rgba(${grey ? OVER : rgb(stops)}, ${opaque})`) : "";
         for (const { overlay, placed } of this.faces) {
-          overlay[i][j].style.backgroundColor = this.overlay.checked ? `rgba(${veil})` : "";
-          if (placed) placed[i][j].style.fill = this.overlay.checked ? `rgba(${veil})` : "";
+          overlay[i][j].style.backgroundColor = veil;
+          if (placed) placed[i][j].style.fill = veil;
         }
       }));
-      this.bar.style.background = `linear-gradient(to right, ${colours.map(c => "#" + c)})`;
+      this.bar.style.background = `linear-gradient(to right, ${colours.map((_, i) => of(stops => "#" + stops[i]))})`;
       const middle = (low + high) / 2;
       [low, middle, high].forEach((value, i) => this.ends[i].textContent = String(Number(value.toPrecision(3))).replace("-", "−"));
       if (colours === GREYS) this.ends[2].textContent += ", orange: more";
@@ -296,9 +314,9 @@
         patch.setAttribute("aria-label", `Cell ${name(i, j)} of ${e.names[which]}, and around it`);
       });
       for (const { outline } of this.faces) for (const box of outline) this.surround(box.style, i, j);
-      const term = (value, digits, label) => h("span", {}, h("b", {}, number(value, digits)), h("small", {}, label));
-      this.product.replaceChildren(term(e.cosine_map[i][j], 3, "cosine"), "×", term(e.attention[i][j], 4, "attention"),
-        ...(this.mixed ? ["×", term(e.explained, 2, "cells count")] : []), "=", term(e.contribution[i][j], 4, "contribution"));
+      const term = (sign, value, digits, label) => h("span", {}, sign, h("span", {}, h("b", {}, number(value, digits)), h("small", {}, label)));
+      this.product.replaceChildren(term("", e.cosine_map[i][j], 3, "cosine"), term("×", e.attention[i][j], 4, "attention"),
+        ...(this.mixed ? [term("×", e.explained, 2, "cells count")] : []), term("=", e.contribution[i][j], 4, "contribution"));
       const evidence = e.evidence ? ` Evidence ${number(e.evidence[i][j], 2)}: this cosine is ` +
         `${Number(Math.exp(Math.abs(e.evidence[i][j])).toPrecision(2))} times as usual for ${e.evidence[i][j] > 0 ? "one person as for two" : "two people as for one"}.` : "";
       this.remark.textContent = `Number ${rank + 1} of ${this.ranked.length} by ${this.order}. It counts ` +
@@ -347,7 +365,7 @@
           h("td", { className: "value" }, h("div", {}, bar), number(value, 4)), h("td", {}, number(sum, 4)));
         return this.lines[i][j] = line;
       });
-      const heads = ["cell", "cosine", "attention", "contribution", "sum so far"];
+      const heads = ["cell", "cosine", "attention", "contri\u00adbution", "sum so far"]; // breaks on a phone
       const cells = terms.join(" + ").replaceAll("× −", "× (−").replace(/\(−[\d.]+/g, "$&)");
       const formula = this.mixed
         ? `${number(e.explained, 4)} × (${cells}) + ${number(1 - e.explained, 4)} × ${number(e.cosine, 5).replace(/^−.*/, "($&)")}` : cells;
