@@ -142,6 +142,7 @@ def test_calibrate(pairs, method, tmp_path, photos):
     plain = xcos.Model(dataclasses.replace(xcos.load().file, calibration=None))
     model = xcos.calibrate(plain, pairs, method=method)
     assert plain.calibration is None and model.calibration.scores["xcos"].data == "shades"
+    assert model.name == f"{plain.name}, calibrated on shades"
     path = tmp_path / "calibrated.safetensors"
     model.save(path)
     for same_model in (xcos.load(path), pickle.loads(pickle.dumps(model))):

@@ -15,6 +15,7 @@ from PIL import Image
 
 import xcos
 from xcos.cli import main
+from xcos.recognition import collected
 
 COMMANDS = ("verify", "explain", "detect", "info", "convert")
 
@@ -186,7 +187,13 @@ def test_info(capsys):
     assert facts["parameters"] > 1_000_000 and facts["license"]
     assert main(["info", "yunet"]) == 0
     assert "detector" in capsys.readouterr().out
-    assert "nothing" in failure(capsys, "info", "nothing")
+    error = failure(capsys, "info", "nothing")
+    assert "landmarks68 (landmarks), mobilefacenet_xcos_v2 (recognizer), yunet (detector)" in error
+
+
+def test_only_recognizers_are_named_where_one_is_expected(capsys, same):
+    error = failure(capsys, "verify", *same, "--model", "nothing")
+    assert error.endswith("'nothing': expected a path or one of mobilefacenet_xcos_v2\n")
 
 
 def test_convert(capsys, shared, tmp_path):
@@ -252,6 +259,7 @@ ODD = ["写真.jpg", "café 😀.jpg", "a\nb.jpg", BYTES, "$x^2$ \\frac.jpg", "-
 SEVERAL = """
 import json, os, sys
 from xcos.cli import main
+from xcos.recognition import collected
 codes = []
 for k, arguments in enumerate(json.load(sys.stdin)):
     for number, name in ((1, "out"), (2, "err")):
@@ -388,3 +396,71 @@ def test_features_of_a_folder(same, tmp_path):
     Image.new("RGB", (300, 300)).save(tmp_path / "empty" / "grey.png")
     done = process("features", tmp_path / "empty", tmp_path / "g.npz")
     assert done.returncode == 2 and b"no face in any of 1 pictures" in done.stderr and not (tmp_path / "g.npz").exists()
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_features_go_on_after_an_interruption(capsys, tmp_path, monkeypatch):
+    """Ten aligned pictures in batches of four, of which one is none. Oracle: a run that nothing interrupts."""
+    folder, target, parts = (tmp_path / name for name in ("crops", "f.npz", "f.npz.parts"))
+    folder.mkdir()
+    for i, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (10, 112, 112, 3), np.uint8)):
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    (folder / "2.png").write_bytes(b"none")
+    read, keep = xcos.Model.stream, collected.keep_arrays
+    seen = []
+
+    def counted(self, images, **how):
+        return read(self, (seen.append(image.name) or image for image in images), batch=4, **how)
+
+    def second_lost(path, arrays):
+        keep(path, arrays) if path.stem == "00000005" else interrupt()
+
+    def run(target):
+        seen.clear()
+        assert main(["features", str(folder), str(target), "--aligned", "--json"]) == 0
+        data = json.loads(capsys.readouterr().out)
+        with np.load(target) as held:
+            return {name: held[name].tolist() for name in held.files}, data["faces"], data["failed"]
+
+    monkeypatch.setattr(xcos.Model, "stream", counted)
+    for change, computed in (
+        (lambda: None, 5),
+        (lambda: (parts / "00000005.npz").write_bytes(b"damaged"), 10),
+        (lambda: monkeypatch.setattr("xcos.evaluation.cache.network_digest", lambda _: "another network"), 10),
+        (lambda: shutil.copy(folder / "9.png", folder / "3.png"), 10),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(collected, "keep_arrays", second_lost)
+            assert main(["features", str(folder), str(target), "--aligned"]) == 130
+        kept = f"5 pictures are kept in {parts}, and the same command goes on from there"
+        assert capsys.readouterr() == ("", f"xcos: interrupted; {kept}\n") and not target.exists()
+        change()
+        again = run(target)
+        assert len(seen) == computed and not parts.exists()
+        assert run(tmp_path / "whole.npz") == again and len(seen) == 10 and again[1] == 9
+        target.unlink()
+
+
+@pytest.mark.parametrize(
+    ("work", "arguments", "hint"),
+    [
+        ("compare_models", ["evaluate", "PAIRS"], "; nothing is kept without --cache DIR"),
+        ("compare_models", ["evaluate", "PAIRS", "--cache", "c"],
+         "; the same command goes on from what c holds by now"),
+        ("calibrate", ["calibrate", "PAIRS", "x.safetensors"], "; nothing is kept without --cache DIR"),
+        ("audit", ["audit", "--pairs", "PAIRS"], "; nothing is kept without --cache DIR"),
+        ("faithfulness.compare", ["compare-explanations", "PAIRS", "-n", "2"], ""),
+        ("evaluation.search_templates", ["evaluate-search", "PHOTOS", "PHOTOS"], ""),
+        ("Model.stream", ["features", "PHOTOS", "f.npz"], "; nothing is kept yet"),
+    ],
+)
+def test_ctrl_c_is_one_line(work, arguments, hint, capsys, tmp_path, monkeypatch):
+    examples = Path(__file__).parents[1] / "examples"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(f"xcos.{work}", interrupt)
+    places = {"PAIRS": str(examples / "pairs.csv"), "PHOTOS": str(examples)}
+    assert main([places.get(argument, argument) for argument in arguments]) == 130
+    assert capsys.readouterr() == ("", f"xcos: interrupted{hint}\n")

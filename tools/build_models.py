@@ -111,7 +111,7 @@ def worth(model: Model, people: Path) -> ModelFile:
     faces = read_faces(people)
     name = f"{faces.people} people of CelebA whom training did not see"
     pairs = dataclasses.replace(pairs_of(faces, each=len(faces) ** 2), name=name)
-    return xcos.calibrate(model, pairs, method="robust").file
+    return xcos.calibrate(model, pairs, method="robust", name=model.name).file
 
 
 def write(path: Path, file: ModelFile) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..base.names import shown
-from .data import Print, pairs_of, progress_wanted
+from .data import Print, cache_kept, pairs_of, progress_wanted
 
 
 def register(
@@ -22,6 +22,7 @@ def register(
 
     parser = command("audit", run, "tell errors by group of people, and the worst group against the best", [],
                      "xcos audit --pairs pairs.csv --groups people.csv -o audit.html")
+    parser.set_defaults(kept=cache_kept)
     parser.add_argument("model", nargs="?", metavar="MODEL", help="name or file (default: the default model)")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--pairs", metavar="DATA", help=".bin, .csv, folder of a bcolz carray, or pairs.txt")

@@ -57,12 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     DIFFERENT is what a command returns and nothing else: whatever is raised ends in FAILED. The environment
     variable XCOS_DEBUG, or --verbose, shows the traceback.
     """
+    options = argparse.Namespace(kept=lambda _: "")
     try:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # names may hold what the console's encoding lacks
                 stream.reconfigure(errors="backslashreplace")
         given = sys.argv[1:] if arguments is None else arguments
-        options = _parser().parse_args(given)
+        options = _parser().parse_args(given, options)
         options.command = shlex.join(["xcos", *given])
         logging.basicConfig(format="%(name)s: %(message)s", level=logging.DEBUG if options.verbose else logging.WARNING)
         code: int = options.run(options)
@@ -72,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # nobody reads on
         return FAILED
     except KeyboardInterrupt:
+        with contextlib.suppress(Exception):
+            _say("; ".join(filter(None, ("interrupted", options.kept(options)))))
         return INTERRUPTED
     except BaseException as error:
         _complain(error)
@@ -79,12 +82,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: BaseException) -> None:
-    """One line on stderr, if that is there."""
+    """Says what went wrong, and where if that is wanted; whatever fails then is no matter."""
     with contextlib.suppress(Exception):
         if os.environ.get("XCOS_DEBUG") or logging.getLogger().isEnabledFor(logging.DEBUG):
             traceback.print_exception(error)
-        if sys.stderr is not None:
-            print(f"xcos: {_sentence(error)}", file=sys.stderr, flush=True)
+        _say(_sentence(error))
+
+
+def _say(sentence: str) -> None:
+    """One line on stderr, if that is there."""
+    if sys.stderr is not None:
+        print(f"xcos: {sentence}", file=sys.stderr, flush=True)
 
 
 def _sentence(error: BaseException) -> str:
@@ -197,7 +205,7 @@ def _info(options: argparse.Namespace) -> int:
     import xcos
     from xcos import _core
     from xcos.recognition.card import ModelCard
-    from xcos.recognition.shipped import model_path
+    from xcos.recognition.shipped import kinds, model_path
 
     file = xcos.ModelFile.read(model_path(options.model))
     card = ModelCard.of(file)
@@ -217,13 +225,26 @@ def _info(options: argparse.Namespace) -> int:
         "license": file.license,
         "origin": file.origin,
         "training": file.training,
+        "networks": kinds(),
         "xcos": xcos.__version__,
         "instruction set": _core.isa(),
         "threads": _core.default_threads(),
     }
     width = max(map(len, facts))
-    _print(options, facts, "\n".join(f"{key.replace('_', ' '):{width}}  {_plain(v)}" for key, v in facts.items()))
+    networks = [f"{name} ({kind})" for name, kind in kinds().items()]
+    told = {**facts, "kind": _kind(file), "whole": card.whole if file.head else "", "networks": networks}
+    lines = [f"{key.replace('_', ' '):{width}}  {text}" for key, value in told.items() if (text := _plain(value))]
+    _print(options, facts, "\n".join(lines))
     return SAME
+
+
+def _kind(file: Any) -> str:
+    """What a network is for, in words."""
+    if file.kind == "recognizer" and not file.head:
+        return "recognizer without an xCos head, which `xcos plug` trains"
+    about = {"recognizer": "with an xCos head: compares faces", "detector": "finds faces",
+             "landmarks": "finds points of a face"}  # fmt: skip
+    return f"{file.kind}, {about[file.kind]}"
 
 
 def _convert(options: argparse.Namespace) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import io
 import math
 import sys
 from collections.abc import Callable
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from ..base.names import shown
@@ -26,6 +26,8 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
     sets.add_argument("--aligned", action="store_true", help="images of .csv and pairs.txt are aligned 112 x 112 crops")
     sets.add_argument("--folds", type=threads, metavar="K", help="folds in file order (default: the data's, mostly 10)")
     sets.add_argument("--cache", metavar="DIR", help="keep features there; an interrupted run goes on from them")
+
+    sets.set_defaults(kept=cache_kept)
 
     evaluate = command("evaluate", _run(_evaluate, print_), "run verification benchmarks", [model, common, sets],
                        "xcos evaluate lfw.bin agedb_30.bin --metric xcos cosine --html report.html")
@@ -55,6 +57,7 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
                            "two (default: logistic)")
     calibrate.add_argument("--undecided", type=float, default=10.0, metavar="RATIO",
                            help="likelihood ratios from 1/RATIO to RATIO are no decision (default: 10)")
+    calibrate.add_argument("--name", help="name of the calibrated model (default: the model's, and the data's)")
 
     features = command("features", _run(_features, print_), "write the features of all pictures of a folder or archive",
                        [common], "xcos features photos/ features.npz")
@@ -62,6 +65,7 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
     features.add_argument("--model", help="name of a model of the package, or a model file")
     features.add_argument("target", metavar="OUT", help=".npz or .zarr")
     features.add_argument("--aligned", action="store_true", help="the pictures are aligned 112 x 112 crops")
+    features.set_defaults(kept=_features_kept)
 
 
 def _threshold(text: str) -> float | str:
@@ -89,6 +93,13 @@ def progress_wanted(options: argparse.Namespace) -> bool:
     from importlib.util import find_spec
 
     return not options.quiet and sys.stderr.isatty() and find_spec("tqdm") is not None
+
+
+def cache_kept(options: argparse.Namespace) -> str:
+    """What an interrupted command with --cache can tell of it."""
+    if options.cache is None:
+        return "nothing is kept without --cache DIR"
+    return f"the same command goes on from what {shown(options.cache)} holds by now"
 
 
 def pairs_of(options: argparse.Namespace, path: str) -> Any:
@@ -173,7 +184,7 @@ def _calibrate(options: argparse.Namespace) -> tuple[Any, str]:
     check_target(options.target)
     model = xcos.load(options.model, whole=options.whole)
     model = xcos.calibrate(model, pairs_of(options, options.data), method=options.method,
-                           undecided=options.undecided, **_keywords(options))  # fmt: skip
+                           undecided=options.undecided, name=options.name, **_keywords(options))  # fmt: skip
     model.save(options.target)
     assert model.calibration is not None
     lines = [
@@ -181,41 +192,53 @@ def _calibrate(options: argparse.Namespace) -> tuple[Any, str]:
         for metric, score in model.calibration.scores.items()
     ]
     score = next(iter(model.calibration.scores.values()))
-    needed = [f"within a factor of {within:g} {score.pairs_for(within):,}" for within in (2.0, 1.5, 1.2)]
-    lines.append(f"pairs like these that tell a likelihood ratio of 10 {', '.join(needed)}")
-    data = {"written": options.target, "method": options.method}
+    needed = "; ".join(f"{within:g}: {score.pairs_for(within):,}" for within in (2.0, 1.5, 1.2))
+    lines += [f"pairs like these that tell a likelihood ratio of 10 within a factor of {needed}", f"name: {model.name}"]
+    data = {"written": options.target, "name": model.name, "method": options.method}
     scores = {metric: score.to_dict() for metric, score in model.calibration.scores.items()}
     return {**data, "scores": scores}, "\n".join([*lines, f"written: {shown(options.target)}"])
 
 
-class _File(io.BytesIO):
-    """A picture in memory, with the name that messages tell."""
+def _parts(options: argparse.Namespace) -> Path:
+    """Where an interrupted run of ``features`` leaves what it has."""
+    target = Path(options.target)
+    return target.with_name(f"{target.name}.parts")
 
-    def __init__(self, name: str, data: bytes) -> None:
-        super().__init__(data)
-        self.name = name
+
+def _features_kept(options: argparse.Namespace) -> str:
+    from ..recognition.collected import count_kept
+
+    count = count_kept(_parts(options))
+    if not count:
+        return "nothing is kept yet"
+    return f"{count:,} pictures are kept in {shown(_parts(options))}, and the same command goes on from there"
 
 
 def _features(options: argparse.Namespace) -> tuple[Any, str]:
     import xcos
 
+    from ..evaluation.cache import network_digest
     from ..faces.folders import counted_collection
+    from ..recognition.collected import Collected
     from ..recognition.writers import FeatureWriter
     from ..storage.progress import counter
 
     names, read, skipped = counted_collection(options.source)
     failed: list[tuple[str, str]] = []
     model = xcos.load(options.model)
-    files = (_File(name, read(i)) for i, name in enumerate(names))
-    batches = model.stream(files, aligned=options.aligned, threads=options.threads, skip_failed=True)
+    key = f"{network_digest(model.file)} aligned={options.aligned}"
     with FeatureWriter(options.target) as writer, counter(len(names), progress_wanted(options), "features") as done:
-        for batch in batches:
+        collected = Collected(model, names, read, _parts(options), key, aligned=options.aligned,
+                              threads=options.threads)  # fmt: skip
+        for batch in collected:
             writer.write([names[i] for i in batch.index], batch.features)
             failed += [(names[i], message) for i, message in batch.failed]
             done(writer.count + len(failed))
         if not writer.count:
+            collected.clear()
             where = f"{shown(options.source)}: no face in any of {len(names)} pictures"
             raise ValueError(f"{where}; the first: {failed[0][1]}")
+    collected.clear()
     lines = [f"{writer.count} faces of {len(names)} pictures, written: {shown(options.target)}"]
     lines += chain([f"{len(failed)} could not be used:"] if failed else [], (message for _, message in failed))
     data = {"written": options.target, "faces": writer.count, "failed": [list(pair) for pair in failed],

@@ -46,6 +46,8 @@ def register(
     add.add_argument("--face", type=int, metavar="N", help="which face, as `xcos detect` numbers them")
     add.add_argument("--keep-photos", action="store_true", default=None, help="keep aligned crops, in a new gallery")
 
+    add.set_defaults(kept=_added)
+
     search = one("search", _search, "find who a photograph shows; exit code 3 for nobody", model, place, looking)
     search.add_argument("photo", metavar="PHOTO")
     search.add_argument("-k", type=threads, default=10, metavar="N", help="people at most (default: 10)")
@@ -77,6 +79,11 @@ def _open(options: argparse.Namespace, create: bool = False, keep_photos: bool |
 
     model = xcos.load(options.model, whole=options.whole)
     return xcos.Gallery(options.gallery, model=model, keep_photos=keep_photos, create=create)
+
+
+def _added(options: argparse.Namespace) -> str:
+    """What an interrupted ``add`` can tell: photographs of one person are enrolled together, folders by the hundred."""
+    return "" if options.name is not None else "who is enrolled by now stays, and the same command adds the others"
 
 
 def _add(options: argparse.Namespace) -> tuple[Any, str, int]:

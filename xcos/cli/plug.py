@@ -23,6 +23,7 @@ def register(
     """Adds the command; `threads` and `share` read numbers, `pixels` is the parser of --color, --mean and --scale."""
     plug = command("plug", lambda options: _plug(options, print_), "train an xCos head for a face network", [pixels],
                    "xcos plug model.onnx --data people/ -o mine.safetensors --color BGR")
+    plug.set_defaults(kept=_kept)
     plug.add_argument("network", metavar="NETWORK", help=".onnx, a PyTorch checkpoint (see convert) or a model file")
     plug.add_argument("--data", nargs="+", required=True, metavar="PATH",
                       help="folder person/picture, tar or zip of it, or .rec; photographs or aligned 112 x 112 crops")
@@ -46,6 +47,12 @@ def register(
                       help="go on from a checkpoint of the same settings, data and network (default), of any, or never")
     plug.add_argument("--threads", type=threads, metavar="N", help="at most so many (default: all there are)")
     plug.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _kept(options: argparse.Namespace) -> str:
+    from ..train.cli import checkpoint_kept
+
+    return checkpoint_kept(options.output, options.work or "", options.resume or "same")
 
 
 def _plug(options: argparse.Namespace, print_: Print) -> int:

@@ -23,6 +23,7 @@ from ..datasets.pairs import Indices
 from ..plan.file import ModelFile
 from ..recognition.features import Features
 from ..recognition.model import Model
+from ..recognition.streaming import Batch
 from ..storage.files import keep_arrays, kept_arrays
 from ..storage.progress import Progress, batches
 
@@ -66,11 +67,11 @@ def see(
     seconds = 0.0
     done = 0
     for k, part in enumerate(batches(pairs.used.tolist(), PART if folder else 64, progress, pairs.name)):
-        index, features, problems, took = _part(model, pairs, part, flip, threads, folder and folder / f"{k:05d}.npz")
-        position[index] = np.arange(done, done + len(index))
-        done += len(index)
-        stacks.append(features)
-        failed += problems
+        seen, took = _part(model, pairs, part, flip, threads, folder and folder / f"{k:05d}.npz")
+        position[seen.index] = np.arange(done, done + len(seen.index))
+        done += len(seen.index)
+        stacks.append(seen.features)
+        failed += seen.failed
         seconds += took
     return Seen(Features.concatenate(stacks), position, tuple(failed), seconds)
 
@@ -78,21 +79,19 @@ def see(
 def _part(
     model: Model, pairs: Pairs, part: Sequence[int], flip: bool, threads: int | None,
     path: Path | None,
-) -> tuple[Indices, Features, list[tuple[int, str]], float]:
+) -> tuple[Batch, float]:
     held = kept_arrays(path) if path else None
     if held and np.array_equal(np.union1d(held["index"], held["failed"]), part):
-        failed = list(zip(held["failed"].tolist(), held["messages"].tolist(), strict=True))
-        return held["index"], Features(held["grid"], held["embedding"]), failed, float(held["seconds"])
+        return Batch.of_arrays(held), float(held["seconds"])
     begin = time.perf_counter()
     read = (pairs.images[i] for i in part)
-    seen = list(model.stream(read, aligned=pairs.aligned, flip=flip, threads=threads, skip_failed=True))
-    index = np.array(part, np.intp)[np.concatenate([batch.index for batch in seen])]
-    failed = [(part[i], message) for batch in seen for i, message in batch.failed]
-    features = Features.concatenate(batch.features for batch in seen)
+    found = list(model.stream(read, aligned=pairs.aligned, flip=flip, threads=threads, skip_failed=True))
+    seen = Batch(
+        np.array(part, np.intp)[np.concatenate([batch.index for batch in found])],
+        Features.concatenate(batch.features for batch in found),
+        tuple((part[i], message) for batch in found for i, message in batch.failed),
+    )
     seconds = time.perf_counter() - begin
     if path:
-        keep_arrays(path, {
-            "grid": features.grid, "embedding": features.embedding, "index": index, "seconds": np.array(seconds),
-            "failed": np.array([i for i, _ in failed], np.intp), "messages": np.array([m for _, m in failed], str),
-        })
-    return index, features, failed, seconds
+        keep_arrays(path, {**seen.arrays(), "seconds": np.array(seconds)})
+    return seen, seconds

@@ -23,6 +23,7 @@ from .differential import people_of_pairs
 from .run import CHUNK, METRICS, DataLike, as_pairs, compare
 
 METHODS = ("logistic", "isotonic", "robust")
+_CALIBRATED_ON = ", calibrated on "  # between a model's name and that of the data
 # A cell that hardly varies over the pairs would count any other cosine as proof.
 LEAST_DEVIATION = 0.01
 # Of the interval: refits to pairs drawn anew, and scores at which it is kept.
@@ -40,6 +41,7 @@ def calibrate(
     cache: str | os.PathLike[str] | None = None,
     threads: int | None = None,
     progress: Progress = None,
+    name: str | None = None,
 ) -> Model:
     """A copy of the model that knows what its scores are worth, measured on `dataset`; ``save`` keeps it.
 
@@ -73,6 +75,8 @@ def calibrate(
         Threads at most; None: XCOS_NUM_THREADS, else what CPU affinity and cgroup quota leave.
     progress : bool or callable, optional
         True: a bar by tqdm; a function: called as progress(images done, images).
+    name : str, optional
+        Of the copy; None: the model's, and on what it was calibrated.
 
     Returns
     -------
@@ -91,8 +95,8 @@ def calibrate(
     >>> import xcos
     >>> pairs = xcos.datasets.read_csv("examples/pairs.csv", folds=3)
     >>> model = xcos.calibrate(None, pairs)
-    >>> sorted(model.calibration.scores)
-    ['cosine', 'xcos']
+    >>> model.name, sorted(model.calibration.scores)
+    ('mobilefacenet_xcos_v2, calibrated on pairs', ['cosine', 'xcos'])
     """
     need("calibration", "sklearn")
     if method not in METHODS:
@@ -119,7 +123,10 @@ def calibrate(
             bounds, _interval(values, same, method, people),
         )  # fmt: skip
     cells = _cells(model, seen.features, first, second, same, threads)
-    return Model(dataclasses.replace(model.file, calibration=Calibration(scores, cells, float(undecided)).to_dict()))
+    if name is None:
+        name = f"{model.name.partition(_CALIBRATED_ON)[0]}{_CALIBRATED_ON}{pairs.name}"
+    calibration = Calibration(scores, cells, float(undecided)).to_dict()
+    return Model(dataclasses.replace(model.file, name=name, calibration=calibration))
 
 
 def fit(scores: NDArray[np.float64], same: NDArray[np.bool_], method: str) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import TypeAlias
 
 from ..errors import ModelFileError
+from ..plan.file import ModelFile
 from .model import Model
 
 DEFAULT = "mobilefacenet_xcos_v2"
@@ -17,10 +18,16 @@ _cache: dict[str, Model] = {}
 _lock = Lock()
 
 
-def model_path(name_or_path: str | os.PathLike[str] | None = None) -> Path:
+def kinds() -> dict[str, str]:
+    """The networks of the package by name: recognizer, detector or landmarks."""
+    return {path.stem: ModelFile.read(path).kind for path in sorted(_MODELS.glob("*.safetensors"))}
+
+
+def model_path(name_or_path: str | os.PathLike[str] | None = None, kind: str = "") -> Path:
     """The file of a model: None for the default one, a name of the package's models, or a path as it is.
 
-    Raises ModelFileError for a name (no folder, no suffix) that neither the package nor the working folder has.
+    Raises ModelFileError for a name (no folder, no suffix) that neither the package nor the working folder has; it
+    tells the names of the networks of this `kind`, or of all with their kinds.
     """
     path = Path(DEFAULT if name_or_path is None else name_or_path)
     if path.suffix or len(path.parts) > 1:
@@ -30,8 +37,8 @@ def model_path(name_or_path: str | os.PathLike[str] | None = None) -> Path:
         return inside
     if path.exists():
         return path
-    names = ", ".join(sorted(model.stem for model in _MODELS.glob("*.safetensors")))
-    raise ModelFileError(f"no model named {path.name!r}: expected a path or one of {names or 'none'}")
+    names = [name if kind else f"{name} ({its})" for name, its in kinds().items() if not kind or its == kind]
+    raise ModelFileError(f"no model named {path.name!r}: expected a path or one of {', '.join(names) or 'none'}")
 
 
 def load(name_or_path: str | os.PathLike[str] | None = None, *, whole: float | None = None) -> Model:
@@ -73,7 +80,7 @@ def load(name_or_path: str | os.PathLike[str] | None = None, *, whole: float | N
     """
     if whole is not None:
         return load(name_or_path).with_whole(whole)
-    path = model_path(name_or_path)
+    path = model_path(name_or_path, "recognizer")
     if path.parent != _MODELS:
         return Model.load(path)
     with _lock:

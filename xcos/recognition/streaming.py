@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -30,6 +30,18 @@ class Batch(ByValue):
     index: NDArray[np.intp]
     features: Features
     failed: tuple[tuple[int, str], ...] = ()
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it as arrays, for a file; `of_arrays` is the way back."""
+        numbers, messages = [i for i, _ in self.failed], [message for _, message in self.failed]
+        return {"grid": self.features.grid, "embedding": self.features.embedding, "index": self.index,
+                "failed": np.array(numbers, np.intp), "messages": np.array(messages, str)}  # fmt: skip
+
+    @classmethod
+    def of_arrays(cls, held: Mapping[str, NDArray[Any]]) -> Batch:
+        """What `arrays` made these of."""
+        failed = zip(held["failed"].tolist(), held["messages"].tolist(), strict=True)
+        return cls(held["index"], Features(held["grid"], held["embedding"]), tuple(failed))
 
 
 def stream(
