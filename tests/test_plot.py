@@ -246,6 +246,19 @@ def test_detections():
         assert picture.width / picture.height == pytest.approx(200 / 120, rel=0.02)
 
 
+def test_a_face_over_the_edge_leaves_no_margin():
+    class Face:
+        box = (-30.0, -20.0, 230.0, 150.0)
+        score = 0.9
+        points = np.float32([[-9, 40], [50, -7], [215, 55], [25, 130], [45, 70]])
+
+    figure, ax = plot.detections(np.zeros((120, 200, 3), np.uint8), [Face()])
+    assert (ax.get_xlim(), ax.get_ylim()) == ((-0.5, 199.5), (119.5, -0.5))
+    figure.draw_without_rendering()
+    label = ax.texts[0].get_window_extent()
+    assert label.x0 >= 0 and label.y1 <= figure.bbox.height
+
+
 def test_threads_leave_the_settings_alone():
     with matplotlib.rc_context({"font.size": 17.0, "image.origin": "lower"}), ThreadPoolExecutor(4) as pool:
         settings = dict(matplotlib.rcParams)

@@ -383,6 +383,7 @@ def _picture_axes(figure: Figure) -> Axes:
 def _detections(ax: Axes, image: NDArray[np.uint8], faces: Sequence[Face]) -> None:
     ax.imshow(image)
     ax.axis("off")
+    ax.autoscale(False)  # a face at the edge of the picture reaches over it, and would make it smaller
     outline = [withStroke(linewidth=3, foreground="black")]
     for i, face in enumerate(faces):
         left, top, right, bottom = face.box
@@ -390,5 +391,5 @@ def _detections(ax: Axes, image: NDArray[np.uint8], faces: Sequence[Face]) -> No
                                edgecolor="#ffb000", path_effects=outline))
         ax.plot(*np.asarray(face.points).T, "o", markersize=3.5, color="#ffb000", markeredgecolor="black")
         above = max(top - 4, 0.03 * image.shape[0])  # inside the picture, also for a face at its upper edge
-        ax.text(left, above, f"{i}: {face.score:.2f}", color="#ffb000", fontsize=10, weight="bold", va="bottom",
+        ax.text(max(left, 0), above, f"{i}: {face.score:.2f}", color="#ffb000", fontsize=10, weight="bold", va="bottom",
                 path_effects=outline, clip_on=True)
