@@ -398,6 +398,16 @@ def test_features_of_a_folder(same, tmp_path):
     assert done.returncode == 2 and b"no face in any of 1 pictures" in done.stderr and not (tmp_path / "g.npz").exists()
 
 
+@pytest.mark.parametrize(
+    "command", ["convert a.onnx OUT", "calibrate a.bin OUT", "plug a.onnx --data b -o OUT", "audit --pairs a -o OUT",
+                "truth --pairs a.bin -o OUT"]
+)  # fmt: skip
+def test_a_name_for_what_is_written_is_asked_first(command, capsys):
+    with pytest.raises(SystemExit):
+        main(command.replace("OUT", "x.onnx").split())
+    assert ": expected a name that ends in ." in capsys.readouterr().err
+
+
 def interrupt(*_, **__):
     raise KeyboardInterrupt
 

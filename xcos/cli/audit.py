@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..base.names import shown
-from .data import Print, cache_kept, pairs_of, progress_wanted
+from .data import Print, cache_kept, ends_in, pairs_of, progress_wanted
 
 
 def register(
@@ -45,7 +45,9 @@ def register(
     parser.add_argument("--aligned", action="store_true", help="pictures of other kinds than .bin are aligned crops "
                         "of 112 x 112")
     parser.add_argument("--cache", metavar="DIR", help="keep features there; an interrupted run goes on from them")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write .html, .md, .json, .png, .pdf or .svg")
+    parser.add_argument("-o", "--output", metavar="FILE",
+                        type=ends_in(".html", ".md", ".json", ".png", ".pdf", ".svg"),
+                        help="write .html, .md, .json, .png, .pdf or .svg")
     parser.add_argument("--threads", type=threads, metavar="N", help="at most so many (default: all there are)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 

@@ -457,7 +457,7 @@ def _parser() -> argparse.ArgumentParser:
     convert = command("convert", _convert, "turn an ONNX network or a PyTorch checkpoint into a model file", [pixels],
                       "xcos convert checkpoint.pth network.safetensors --color BGR")
     convert.add_argument("source", metavar="NETWORK", help=".onnx, .pth or .safetensors")
-    convert.add_argument("target", metavar="OUT")
+    convert.add_argument("target", metavar="OUT", type=data.ends_in(".safetensors"), help="the model file to write")
     convert.add_argument("--shape", type=_shape, metavar="HxW",
                          help="height and width of the pictures, for an ONNX network that leaves them open")
     data.register(command, _threads, _print, model)

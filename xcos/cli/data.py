@@ -51,7 +51,7 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
     calibrate = command("calibrate", _run(_calibrate, print_), "measure what scores are worth, into a model file",
                         [model, common, sets], "xcos calibrate lfw.bin calibrated.safetensors")
     calibrate.add_argument("data", metavar="DATA", help=".bin, .csv, pairs.txt or folder (bcolz, MFR2, RMFD)")
-    calibrate.add_argument("target", metavar="OUT", help="the model file to write")
+    calibrate.add_argument("target", metavar="OUT", type=ends_in(".safetensors"), help="the model file to write")
     calibrate.add_argument("--method", choices=("logistic", "isotonic", "robust"), default="logistic",
                            help="how scores become log-likelihood ratios; robust: some pairs called one person are of "
                            "two (default: logistic)")
@@ -86,6 +86,17 @@ def _run(work: Callable[[argparse.Namespace], tuple[Any, str]], print_: Print) -
         return 0
 
     return run
+
+
+def ends_in(*suffixes: str) -> Callable[[str], str]:
+    """A type of arguments: names of files to be written that end so, which is asked before work that may take hours."""
+
+    def name(text: str) -> str:
+        if not text.lower().endswith(suffixes):
+            raise argparse.ArgumentTypeError(f"expected a name that ends in {', '.join(suffixes)}, got {text!r}")
+        return text
+
+    return name
 
 
 def progress_wanted(options: argparse.Namespace) -> bool:

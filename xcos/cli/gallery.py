@@ -87,7 +87,10 @@ def _added(options: argparse.Namespace) -> str:
 
 
 def _add(options: argparse.Namespace) -> tuple[Any, str, int]:
-    meta = json.loads(options.meta) if options.meta else {}
+    try:
+        meta = json.loads(options.meta or "{}")
+    except ValueError:
+        meta = None
     if not isinstance(meta, dict):
         raise ValueError(f"--meta: expected an object of JSON, got {options.meta!r}")
     if options.name is None and (len(options.photos) > 1 or options.meta or options.face is not None):

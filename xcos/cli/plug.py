@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..base.names import shown
-from .data import Print, progress_wanted
+from .data import Print, ends_in, progress_wanted
 
 # Settings of xcos.train.Config that have an option here; all others: `python -m xcos.train`.
 _SETTINGS = ("steps", "since", "depth", "whole", "name", "license", "seed", "work", "truth", "resume")
@@ -27,7 +27,8 @@ def register(
     plug.add_argument("network", metavar="NETWORK", help=".onnx, a PyTorch checkpoint (see convert) or a model file")
     plug.add_argument("--data", nargs="+", required=True, metavar="PATH",
                       help="folder person/picture, tar or zip of it, or .rec; photographs or aligned 112 x 112 crops")
-    plug.add_argument("-o", "--output", required=True, metavar="OUT", help="the model file to write")
+    plug.add_argument("-o", "--output", required=True, metavar="OUT", type=ends_in(".safetensors"),
+                      help="the model file to write")
     plug.add_argument("--layer", default="", help="the map the grid is made from (default: the last one)")
     plug.add_argument("--embedding", default="", help="the output that is the embedding (default: the first)")
     plug.add_argument("--pairs", metavar="BIN", help=".bin to choose the threshold on (default: people held out)")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..base.names import shown
-from .data import Print, progress_wanted
+from .data import Print, ends_in, progress_wanted
 
 
 def register(command: Callable[..., Any], threads: Callable[[str], int], print_: Print) -> None:
@@ -32,7 +32,8 @@ def register(command: Callable[..., Any], threads: Callable[[str], int], print_:
     parser.add_argument("--aligned", action=argparse.BooleanOptionalAction, help="the faces are aligned 112 x 112 "
                         "crops, or photographs (default: pictures of 112 x 112 are crops)")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of people (default: 0)")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write .png, .pdf, .svg, .md or .json")
+    parser.add_argument("-o", "--output", metavar="FILE", type=ends_in(".png", ".pdf", ".svg", ".md", ".json"),
+                        help="write .png, .pdf, .svg, .md or .json")
     parser.add_argument("--threads", type=threads, metavar="N", help="at most so many (default: all there are)")
     bar = parser.add_mutually_exclusive_group()
     bar.add_argument("--progress", action="store_true", help="a progress bar also where nobody looks on")

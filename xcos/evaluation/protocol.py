@@ -95,7 +95,7 @@ class Roc(ByValue):
 def fold_numbers(n: int, folds: int) -> NDArray[np.intp]:
     """(n,) the fold of each pair: `folds` runs in file order, the first n % folds of them longer by one."""
     if n < folds:
-        raise ValueError(f"expected at least one pair for each of {folds} folds, got {n}")
+        raise ValueError(f"expected at least one pair for each of {folds} folds, got {n}; choose fewer folds")
     return np.repeat(np.arange(folds), [len(part) for part in np.array_split(np.arange(n), folds)])
 
 

@@ -100,7 +100,8 @@ def sample(pairs: Pairs, n: int, seed: int = 0) -> LabelledCrops:
         found = np.flatnonzero(pairs.same == label)
         want = len(range(place, n, 2))
         if len(found) < want:
-            raise ValueError(f"{pairs.name}: expected {want} pairs with same={label}, got {len(found)}")
+            few = f"got {len(found)}; choose a smaller n"
+            raise ValueError(f"{pairs.name}: expected {want} pairs with same={label}, {few}")
         chosen[place::2] = rng.choice(found, want, replace=False)
     images = [pairs.images[i] for side in (pairs.first, pairs.second) for i in side[chosen]]
     crops = crop_all(images, How(pairs.aligned))
