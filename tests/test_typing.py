@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# What README's snippets take for granted.
+# What the snippets take for granted.
 GIVEN = "paths_of_known = ['a.jpg']\npaths_of_found = ['b.jpg']\n"
 
 # Each line that ends in "# wrong" must be an error, no other line.
@@ -71,10 +71,11 @@ xcos.verify("a.jpg", "b.jpg", metric="l2")  # wrong
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
-    """A folder of README's Python snippets as one program, the examples, and the mistakes."""
+    """A folder with the Python snippets of README and of the tour as one program, the examples, and the mistakes."""
     folder = tmp_path_factory.mktemp("programs")
-    snippets = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert len(snippets) >= 4
+    pages = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/tour.md"))
+    snippets = re.findall(r"```python\n(.*?)```", pages, re.DOTALL)
+    assert len(snippets) >= 6
     (folder / "readme.py").write_text(GIVEN + "\n".join(snippets), encoding="utf-8")
     (folder / "mistakes.py").write_text(MISTAKES, encoding="utf-8")
     for example in (ROOT / "examples").glob("*.py"):
