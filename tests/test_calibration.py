@@ -42,24 +42,6 @@ def test_logistic_is_the_minimum_of_the_balanced_loss():
     assert -found["offset"] / found["slope"] == pytest.approx(0.2, abs=0.005)
 
 
-SETS = [(400, 0.4, 0.2), (400, 40, 0.1), (400, -0.4, 0.1), (9, 400, 100), (50, 0.3, 0), (9, 0, 0)]
-
-
-@pytest.mark.parametrize(("n", "gap", "deviation"), SETS)
-def test_logistic_is_scikit_learns(n, gap, deviation):
-    """Also of scores that separate, that fall where they should rise, that have large values or two or one."""
-    from sklearn.linear_model import LogisticRegression
-
-    rng = np.random.default_rng(1)
-    same = np.arange(n) % 3 == 0
-    scores = rng.normal(gap * same, deviation)
-    theirs = LogisticRegression(C=1e6, class_weight="balanced", solver="newton-cholesky", tol=1e-13, max_iter=1000)
-    theirs.fit(scores[:, None], same)
-    found = fitting.fit(scores, same, "logistic")
-    assert found["slope"] == pytest.approx(theirs.coef_[0, 0], rel=1e-6, abs=1e-9)
-    assert found["offset"] == pytest.approx(theirs.intercept_[0], rel=1e-6, abs=1e-9)
-
-
 def pool_adjacent_violators(y, w):
     """The textbook's algorithm: blocks of which a later one is never lower."""
     blocks = []
@@ -160,7 +142,8 @@ def test_calibrate(pairs, method, tmp_path, photos):
     assert v.probability() == pytest.approx(1 / (1 + math.exp(-v.llr)), abs=1e-9)
     assert v.probability(prior=0.01) < v.probability()
     np.testing.assert_allclose(e.evidence, model.calibration.cells.evidence(e.cosine_map))
-    e.save(tmp_path / "e.npz")
+    for name in ("e.json", "e.npz", "e.png"):
+        e.save(tmp_path / name)
     np.testing.assert_array_equal(np.load(tmp_path / "e.npz")["evidence"], e.evidence)
     assert e.to_dict()["evidence"] == e.evidence.tolist()
 
