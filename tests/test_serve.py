@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import open_browser, resize
+from browser import barriers, open_browser, resize
 from PIL import Image
 
 import xcos
@@ -303,6 +303,22 @@ def test_without_the_extra(capsys, monkeypatch):
     assert "pip install xcos[serve]" in capsys.readouterr().err
 
 
+@contextmanager
+def held(client):
+    """While a place of the server is taken, for a second and a half."""
+    def slowly():
+        yield b"--x\r\n"
+        time.sleep(1.5)
+        yield b"content-disposition: form-data; name=image; filename=i\r\n\r\n\r\n--x--"
+
+    header = {"content-type": "multipart/form-data; boundary=x"}
+    thread = threading.Thread(target=lambda: client.post("/detect", content=slowly(), headers=header))
+    thread.start()
+    time.sleep(0.3)
+    yield
+    thread.join()
+
+
 @pytest.fixture(scope="module")
 def browser():
     camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
@@ -326,7 +342,7 @@ def wait(session, script, *arguments):
     return WebDriverWait(session, 20, 0.05).until(lambda s: s.execute_script(f"return {script}", *arguments))
 
 
-VIEW = "document.querySelector('#result:not(.stale) xcos-explanation')"
+VIEW = "document.querySelector('#result:not([inert]) xcos-explanation')"
 SENTENCE = f"{VIEW}?.shadowRoot.querySelector('.sentence').textContent"
 
 
@@ -353,9 +369,35 @@ def test_another_face_is_chosen(page, pair, group):
     first = wait(page, SENTENCE)
     buttons = page.find_elements("css selector", ".slot .faces button[aria-pressed]")[:2]
     assert sorted(button.get_attribute("aria-pressed") for button in buttons) == ["false", "true"]
-    page.execute_script("arguments[0].click()", next(b for b in buttons if b.get_attribute("aria-pressed") == "false"))
+    for i, (button, face) in enumerate(zip(buttons, xcos.detect(group), strict=True)):  # numbered as for --face
+        assert button.text == str(i) and button.accessible_name == f"Face {i}, of 2"
+        assert (button.location["x"] < buttons[1 - i].location["x"]) is (face.box[0] < 450)
+        if button.get_attribute("aria-pressed") == "true":
+            assert f"face {i} is taken" in page.find_element("css selector", ".choice").text
+    assert len({row.location["y"] for row in page.find_elements("css selector", ".slot .buttons")}) == 1
+    next(b for b in buttons if b.get_attribute("aria-pressed") == "false").send_keys("\ue007")  # Enter
     second = wait(page, f"{SENTENCE} !== arguments[0] && {SENTENCE}", first)
     assert sorted("Same person" in text for text in (first, second)) == [False, True]
+
+
+def test_a_busy_server_and_one_that_is_gone(browser, pair):
+    with running(limits=serve.Limits(workers=1, waiting=0)) as client:
+        resize(browser, 1100, 900, dark=True)
+        browser.get(str(client.base_url))
+        choose_files(browser, *pair)
+        wait(browser, SENTENCE)
+        status = "document.getElementById('status')"
+        with held(client):
+            browser.execute_script("changed()")
+            wait(browser, f"{status}.textContent.includes('busy')")
+        wait(browser, SENTENCE)
+        assert browser.execute_script(f"return {status}.textContent") == ""
+    browser.find_element("css selector", "#examples button").click()
+    wait(browser, f"{status}.className === 'error' && {status}.textContent.includes('still running')")
+    browser.execute_script("changed()")
+    wait(browser, "!document.getElementById('result').childElementCount")
+    assert barriers(browser) == []
+    browser.get_log("browser")  # Chromium notes what did not come
 
 
 def test_error_texts(page, pair, tmp_path):
@@ -426,18 +468,36 @@ def test_camera(page):
     page.find_element("css selector", ".camera").click()
     take = page.find_element("css selector", ".take")
     wait(page, "!document.querySelector('.take').disabled")
+    page.execute_script("window.track = document.querySelector('video').srcObject.getTracks()[0]")
+    assert barriers(page) == []
     take.click()  # Chromium's fake camera shows a moving disc
     assert "No face was found" in wait(page, "document.querySelector('.slot .error').textContent")
     assert not page.find_element("css selector", "#camera").is_displayed()
-    assert page.execute_script("return document.querySelector('video').srcObject") is None
+    assert page.execute_script("return [document.querySelector('video').srcObject, track.readyState]") == [None, "ended"]
+
+
+@pytest.mark.parametrize(("name", "said"), [("NotAllowedError", "was refused"), ("NotFoundError", "no camera here"),
+                                            ("", "by HTTPS, alone")])  # fmt: skip
+def test_without_a_camera(page, name, said):
+    page.execute_script("""
+        const devices = arguments[0] && {getUserMedia: () => Promise.reject(new DOMException("", arguments[0]))};
+        Object.defineProperty(navigator, "mediaDevices", {value: devices, configurable: true});
+        document.querySelector(".camera").click();
+    """, name)
+    error = "document.querySelector('#camera .error').textContent"
+    assert said in wait(page, error)
+    assert not page.find_element("css selector", ".take").is_enabled()
+    assert barriers(page) == []
 
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_on_a_phone(page, pair, dark):
-    resize(page, 390, 844, dark=dark)
+    resize(page, 320, 844, dark=dark)
+    assert barriers(page) == []
     choose_files(page, *pair)
     wait(page, SENTENCE)
-    assert page.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert page.execute_script("return document.documentElement.scrollWidth") <= 320
+    assert barriers(page) == []
     buttons = page.find_elements("css selector", ".buttons button, .buttons label, #examples button")
     assert all(button.size["height"] >= 32 for button in buttons if button.is_displayed())
 

@@ -1,14 +1,12 @@
 """The search page and its endpoints, over real sockets and in a real browser."""
 
 import json
-import threading
-import time
 
 import numpy as np
 import pytest
-from browser import open_browser, resize
+from browser import barriers, open_browser, resize
 from PIL import Image
-from test_serve import choose_files, form, refusal, running, serve, wait
+from test_serve import choose_files, form, held, refusal, running, serve, wait
 
 import xcos
 from xcos.cli import main
@@ -170,6 +168,7 @@ def test_hits_and_why_by_keyboard(browser, client, gallery, probe):
     sentence = wait(page, "document.querySelector('.why xcos-explanation')?.shadowRoot"
                           ".querySelector('.sentence').textContent")  # fmt: skip
     assert f"{best.score:.3f}" in sentence and lines[0].get_attribute("aria-expanded") == "true"
+    assert barriers(page) == []
     lines[0].send_keys("\ue007")
     assert page.execute_script("return document.querySelector('.why xcos-explanation')") is None
     assert not page.find_elements("css selector", ".hit .remove")  # nothing can be changed
@@ -207,19 +206,10 @@ def test_busy(browser, gallery, probe):
         page = shown(browser, client)
         choose_files(page, probe)
         said(page, "Obama: score")
-        def slowly():
-            yield b"--x\r\n"
-            time.sleep(1.5)
-            yield b"content-disposition: form-data; name=image; filename=i\r\n\r\n\r\n--x--"
-
-        header = {"content-type": "multipart/form-data; boundary=x"}
-        held = threading.Thread(target=lambda: client.post("/detect", content=slowly(), headers=header))
-        held.start()
-        time.sleep(0.3)
-        page.execute_script("search()")
-        said(page, "busy")
+        with held(client):
+            page.execute_script("search()")
+            said(page, "busy")
         said(page, "Obama: score")
-        held.join()
         page.get_log("browser")  # Chromium notes the answer of 503
 
 
@@ -235,6 +225,7 @@ def test_enrol_and_delete_on_the_page(browser, enrolling, probe):
     assert enrolling.get("/gallery").json()["faces"] == 4
     page.find_element("css selector", "[aria-label='Delete Barack']").click()
     assert "Delete Barack" in page.find_element("id", "sure-text").text
+    assert barriers(page) == []
     page.find_element("css selector", "#sure .yes").click()
     said(page, "Obama: score")
     assert enrolling.get("/gallery").json() | {"model": ""} == {"people": 2, "faces": 3, "model": "", "enrol": True}
@@ -243,10 +234,11 @@ def test_enrol_and_delete_on_the_page(browser, enrolling, probe):
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_on_a_phone(browser, client, probe, dark):
-    page = shown(browser, client, width=390, dark=dark)
+    page = shown(browser, client, width=320, dark=dark)
     choose_files(page, probe)
     said(page, "Obama: score")
-    assert page.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert page.execute_script("return document.documentElement.scrollWidth") <= 320
+    assert barriers(page) == []
     buttons = page.find_elements("css selector", ".line, .buttons button, .buttons label")
     assert all(button.size["height"] >= 32 for button in buttons if button.is_displayed())
     ground, ink = page.execute_script(

@@ -29,7 +29,7 @@ examples:
   xcos explain a.jpg b.jpg -o why.png           the reason, cell by cell (also .html .pdf .svg .json .npz)
   xcos explain a.jpg b.jpg --report case.pdf    all that it rests on, for the case file
   xcos detect group.jpg -o faces.png            numbers the faces, for --face
-  xcos verify group.jpg b.jpg --face 2,0        the third face of group.jpg with the first of b.jpg
+  xcos verify group.jpg b.jpg --face 2,0        face 2 of group.jpg and face 0 of b.jpg, as detect numbers them
   xcos info                                     the default model: licence, origin, threshold
   xcos convert network.onnx network.safetensors
   xcos serve                                    the same in a browser, on this machine alone
@@ -414,7 +414,8 @@ def _parser() -> argparse.ArgumentParser:
                       "0 or 1 all the same, by the threshold)")  # fmt: skip
     pair.add_argument("--threads", type=_threads, metavar="N", help="at most so many (default: all there are)")
     pair.add_argument("--aligned", action="store_true", help="the photographs are aligned 112 x 112 crops")
-    pair.add_argument("--face", type=_face, metavar="N[,M]", help="which face, as `xcos detect` numbers them")
+    pair.add_argument("--face", type=_face, metavar="N[,M]",
+                      help="which face, as `xcos detect` numbers them, from 0")
     pixels = argparse.ArgumentParser(add_help=False)
     pixels.add_argument("--color", choices=("RGB", "BGR"), help="order of the network's channels (default: RGB)")
     pixels.add_argument("--mean", type=_channels, metavar="M[,M,M]",

@@ -43,7 +43,7 @@ def register(
     add.add_argument("photos", nargs="+", metavar="PHOTO", help="photographs; or one folder, without --name")
     add.add_argument("--name", help="whom the photographs show")
     add.add_argument("--meta", metavar="JSON", help="an object to keep with them")
-    add.add_argument("--face", type=int, metavar="N", help="which face, as `xcos detect` numbers them")
+    add.add_argument("--face", type=int, metavar="N", help="which face, as `xcos detect` numbers them, from 0")
     add.add_argument("--keep-photos", action="store_true", default=None, help="keep aligned crops, in a new gallery")
 
     add.set_defaults(kept=_added)
@@ -55,7 +55,7 @@ def register(
     limit.add_argument("--threshold", type=float, help="found when score > this (default: so that about 1%% of "
                        "strangers find somebody)")
     limit.add_argument("--rate", type=float, metavar="R", help="measure the threshold a share R of strangers passes")
-    search.add_argument("--face", type=int, metavar="N", help="which face, as `xcos detect` numbers them")
+    search.add_argument("--face", type=int, metavar="N", help="which face, as `xcos detect` numbers them, from 0")
     search.add_argument("-o", "--output", metavar="FILE", help="explain the best hit: .html, .png, .svg, .json …")
 
     remove = one("remove", _remove, "delete a person, really", model, place)

@@ -21,25 +21,29 @@ async function changed() {
   const status = byId("status"), result = byId("result"), [a, b] = slots;
   status.className = status.textContent = byId("said").textContent = "";
   byId("case").hidden = true;
-  result.classList.toggle("stale", result.childElementCount > 0);
   if (!a.file || !b.file) { result.replaceChildren(); return; }
   const mine = running = new AbortController();
+  result.inert = true; // of the pair before, till the answer is there
   status.textContent = "Comparing …";
   try {
-    const value = await ask("explain", pair(), mine.signal);
+    const value = await ask("explain", pair(), mine.signal, () => { status.textContent = BUSY; });
     const view = document.createElement("xcos-explanation");
     view.setAttribute("value", JSON.stringify(value));
     result.replaceChildren(view);
     status.textContent = "";
     byId("said").textContent = view.sentence();
-    byId("case").hidden = false;
-    result.classList.remove("stale");
+    byId("case").hidden = result.inert = false;
     result.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth", block: "nearest" });
   } catch (error) {
     if (error.name === "AbortError") return;
-    status.className = "error";
-    status.textContent = error.message;
+    result.replaceChildren();
+    fail(error);
   }
+}
+
+function fail(error) {
+  byId("status").className = "error";
+  byId("status").textContent = error.message;
 }
 
 // The slot that a photograph without a place of its own goes to: the first empty one, else the second.
@@ -55,18 +59,17 @@ document.addEventListener("paste", event => {
 
 byId("case").addEventListener("submit", async event => {
   event.preventDefault();
-  const status = byId("status"), kind = event.submitter?.value || "pdf";
+  const status = byId("status"), kind = event.submitter?.value || "pdf", wait = () => { status.textContent = BUSY; };
   status.className = "";
   status.textContent = "Writing the report …";
   try {
-    const answer = await ask("report", { ...pair(), kind, case: event.target.elements.case.value });
+    const answer = await ask("report", { ...pair(), kind, case: event.target.elements.case.value }, undefined, wait);
     const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(answer), download: `case.${kind}` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     status.textContent = "The report is written.";
   } catch (error) {
-    status.className = "error";
-    status.textContent = error.message;
+    fail(error);
   }
 });
 
@@ -76,8 +79,12 @@ for (const [name, title] of Object.entries(EXAMPLES)) {
   Object.assign(image, { src: `examples/${name}`, alt: title, title });
   button.append(image);
   button.addEventListener("click", async () => {
-    const blob = await (await fetch(image.src)).blob();
-    next().take(new File([blob], name, { type: blob.type }));
+    try {
+      const blob = await (await request(image.src)).blob();
+      next().take(new File([blob], name, { type: blob.type }));
+    } catch (error) {
+      fail(error);
+    }
   });
   byId("examples").append(button);
 }

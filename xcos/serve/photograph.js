@@ -4,21 +4,24 @@
 const READ_BY_SERVER = ["image/jpeg", "image/png", "image/bmp", "image/gif"];
 const LARGEST = 4096; // pixels of the longer side of a picture that the page itself has to convert
 const TRIES = 4; // when the server says that it is busy
+const BUSY = "The server is busy; trying again …";
+const WITHOUT_CAMERA = { // by the name of what getUserMedia throws
+  NotAllowedError: "The camera was refused. Allow it for this page in the browser's settings, or choose a file.",
+  NotFoundError: "There is no camera here. Choose a file instead.",
+  NotReadableError: "The camera is in use by another program.",
+};
 
 const byId = id => document.getElementById(id);
 
 // A request with a form; when the server is busy, again after the time that it names, and busy() is called.
-async function ask(path, fields, signal, busy = () => {}) {
+async function ask(path, fields, signal, busy) {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) {
     if (value instanceof File) form.append(name, value, value.name);
     else form.append(name, value);
   }
   for (let attempt = 1; ; attempt++) {
-    const answer = await fetch(path, { method: "POST", body: form, signal }).catch(error => {
-      if (error.name === "AbortError") throw error;
-      throw new Error("The server does not answer. Is xcos serve still running?");
-    });
+    const answer = await request(path, { method: "POST", body: form, signal });
     if (answer.status === 503 && attempt < TRIES) {
       busy();
       await new Promise(resolve => setTimeout(resolve, 1000 * Number(answer.headers.get("Retry-After") || 1)));
@@ -30,6 +33,13 @@ async function ask(path, fields, signal, busy = () => {}) {
     if (answer.ok) return value;
     throw new Error(sentence(value.error || `The server answered ${answer.status}.`));
   }
+}
+
+function request(path, options) {
+  return fetch(path, options).catch(error => {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The server does not answer. Is xcos serve still running?");
+  });
 }
 
 const sentence = text => text[0].toUpperCase() + text.slice(1) + (text.endsWith(".") ? "" : ".");
@@ -54,7 +64,7 @@ async function drawn(source, width, height, name) {
 }
 
 // One photograph in `place`; changed() is called when another one, or another face, is there, also() for a second file
-// that was dropped with it.
+// that came with it.
 class Slot {
   constructor(title, place, changed, also = () => {}) {
     this.changed = changed;
@@ -62,12 +72,13 @@ class Slot {
     this.root = part(".slot");
     [this.drop, this.frame, this.image, this.faces] = [".drop", ".frame", "img", ".faces"].map(part);
     [this.hint, this.error, this.choice, this.clear] = [".hint", ".error", ".choice", ".clear"].map(part);
+    this.invitation = this.hint.textContent;
     part("legend").textContent = title;
     const input = part("input");
     input.setAttribute("aria-label", `${title}: choose a file`);
     input.addEventListener("change", () => { if (input.files[0]) this.take(input.files[0]); input.value = ""; });
     part(".camera").addEventListener("click", () => openCamera(this));
-    this.clear.addEventListener("click", () => this.empty());
+    this.clear.addEventListener("click", () => { this.empty(); input.focus(); }); // it hides itself
     this.drop.addEventListener("dragover", event => { event.preventDefault(); this.drop.classList.add("over"); });
     this.drop.addEventListener("dragleave", () => this.drop.classList.remove("over"));
     this.drop.addEventListener("drop", event => {
@@ -91,6 +102,7 @@ class Slot {
     this.error.textContent = "";
     this.frame.hidden = this.clear.hidden = this.choice.hidden = true;
     this.hint.hidden = false;
+    this.hint.textContent = this.invitation;
     this.changed();
   }
 
@@ -105,19 +117,17 @@ class Slot {
     this.hint.textContent = "Looking for faces …";
     try {
       file = await readable(file);
-      const found = await ask("detect", { image: file });
+      const found = await ask("detect", { image: file }, undefined, () => { this.hint.textContent = BUSY; });
       if (turn !== this.turn) return;
       this.show(file, found);
     } catch (error) {
       if (turn === this.turn) this.fail(error.message);
-    } finally {
-      this.hint.textContent = "Drop a photograph here, or paste one";
     }
   }
 
   show(file, found) {
     this.image.src = URL.createObjectURL(file);
-    this.image.alt = `${file.name}, ${found.faces.length} faces found`;
+    this.image.alt = `${file.name}, ${found.faces.length} ${found.faces.length === 1 ? "face" : "faces"} found`;
     this.frame.hidden = this.clear.hidden = false;
     this.hint.hidden = true;
     if (!found.faces.length) {
@@ -132,8 +142,8 @@ class Slot {
       button.type = "button";
       Object.assign(button.style, { left: percent(x0, found.width), top: percent(y0, found.height),
         width: percent(x1 - x0, found.width), height: percent(y1 - y0, found.height) });
-      button.setAttribute("aria-label", `Face ${i + 1} of ${found.faces.length}`);
-      if (found.faces.length > 1) button.append(Object.assign(document.createElement("span"), { textContent: i + 1 }));
+      button.setAttribute("aria-label", `Face ${i}, of ${found.faces.length}`);
+      if (found.faces.length > 1) button.append(Object.assign(document.createElement("span"), { textContent: i }));
       button.addEventListener("click", () => this.choose(i));
       this.faces.append(button);
     });
@@ -147,7 +157,7 @@ class Slot {
   choose(face) {
     this.face = face;
     [...this.faces.children].forEach((button, i) => button.setAttribute("aria-pressed", i === face));
-    this.choice.textContent = `${this.faces.children.length} faces; number ${face + 1} is taken. Press another to choose it.`;
+    this.choice.textContent = `${this.faces.children.length} faces, counted from 0: face ${face} is taken. Press another to choose it.`;
     this.changed();
   }
 }
@@ -161,27 +171,32 @@ async function openCamera(slot) {
   const error = dialog.querySelector(".error"), take = dialog.querySelector(".take");
   error.textContent = "";
   take.disabled = true;
-  dialog.showModal();
-  try {
-    if (!navigator.mediaDevices) throw new Error();
-    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } } });
-    if (!dialog.open) { stopCamera(); return; } // cancelled meanwhile
-    await video.play();
-    take.disabled = false;
-  } catch {
-    error.textContent = "There is no camera that this page may use.";
-  }
+  video.hidden = false;
   take.onclick = async () => {
     const file = await drawn(video, video.videoWidth, video.videoHeight, "camera.jpg");
     dialog.close();
     slot.take(file);
   };
+  dialog.showModal();
+  try {
+    if (!navigator.mediaDevices) throw new Error("Browsers lend the camera to pages of this machine, or by HTTPS, alone.");
+    const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } } });
+    if (!dialog.open || video.srcObject) { stop(stream); return; } // cancelled meanwhile
+    video.srcObject = stream;
+    await video.play();
+    take.disabled = false;
+  } catch (reason) {
+    video.hidden = true;
+    error.textContent = WITHOUT_CAMERA[reason.name] || sentence(reason.message);
+  }
 }
 
-function stopCamera() {
-  for (const track of video.srcObject ? video.srcObject.getTracks() : []) track.stop();
+function stop(stream) {
+  for (const track of stream.getTracks()) track.stop();
+}
+
+dialog.addEventListener("close", () => {
+  if (video.srcObject) stop(video.srcObject);
   video.srcObject = null;
-}
-
-dialog.addEventListener("close", stopCamera);
+});
 dialog.querySelector(".cancel").addEventListener("click", () => dialog.close());

@@ -2,7 +2,6 @@
 "use strict";
 
 const spoken = byId("status"), list = byId("hits"), enrol = byId("enrol"), sure = byId("sure");
-const BUSY = "The server is busy; trying again …";
 let searching = null; // AbortController of the search under way
 let changes = false; // may people be enrolled and deleted?
 
