@@ -291,11 +291,12 @@ class FGGB(_Arguments):
         unit = _unit(values[self.scorer.output]).detach()
         weights = unit * _unit(other) - self._limit / unit.shape[1]
         maps = torch.zeros((len(x), *x.shape[2:]))
+        many = min(self.chunk, unit.shape[1])
         for i in range(len(x)):
-            copies = _fast(x[i : i + 1].detach().repeat(self.chunk, 1, 1, 1)).requires_grad_()
+            copies = _fast(x[i : i + 1].detach().repeat(many, 1, 1, 1)).requires_grad_()
             numbers = self._twin(copies)[self.scorer.output].flatten(1)
-            for start in range(0, unit.shape[1], self.chunk):
-                k = torch.arange(start, min(start + self.chunk, unit.shape[1]))
+            for start in range(0, unit.shape[1], many):
+                k = torch.arange(start, min(start + many, unit.shape[1]))
                 chosen = numbers[: len(k)].gather(1, k[:, None]).sum()
                 strength = torch.autograd.grad(chosen, copies, retain_graph=True)[0][: len(k)].abs().mean(1)
                 strength /= strength.sum((1, 2), keepdim=True).clamp(min=1e-12)
