@@ -473,7 +473,8 @@ def test_camera(page):
     take.click()  # Chromium's fake camera shows a moving disc
     assert "No face was found" in wait(page, "document.querySelector('.slot .error').textContent")
     assert not page.find_element("css selector", "#camera").is_displayed()
-    assert page.execute_script("return [document.querySelector('video').srcObject, track.readyState]") == [None, "ended"]
+    left = page.execute_script("return [document.querySelector('video').srcObject, track.readyState]")
+    assert left == [None, "ended"]
 
 
 @pytest.mark.parametrize(("name", "said"), [("NotAllowedError", "was refused"), ("NotFoundError", "no camera here"),
