@@ -287,6 +287,11 @@ def test_photographs_are_kept_only_when_asked(tmp_path, photos):
     assert (e.crops[1] == crop).all()
     plain = xcos.Gallery(tmp_path / "plain")
     plain.add("Obama", photos["obama_portrait_2012"])
+    # Without the other face's picture no parts can be told; page and figure are there all the same.
+    without = plain.search(photos["obama_congress_2009"])[0].explain()
+    for name in ("why.html", "why.png"):
+        without.save(tmp_path / name)
+        assert (tmp_path / name).stat().st_size > 10_000
     assert files_with(tmp_path / "kept", b"\x89PNG") and not files_with(tmp_path / "plain", b"\x89PNG")
 
 

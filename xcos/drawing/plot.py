@@ -33,7 +33,7 @@ from .figure import encode, figure_of, new_figure, ours
 from .photograph import overlay
 from .scales import PALE, SCALES, cell_number, colour_map
 from .sheet import GAP, Sheet, pale_cells
-from .shown import Decision, Placed, Reason
+from .shown import Decision, Placed, Reason, is_reason
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,7 +132,7 @@ def detections(image: NDArray[np.uint8], faces: Sequence[Face], ax: Axes | None 
 def render(result: Decision, kind: str, dpi: float | None = None, photos: Sequence[Placed] = ()) -> bytes:
     """The plot of a result as a file of `kind` (png, pdf, svg); touches no pyplot state, safe in threads."""
     dots = _dots(dpi)
-    if isinstance(result, Reason):
+    if is_reason(result):
         sheet = Sheet.of(result)
         figure = Figure(figsize=sheet.size)
         _explanation(result, figure, sheet, colour_map("cosine"), photos)

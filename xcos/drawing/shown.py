@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,6 @@ class Decision(Protocol):
     def to_dict(self) -> dict[str, Any]: ...
 
 
-@runtime_checkable
 class Reason(Decision, Protocol):
     """Of ``xcos.Explanation``: the decision with its maps."""
 
@@ -67,6 +66,11 @@ class Reason(Decision, Protocol):
     @property
     def parts(self) -> Mapping[str, ShownPart]: ...
     def sentences(self, language: str = "en") -> Sequence[object]: ...
+
+
+def is_reason(result: Decision) -> TypeGuard[Reason]:
+    """Has the result maps? A runtime-checkable Protocol would ask for `parts`, which not every explanation has."""
+    return hasattr(result, "cosine_map")
 
 
 class ShownPart(Protocol):
