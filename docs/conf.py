@@ -13,11 +13,12 @@ author = "The xcos founders"
 copyright = "2026, the xcos founders"
 release = version = xcos.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc", "extensions"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc", "extensions"]
 exclude_patterns = ["_build", "README.md"]
 nb_execution_mode = "off"  # notebooks are committed with their outputs; a test runs them
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
+html_math_renderer = "mathml"
 
 suppress_warnings = ["misc.highlighting_failure"]  # examples abbreviate with …
 

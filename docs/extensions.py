@@ -1,17 +1,19 @@
-"""What the pages need beyond Sphinx: the interactive view of a pair, and the files of the repository."""
+"""What the pages need beyond Sphinx: the interactive view of a pair, the files of the repository, and formulas."""
 
 import logging
 import re
 import tempfile
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from docutils.utils.math.latex2mathml import tex2mathml
 from PIL import Image
 from pygments.lexers import JavascriptLexer
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+from sphinx.writers.html5 import HTML5Translator
 
 import xcos
 from xcos.datasets import wear
@@ -94,9 +96,18 @@ class Files(SphinxDirective):
         return [entries]
 
 
+def _formula(writer: HTML5Translator, node: nodes.math | nodes.math_block) -> NoReturn:
+    """As MathML, which browsers set themselves: nothing is fetched for it, and it is there without JavaScript."""
+    block = isinstance(node, nodes.math_block)
+    text = tex2mathml(node.astext(), as_block=block)
+    writer.body.append(f'<div class="math">{text}</div>\n' if block else text)
+    raise nodes.SkipNode
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("explanation", Explanation)
     app.add_directive("files", Files)
+    app.add_html_math_renderer("mathml", inline_renderers=(_formula, None), block_renderers=(_formula, None))
     app.add_lexer("jsonc", JavascriptLexer)  # Pygments has none for JSON with comments
     # A pattern of index.md may match nothing yet; Sphinx gives that warning no type to suppress it by.
     log = logging.getLogger("sphinx.sphinx.directives.other")

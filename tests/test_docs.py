@@ -4,9 +4,12 @@ import importlib.util
 import re
 import subprocess
 import sys
+import time
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from browser import open_browser
 
 import xcos
 
@@ -72,9 +75,9 @@ def _built_since_the_last_change():
     return stamp.is_file() and all(path.stat().st_mtime < stamp.stat().st_mtime for path in sources)
 
 
-@pytest.mark.slow
-def test_documentation_builds():
-    """Where `make docs` built all of it since the last change of any file, that is not done again."""
+@pytest.fixture(scope="module")
+def pages():
+    """The built pages. Where `make docs` built them since the last change of any file, that is not done again."""
     for needed in ("sphinx", "myst_nb", "furo", "numpydoc", "matplotlib"):
         if importlib.util.find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed")
@@ -83,8 +86,56 @@ def test_documentation_builds():
         command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", pages]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-4000:]
-    index = (pages / "index.html").read_text(encoding="utf-8")
-    assert "<xcos-explanation" in index
+    return pages
+
+
+class Fetched(HTMLParser):
+    """What a page makes a browser fetch: all but links that are followed by hand. And how many formulas it has."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.urls, self.formulas = [], 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        names = {"src", "srcset", "poster", "data", "href"} if tag != "a" else set()
+        if tag == "link" and dict(attributes).get("rel") in ("canonical", "next", "prev", "search", "index"):
+            names = set()
+        self.urls += [value or "" for name, value in attributes if name in names]
+        self.formulas += tag == "math"
+
+
+@pytest.mark.slow
+def test_pages_fetch_nothing_from_outside(pages):
+    formulas = 0
+    for path in pages.rglob("*.html"):
+        page = Fetched(path.read_text(encoding="utf-8"))
+        assert not [url for url in page.urls if re.match(r"\s*(?:[a-z]+:)?//", url, re.IGNORECASE)], path
+        formulas += page.formulas
+    for path in pages.rglob("*.css"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", text), path
+    assert formulas > 20  # as MathML, which a browser sets itself
+    assert "<xcos-explanation" in (pages / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_pages_work_from_the_disk_without_a_network(pages):
+    with open_browser(1200, 800, arguments=("--host-resolver-rules=MAP * ~NOTFOUND",)) as browser:
+        for page in ("index.html", "method.html", "api.html", "tutorials/01_verify_and_explain.html"):
+            browser.get((pages / page).as_uri())
+        wide = "return Math.max(...[...document.querySelectorAll('math')].map(m => m.getBoundingClientRect().width))"
+        browser.get((pages / "method.html").as_uri())
+        assert browser.execute_script(wide) > 200  # a formula of a line, set
+        browser.get((pages / "search.html").as_uri() + "?q=patch+cosine")
+        found = "return [...document.querySelectorAll('#search-results li a')].map(a => a.getAttribute('href'))"
+        end = time.monotonic() + 30
+        links = []
+        while not any("method.html" in link for link in links):
+            assert time.monotonic() < end, links
+            time.sleep(0.1)
+            links = browser.execute_script(found)
+        assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
 WITHOUT = """
