@@ -33,6 +33,7 @@ autodoc_type_aliases = {name: name for name in ALIASES}
 html_theme = "furo"
 html_title = f"xcos {release}"
 html_show_sphinx = False
+html_show_search_summary = False  # it would fetch the pages found, which browsers refuse for files
 
 # These lie where people look for them in the repository; Sphinx wants them inside its own folder.
 for folder, pattern in {
