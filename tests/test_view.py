@@ -32,14 +32,27 @@ def browser():
         yield session
 
 
+@pytest.fixture(scope="module")
+def saved(explanation, tmp_path_factory):
+    path = tmp_path_factory.mktemp("view") / "e.html"
+    explanation.save(path)
+    return path
+
+
 @pytest.fixture
-def page(browser, explanation, tmp_path):
+def page(browser, saved):
     """The saved page in the browser; at the end of the test the console must be empty."""
     resize(browser, 1100, 900)
-    explanation.save(tmp_path / "e.html")
-    browser.get((tmp_path / "e.html").as_uri())
+    browser.get(saved.as_uri())
     yield browser
     assert browser.get_log("browser") == []
+
+
+def show(session, path, *explanations):
+    """A page with these views, without the picture that a saved page has for where scripts don't run."""
+    body = "".join(view.explanation_html(e, fallback=False) for e in explanations)
+    path.write_text(f"<!doctype html><meta charset=utf-8><title>views</title>{body}", "utf-8")
+    session.get(path.as_uri())
 
 
 def root(session):
@@ -122,8 +135,7 @@ def test_the_sum_can_be_checked(page, explanation):
 
 def test_what_speaks_for_the_decision_comes_first(browser, photos, explanation, tmp_path):
     def first_rows(e):
-        e.save(tmp_path / "e.html")
-        browser.get((tmp_path / "e.html").as_uri())
+        show(browser, tmp_path / "e.html", e)
         return [number(row.find_elements("css selector", "td")[2].text) for row in find(browser, ".sum tbody tr")]
 
     one = xcos.explain(photos["obama_portrait_2012"], photos["obama_congress_2009"])
@@ -142,16 +154,23 @@ def known(alone):
     return CellTruth(48, own, np.full((7, 7), 0.1), alone)
 
 
-@pytest.fixture
-def mixed(browser, explanation, tmp_path):
-    """The view where the face as a whole counts three tenths, and something is known of the cells."""
+@pytest.fixture(scope="module")
+def saved_mixed(explanation, tmp_path_factory):
     alone = np.full((7, 7), 0.9)
     alone[6] = 0.6
     whole = 0.3 * explanation.cosine
     e = replace(explanation, explained=0.7, score=0.7 * explanation.score + whole, truth=known(alone))
+    path = tmp_path_factory.mktemp("mixed") / "mixed.html"
+    e.save(path)
+    return path, e
+
+
+@pytest.fixture
+def mixed(browser, saved_mixed):
+    """The view where the face as a whole counts three tenths, and something is known of the cells."""
+    path, e = saved_mixed
     resize(browser, 1100, 900)
-    e.save(tmp_path / "mixed.html")
-    browser.get((tmp_path / "mixed.html").as_uri())
+    browser.get(path.as_uri())
     yield browser, e
     assert browser.get_log("browser") == []
 
@@ -272,9 +291,7 @@ def test_it_follows_the_page_not_the_system(page):
 
 def test_evidence_of_a_calibrated_model(browser, explanation, tmp_path):
     evidence = (explanation.cosine_map * 5 - 1).astype(np.float32)
-    path = tmp_path / "e.html"
-    replace(explanation, evidence=evidence).save(path)
-    browser.get(path.as_uri())
+    show(browser, tmp_path / "e.html", replace(explanation, evidence=evidence))
     browser.execute_script("arguments[0].click()", find(browser, "input[value=evidence]")[0])
     shown = [number(cell.text) for cell in find(browser, ".map [role=gridcell]")]
     np.testing.assert_allclose(shown, evidence.ravel(), atol=0.0501)
@@ -284,9 +301,7 @@ def test_evidence_of_a_calibrated_model(browser, explanation, tmp_path):
 
 
 def test_many_views_share_one_page(browser, explanation, tmp_path):
-    body = "".join(view.explanation_html(explanation, fallback=False) for _ in range(3))
-    (tmp_path / "many.html").write_text(f"<!doctype html><meta charset=utf-8><title>many</title>{body}", "utf-8")
-    browser.get((tmp_path / "many.html").as_uri())
+    show(browser, tmp_path / "many.html", explanation, explanation, explanation)
     assert browser.get_log("browser") == []
     views = browser.find_elements("css selector", "xcos-explanation")
     assert [len(one.shadow_root.find_elements("css selector", ".sum table")) for one in views] == [1, 1, 1]
@@ -356,6 +371,7 @@ def test_without_scripts_the_picture_shows(explanation):
     tags = Parts(explanation._repr_html_()).tags
     assert [tag for tag, _ in tags] == ["xcos-explanation", "img", "script"]
     picture = tags[1][1]
+    assert picture["src"].startswith("data:image/webp;")
     assert "different people: score" in picture["alt"]
     with Image.open(io.BytesIO(base64.b64decode(picture["src"].split(",")[1]))) as image:
         image.load()
