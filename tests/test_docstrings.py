@@ -84,12 +84,15 @@ def test_errors_are_documented(path):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where examples run: the photographs are there, and what an example writes is read by no other."""
+    """Where examples run: the photographs are there, and what an example writes is read by no other. Intervals of
+    calibrations, which no example shows, are of a tenth of the fits."""
     folder = tmp_path_factory.mktemp("doctest")
     (folder / "examples").symlink_to(Path(__file__).parents[1] / "examples")
     before = Path.cwd()
     os.chdir(folder)
-    yield folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xcos.evaluation.fitting.REFITS", 20)
+        yield folder
     os.chdir(before)
 
 

@@ -438,11 +438,12 @@ def test_command(people, pairs, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_figures_of_others_again(shared):
-    """What was measured of O1 on other people of LFW (shared/design/TRUTH.md), within what 70 people can tell."""
+    """What was measured of O1 on other people of LFW (shared/design/TRUTH.md), within what 35 people can tell."""
     found = truth(
-        shared / "models/mobilefacenet_local_o1.safetensors", shared / "data/lfw_photos.tar", measures=("own", "parts")
+        shared / "models/mobilefacenet_local_o1.safetensors", shared / "data/lfw_photos.tar",
+        triples=35, measures=("own", "parts"),  # half of all there are
     )
-    assert found.triples == 70
+    assert found.triples == 35
     expected = {found.own: 0.69, found.leak: 0.14, found.corners_leak: 0.32, found.centre_leak: 0.04}
     for part, drop, rise in zip(found.parts.values(), (0.94, 0.94, 0.87, 0.87), (0.84, 0.80, 0.75, 0.88), strict=True):
         expected |= {part["drop"]: drop, part["rise"]: rise}

@@ -63,7 +63,7 @@ def check(explainer: Explainer) -> None:
     Examples
     --------
     >>> from xcos.explainers import CorrRISE, check
-    >>> check(CorrRISE(masks=100))
+    >>> check(CorrRISE(masks=40))
     """
     if not isinstance(explainer, Explainer):
         raise TypeError(f"check: expected an instance of xcos.explainers.Explainer, got {explainer!r}")

@@ -54,7 +54,7 @@ class Played(ByValue):
     >>> names = ("obama_portrait_2012", "obama_congress_2009", "biden_blue_room_2010")
     >>> crops = xcos.load().crops([f"examples/{name}.jpg" for name in names])
     >>> people = np.concatenate([crops, crops[2:, :, ::-1]]), [0, 0, 1, 1]
-    >>> game = xcos.faithfulness.part_game([xcos.explainers.CentreMap()], people, threshold=0.6)
+    >>> game = xcos.faithfulness.part_game([xcos.explainers.CentreMap()], people, threshold=0.6, triplets=1)
     >>> game.rows[0].method, sorted(game.rows[0].flips["overall"])
     ('CentreMap', ['1 %', '5 %'])
     """
@@ -209,7 +209,7 @@ class PartGame(ByValue):
     >>> names = ("obama_portrait_2012", "obama_congress_2009", "biden_blue_room_2010")
     >>> crops = xcos.load().crops([f"examples/{name}.jpg" for name in names])
     >>> people = np.concatenate([crops, crops[2:, :, ::-1]]), [0, 0, 1, 1]
-    >>> game = xcos.faithfulness.part_game([xcos.explainers.CentreMap()], people, threshold=0.6)
+    >>> game = xcos.faithfulness.part_game([xcos.explainers.CentreMap()], people, threshold=0.6, triplets=1)
     >>> game.people, len(game)
     (2, 2)
     """
