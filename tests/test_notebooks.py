@@ -33,21 +33,42 @@ def test_committed_outputs(path):
     assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
 
 
+@pytest.fixture(scope="module")
+def kernel():
+    """One for all notebooks, emptied between them: to start it and import all takes longer than some of them run."""
+    client = pytest.importorskip("jupyter_client", reason="the PyPI package jupyter_client is not installed")
+    pytest.importorskip("ipykernel", reason="the PyPI package ipykernel is not installed")
+    manager = client.KernelManager(kernel_name="python3")
+    yield manager
+    if manager.has_kernel:
+        manager.shutdown_kernel(now=True)
+
+
+FIRST = """
+%reset -f
+import os
+from xcos.evaluation import fitting
+fitting.REFITS = 20  # of 200
+os.environ.update({environment})
+%reset -f
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs(path, request, monkeypatch):
+def test_runs(path, kernel, request, monkeypatch):
     nbformat = pytest.importorskip("nbformat", reason="the PyPI package nbformat is not installed")
     nbclient = pytest.importorskip("nbclient", reason="the PyPI package nbclient is not installed")
-    pytest.importorskip("ipykernel", reason="the PyPI package ipykernel is not installed")
     notebook = nbformat.read(path, 4)
     for number, smaller in SMALLER.get(path.stem, {}).items():
         (cell,) = (cell for cell in notebook.cells if cell.cell_type == "code" and number in cell.source)
         cell.source = cell.source.replace(number, smaller)
+    environment = {}
     if "XCOS_LFW" in "".join(cell.source for cell in notebook.cells) and "XCOS_LFW" not in os.environ:
-        shared = request.getfixturevalue("shared")
-        monkeypatch.setenv("XCOS_LFW", str(shared / "data/lfw_dev.bin"))
+        environment["XCOS_LFW"] = str(request.getfixturevalue("shared") / "data/lfw_dev.bin")
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(FIRST.format(environment=environment)))
     monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel's own shows figures in the notebook
     root = str(path.parents[1])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]))
     resources = {"metadata": {"path": str(path.parent)}}
-    nbclient.NotebookClient(notebook, timeout=60 * MINUTES, resources=resources).execute()
+    nbclient.NotebookClient(notebook, km=kernel, timeout=60 * MINUTES, resources=resources).execute()
