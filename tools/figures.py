@@ -120,19 +120,43 @@ def cllr(row: str, column: str) -> str:
     return cell("calibration_lfw_dev.md", row, column)
 
 
+def calibrations() -> str:
+    """What ratios of the score are worth on LFW whose second pictures are made worse."""
+    rows = [cells for cells in below("calibration_lfw_dev.md")[0].rows if cells[1] == "xcos"]
+    head = ["second picture", "pairs", "Cllr", "min Cllr", "undecided, one person", "two people"]
+    return markdown(head, [[cells[0], *cells[2:5], *(x.replace("%", " %") for x in cells[5:])] for cells in rows])
+
+
+def groups_of_lfw() -> str:
+    """Errors by sex, the explained score beside the plain cosine."""
+    asked = [
+        ("two women taken for one", "sex female", "FMR"),
+        ("two men taken for one", "sex male", "FMR"),
+        ("a woman and a man taken for one", "sex two groups", "FMR"),
+        ("a woman taken for two", "sex female", "FNMR"),
+        ("a man taken for two", "sex male", "FNMR"),
+    ]
+    rows = [
+        [title, *(cell("groups.md", row, at, f"{rate}: pairs") for at in (2, 4, 6, 7, 9))] for title, row, rate in asked
+    ]
+    return markdown(["", "pairs", "errors, xCos", "rate", "errors, plain cosine", "rate"], rows)
+
+
 RATIOS = "The worst group against the best"
 
 
 def groups() -> str:
-    """The groups of adults and of ages of UTKFace, the explained score beside the plain cosine."""
+    """FMR among adults and ages of UTKFace, the explained score beside the plain cosine."""
     rows = []
     for column in ("sex of adults", "race of adults", "sex and race of adults", "age"):
-        worst, best, ratio, cosine = (
+        found = [
             cell("groups.md", f"{column} {score} FMR", at, RATIOS)
-            for score, at in (("xcos", "worst"), ("xcos", "best"), ("xcos", -1), ("cosine", -1))
-        )
-        rows.append([column, worst, best, ratio, cosine])
-    return markdown(["groups", "worst", "best", "worst / best", "plain cosine: worst / best"], rows)
+            for score in ("xcos", "cosine")
+            for at in ("worst", "best", -1)
+        ]
+        rows.append([column, *found])
+    head = ["xCos: worst", "best", "worst / best", "plain cosine: worst", "best", "worst / best"]
+    return markdown(["groups", *head], rows)
 
 
 def speed() -> str:
@@ -169,7 +193,9 @@ FIGURES: dict[str, Callable[[], str]] = {
     "corners": lambda: f"{truth('corners alone')} %",
     "best_cell": lambda: f"{truth('best cell alone')} %",
     "truth": truths,
+    "calibration": calibrations,
     "groups": groups,
+    "groups.lfw": groups_of_lfw,
     "groups.ratio": lambda: cell("groups.md", "sex and race of adults xcos FMR", under=RATIOS),
     "locality": locality,
     "by_whole": by_whole,
