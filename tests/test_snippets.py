@@ -24,6 +24,7 @@ NEEDS = {
     "docs/tour.md": ("onnx", "fpdf", "lancedb", "pandas", *EVALUATION),
     "docs/audit.md": EVALUATION,
     "docs/case-report.md": ("fpdf", "matplotlib"),
+    "docs/coming-from.md": ("lancedb", "torch", "matplotlib"),
     "docs/compare.md": EVALUATION,
     "docs/evaluate.md": EVALUATION,
     "docs/explanations.md": EVALUATION,
@@ -38,6 +39,7 @@ NAMES = {"docs/tour.md": {"paths_of_known": ["a.jpg"], "paths_of_found": ["b.jpg
 MAKES = {"docs/gallery.md": ["people/"], "docs/serve.md": ["people/"], "docs/tour.md": ["people/"]}
 # What would take minutes, or real data, is made smaller here, text by text; every line runs all the same.
 SMALLER = {
+    "docs/coming-from.md": {"stride=5": "stride=56"},
     "docs/compare.md": {
         "CorrRISE(model)": "CorrRISE(model, masks=8)",
         "], pairs)": "], pairs, measures=[\"deletion\"])",
