@@ -16,6 +16,7 @@ from test_search_protocol import GALLERY, PROBES, SCORES
 
 import xcos
 from xcos.drawing import benchmarks, flow, plot, saliency, truth
+from xcos.drawing.figure import settings
 from xcos.gallery.plots import bars
 
 matplotlib.use("Agg")
@@ -101,3 +102,15 @@ def test_all_that_draws_goes_through_one_door():
             called = {getattr(call, "id", getattr(call, "attr", "")) for call in calls}
             doors = {getattr(decorator, "id", "") for decorator in function.decorator_list}
             assert not called & makers or "ours" in doors, f"{path.name}: {function.name}"
+
+
+def test_a_notebook_goes_on_showing_figures():
+    """The first figure makes a notebook choose its backend, which turns "interactive" on within our settings."""
+    with matplotlib.rc_context({"interactive": False}):
+        with settings():
+            matplotlib.interactive(True)
+        assert matplotlib.is_interactive()
+        with pytest.raises(KeyError), settings():
+            matplotlib.interactive(False)
+            raise KeyError
+        assert not matplotlib.is_interactive()

@@ -36,10 +36,20 @@ _lock = RLock()  # two threads that put settings back would put back each other'
 @contextmanager
 def settings() -> Iterator[None]:
     """matplotlib's defaults and `_OURS` within the block; then everything is as it was. One thread at a time."""
-    with _lock, rc_context():
-        style.use("default")
-        rcParams.update(_OURS)
-        yield
+    with _lock:
+        interactive = rcParams["interactive"]
+        try:
+            with rc_context():
+                style.use("default")
+                rcParams.update(_OURS)
+                try:
+                    yield
+                finally:
+                    interactive = rcParams["interactive"]
+        finally:
+            # A notebook turns this on when the first figure makes it choose its backend, perhaps here: put back to
+            # off, no later figure would be shown.
+            rcParams["interactive"] = interactive
 
 
 def ours(draw: Callable[P, T]) -> Callable[P, T]:
