@@ -61,8 +61,11 @@ def test_extras_that_are_named_are_declared():
             assert set(named.split(",")) <= extras, path
 
 
+BUILT = ROOT / "docs" / "_build"
+
+
 def _built_since_the_last_change():
-    stamp = ROOT / "docs" / "_build" / "built"  # which `make docs` makes after a build without a warning
+    stamp = BUILT / "built"  # which `make docs` makes after a build without a warning, and so does `pages`
     made = {"_build", "_libs", *COPIED}
     sources = [ROOT / "docs", *ROOT.glob("*.*")]
     for folder in ("docs", "xcos", "notebooks", "benchmarks", "examples", "csrc", "fuzz", "tests", "tools"):
@@ -77,16 +80,21 @@ def _built_since_the_last_change():
 
 @pytest.fixture(scope="module")
 def pages():
-    """The built pages. Where `make docs` built them since the last change of any file, that is not done again."""
+    """The built pages. Where they were built since the last change of any file, by `make docs` or by another process of
+    these tests, that is not done again."""
     for needed in ("sphinx", "myst_nb", "furo", "numpydoc", "matplotlib"):
         if importlib.util.find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed")
-    pages = ROOT / "docs" / "_build" / "html"
-    if not _built_since_the_last_change():
-        command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", pages]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-4000:]
-    return pages
+    fcntl = pytest.importorskip("fcntl")
+    BUILT.mkdir(exist_ok=True)
+    with (BUILT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _built_since_the_last_change():
+            command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", BUILT / "html"]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr[-4000:]
+            (BUILT / "built").touch()
+    return BUILT / "html"
 
 
 class Fetched(HTMLParser):
