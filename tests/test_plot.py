@@ -210,6 +210,32 @@ def test_two_explanations_in_one_figure():
         make().plot(ax=Figure().add_axes((0, 0, 1, 1)))
 
 
+@pytest.mark.filterwarnings("ignore:This figure includes Axes that are not compatible with tight_layout")
+@pytest.mark.parametrize("layout", ["tight", "constrained", "compressed"])
+def test_layouts_around_it_leave_its_parts_where_they_are(layout):
+    """In subplots, a mosaic and a subfigure, beside other axes."""
+    e, panels = make(), ("cosine", "attention")
+    alone = {name: ax.get_position(original=True).extents for name, ax in e.plot(panels=panels)[1].items()}
+    mosaic, named = pyplot.subplot_mosaic("AAB;AAC", figsize=(14, 9), layout=layout)
+    parted = pyplot.figure(figsize=(14, 9), layout=layout)
+    for figure, places in ((mosaic, named["A"]), (parted, parted.subfigures(1, 2)[1].subplots())):
+        _, axes = e.plot(ax=places, panels=panels)
+        figure.draw_without_rendering()
+        for name, place in alone.items():
+            np.testing.assert_allclose(axes[name].get_position(original=True).extents, place, atol=1e-9)
+        assert not places.get_visible()
+
+
+@pytest.mark.parametrize("kind", ["svg", "pdf"])
+def test_texts_stay_texts_in_files_that_others_save(kind, tmp_path):
+    figure, _ = verification(0.3).plot()
+    with matplotlib.rc_context({"svg.fonttype": "path", "pdf.fonttype": 3}):
+        figure.savefig(tmp_path / f"a.{kind}")
+        assert matplotlib.rcParams["pdf.fonttype"] == 3
+    written = (tmp_path / f"a.{kind}").read_bytes()
+    assert b">same person: score" in written if kind == "svg" else b"/Type0" in written and b"/Type3" not in written
+
+
 def test_verification_draws_into_given_axes():
     figure, ax = pyplot.subplots()
     assert verification(0.3).plot(ax=ax) == (figure, ax)

@@ -17,6 +17,7 @@ except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
 from .figure import encode, figure_of, new_figure, ours
+from .scales import DIFFERENT, QUIET, SAME
 from .shown import Benchmark
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, told apart by colour-blind readers too; line styles change with every round of them.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _STYLES = ("-", "--", ":")
-_SAME, _DIFFERENT = "#2166ac", "#b2182b"  # as in the figures of explanations
-_QUIET = "#666666"
 _SIZE = (13.5, 4.3)  # inches
 _RATES = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5)  # ticks of the DET curve
 BINS = 6  # of the reliability plot
@@ -80,11 +79,11 @@ def reliability(
     which = np.minimum((p * BINS).astype(int), BINS - 1)
     total, hits, mean = (np.bincount(which, w, BINS) for w in (weights, weights * same, weights * p))
     some = total > 0
-    ax.plot([0, 1], [0, 1], color=_QUIET, linewidth=1, label="ideal")
+    ax.plot([0, 1], [0, 1], color=QUIET, linewidth=1, label="ideal")
     ax.plot(mean[some] / total[some], hits[some] / total[some], "o-", color=_COLOURS[0], label=label)
     for x, y, n in zip(mean[some] / total[some], hits[some] / total[some], np.bincount(which, minlength=BINS)[some],
                        strict=True):
-        ax.annotate(f"{n}", (x, y), textcoords="offset points", xytext=(6, -9), fontsize=7, color=_QUIET)
+        ax.annotate(f"{n}", (x, y), textcoords="offset points", xytext=(6, -9), fontsize=7, color=QUIET)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel="calibrated probability at even prior odds",
            ylabel="share of pairs of one person")
     ax.set_title(title, fontsize=10)
@@ -118,7 +117,7 @@ def _det(ax: Axes, chosen: Sequence[Benchmark]) -> None:
         far, frr = (norm.ppf(np.clip(x, low, high)) for x in (one.far, 1 - one.tar))
         ax.step(far, frr, where="post", **_line(i), label=f"{_title(one, chosen)}: EER {one.eer:.2%}")
     places = norm.ppf(_RATES)
-    ax.axline((0, 0), slope=1, color=_QUIET, linewidth=0.7)
+    ax.axline((0, 0), slope=1, color=QUIET, linewidth=0.7)
     ax.set(xlim=(places[0], places[-1]), ylim=(places[0], places[-1]), xlabel="false accept rate",
            ylabel="false reject rate", title="DET")
     ax.set_xticks(places, [f"{rate:.4g}" for rate in _RATES])
@@ -129,7 +128,7 @@ def _det(ax: Axes, chosen: Sequence[Benchmark]) -> None:
 
 def _histogram(ax: Axes, one: Benchmark) -> None:
     bins = np.linspace(one.scores.min(), one.scores.max(), 61).tolist()
-    for of_one, colour, label in ((True, _SAME, "one person"), (False, _DIFFERENT, "two people")):
+    for of_one, colour, label in ((True, SAME, "one person"), (False, DIFFERENT, "two people")):
         ax.hist(one.scores[one.same == of_one], bins, color=colour, alpha=0.55, label=label)
     ax.axvline(one.threshold, color="#222222", linewidth=1.2, label=f"threshold {one.threshold:.3f}")
     ax.set(ylim=(0, 1.22 * ax.get_ylim()[1]), xlabel="score", ylabel="pairs",  # room for the legend

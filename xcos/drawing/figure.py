@@ -14,13 +14,20 @@ from functools import cache, wraps
 from inspect import signature
 from threading import RLock
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from matplotlib import font_manager, rc_context, rcParams, style
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.axis import XAxis, YAxis
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+
+from .scales import QUIET
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,8 +35,9 @@ T = TypeVar("T")
 _FONT = "DejaVu Sans"  # comes with matplotlib
 # A $ in a file name is no formula. The family by its own name, since lists of families are looked up when drawn.
 # Texts stay texts in files, as publishers ask: TrueType fonts in a PDF, letters instead of outlines in an SVG.
-_OURS: Any = {"font.family": [_FONT], "text.parse_math": False, "text.usetex": False,
-              "pdf.fonttype": 42, "svg.fonttype": "none"}  # fmt: skip
+_TEXTS: Any = {"pdf.fonttype": 42, "svg.fonttype": "none"}
+_OURS: Any = {"font.family": [_FONT], "text.parse_math": False, "text.usetex": False, **_TEXTS}
+_in_place_of: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # axes and what was drawn in their place
 _lock = RLock()  # two threads that put settings back would put back each other's
 
 
@@ -75,11 +83,19 @@ def ours(draw: Callable[P, T]) -> Callable[P, T]:
     return under_our_settings
 
 
+class _Figure(Figure):
+    """A figure in whose files texts stay texts, whoever saves it."""
+
+    def savefig(self, *args: Any, **keywords: Any) -> None:
+        with _lock, rc_context(_TEXTS):
+            super().savefig(*args, **keywords)
+
+
 def new_figure(size: tuple[float, float], **keywords: Any) -> Figure:
     """A figure of pyplot, white also where the settings in force when it is saved say otherwise."""
     from matplotlib import pyplot
 
-    figure = pyplot.figure(figsize=size, **keywords)
+    figure = pyplot.figure(figsize=size, FigureClass=_Figure, **keywords)
     figure.add_artist(Rectangle((0, 0), 1, 1, facecolor="white", zorder=-1000))
     return figure
 
@@ -100,6 +116,55 @@ def figure_of(ax: Axes) -> Figure:
         raise ValueError("ax: was removed from its figure; expected an Axes of a figure")
     whole: Figure = part.figure
     return whole
+
+
+def part_in_place_of(ax: Axes) -> SubFigure:
+    """A part of the figure where `ax` is, which is hidden; what was drawn there in this way before is gone.
+
+    Raises ValueError where `ax` has no place in a grid.
+    """
+    place = ax.get_subplotspec()
+    if place is None:
+        raise ValueError("ax: expected an Axes made by subplots or add_subplot")
+    figure = figure_of(ax)
+    if (drawn := _in_place_of.get(ax)) in figure.subfigs:  # a second time: the new one instead
+        drawn.clear()
+        figure.subfigs.remove(drawn)
+    ax.set_visible(False)
+    _in_place_of[ax] = part = figure.add_subfigure(place, facecolor="white")
+    part.bbox_relative.set(ax.bbox.transformed(figure.transFigure.inverted()))  # without the margins of the grid
+    return part
+
+
+def shrink(part: Figure | SubFigure, size: tuple[float, float]) -> None:
+    """Texts, lines and marks of a drawing in less room than its `size`, inches, as if seen from afar."""
+    scale = min(1.0, *(pixels / part.dpi / inches for pixels, inches in zip(part.bbox.size, size, strict=True)))
+    if scale == 1:
+        return
+    artist: Any  # findobj does not tell mypy what it found
+    for artist in part.findobj(Text):
+        artist.set_fontsize(artist.get_fontsize() * scale)
+    for artist in part.findobj(Line2D):
+        artist.set_linewidth(artist.get_linewidth() * scale)
+        artist.set_markersize(artist.get_markersize() * scale)
+    for artist in part.findobj(LineCollection):
+        artist.set_linewidth([width * scale for width in artist.get_linewidth()])
+    for artist in part.findobj(XAxis) + part.findobj(YAxis):
+        for tick in artist.get_major_ticks() + artist.get_minor_ticks():
+            tick.set_pad(tick.get_pad() * scale)
+
+
+def colour_bar(ax: Axes, scale: ScalarMappable) -> None:
+    """A colour bar that fills `ax`, with the limits of `scale`, the middle, and what lies between."""
+    low, high = scale.get_clim()
+    bar = figure_of(ax).colorbar(scale, cax=ax, orientation="horizontal", ticks=np.linspace(low, high, 5),
+                                 format=_tick, extend="max" if low == 0 else "neither")  # fmt: skip
+    bar.ax.tick_params(labelsize=7, labelcolor=QUIET, length=2)
+    bar.outline.set_visible(False)
+
+
+def _tick(value: float, _: int) -> str:
+    return f"{value:.2g}"
 
 
 def _make_ticks(places: Any) -> None:

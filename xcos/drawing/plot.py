@@ -9,30 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import fill, shorten
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 try:
-    from matplotlib import colormaps
-    from matplotlib.axis import XAxis, YAxis
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.collections import LineCollection
-    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
-    from matplotlib.text import Text
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
-from .figure import encode, figure_of, new_figure, ours
+from .cells import scale_of, show_face, show_map
+from .figure import colour_bar, encode, figure_of, new_figure, ours, part_in_place_of, shrink
 from .photograph import overlay
-from .scales import PALE, SCALES, cell_number, colour_map
-from .sheet import GAP, Sheet, pale_cells
+from .scales import DIFFERENT, INK, QUIET, SAME, SCALES, cell_number
+from .sheet import Sheet, pale_cells
 from .shown import Decision, Placed, Reason, is_reason
 
 if TYPE_CHECKING:
@@ -41,10 +35,7 @@ if TYPE_CHECKING:
 
     from ..faces.detection import Face
 
-_SAME, _DIFFERENT = "#2166ac", "#b2182b"  # the ends of the colour map RdBu
-_INK, _QUIET = "#222222", "#666666"
 _SIZE_OF_SCALE, _DPI = (5, 1.6), 110  # inches
-_in_place_of: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # axes and the explanation drawn in their place
 
 
 @ours
@@ -59,29 +50,21 @@ def explanation(
 ) -> tuple[Figure, dict[str, Axes]]:
     """Draws an Explanation in a new pyplot figure, or in the place of `ax`; with `photos` (two) these in place of the
     crops. Returns figure and axes by name."""
-    sheet, colours = Sheet.of(e, panels), _diverging(cmap)
+    sheet = Sheet.of(e, panels)
+    scale_of("cosine", cmap)  # is there such a map, before a figure is made?
     if {"evidence", "deviation"} & set(sheet.panels):
         _check_evidence(e)
     if ax is None:
         figure = new_figure(sheet.size if figsize is None else figsize)
-        axes = _explanation(e, figure, sheet, colours, photos)
-        _shrink(figure, sheet)
+        axes = _explanation(e, figure, sheet, cmap, photos)
+        shrink(figure, sheet.size)
         return figure, axes
     if figsize is not None:
         raise ValueError("figsize: goes without ax, whose figure has a size already")
-    place = ax.get_subplotspec()
-    if place is None:
-        raise ValueError("ax: expected an Axes made by subplots or add_subplot")
-    figure = figure_of(ax)
-    if (drawn := _in_place_of.get(ax)) in figure.subfigs:  # a second time: the new one instead
-        drawn.clear()
-        figure.subfigs.remove(drawn)
-    ax.set_visible(False)
-    _in_place_of[ax] = part = figure.add_subfigure(place, facecolor="white")
-    part.bbox_relative.set(ax.bbox.transformed(figure.transFigure.inverted()))  # without the margins of the grid
-    axes = _explanation(e, part, sheet, colours, photos)
-    _shrink(part, sheet)
-    return figure, axes
+    part = part_in_place_of(ax)
+    axes = _explanation(e, part, sheet, cmap, photos)
+    shrink(part, sheet.size)
+    return figure_of(ax), axes
 
 
 @ours
@@ -101,7 +84,7 @@ def on_photo(photo: Placed, name: str = "cosine", ax: Axes | None = None) -> tup
     photo.values(name), photo.pixels()  # whether they can be had, before a figure is made
     if ax is None:
         ax = new_figure((5, 5), layout="constrained").add_subplot()
-    _photograph(ax, photo, name, colour_map("cosine"))
+    _photograph(ax, photo, name)
     return figure_of(ax), ax
 
 
@@ -135,7 +118,7 @@ def render(result: Decision, kind: str, dpi: float | None = None, photos: Sequen
     if is_reason(result):
         sheet = Sheet.of(result)
         figure = Figure(figsize=sheet.size)
-        _explanation(result, figure, sheet, colour_map("cosine"), photos)
+        _explanation(result, figure, sheet, None, photos)
     else:
         figure = Figure(figsize=_SIZE_OF_SCALE, layout="constrained")
         verification(result, figure.add_subplot())
@@ -157,40 +140,30 @@ def _dots(dpi: float | None) -> float:
     return _DPI if dpi is None else dpi
 
 
-def _diverging(cmap: str | Colormap | None) -> Colormap:
-    """The colours of cosines and contributions. ValueError for a name that matplotlib does not have."""
-    if cmap is None or isinstance(cmap, Colormap):
-        return cmap or colour_map("cosine")
-    if cmap not in colormaps:
-        raise ValueError(f"cmap: expected a matplotlib Colormap or the name of one, got {cmap!r}")
-    return colormaps[cmap]
-
-
 def _explanation(
-    e: Reason, figure: Figure | SubFigure, sheet: Sheet, colours: Colormap, photos: Sequence[Placed]
+    e: Reason, figure: Figure | SubFigure, sheet: Sheet, cmap: str | Colormap | None, photos: Sequence[Placed]
 ) -> dict[str, Axes]:
     mixed, pale = e.explained < 1, pale_cells(e)
-    grid = figure.add_gridspec(sheet.rows, sheet.columns, wspace=GAP[0], hspace=GAP[1], **sheet.margins)
-    axes: dict[str, Axes] = {}
-    for i, name in enumerate(sheet.panels):
-        axes[name] = figure.add_subplot(grid[divmod(i, sheet.columns)])
+    # Axes without a place in a grid stay where they are, whatever layout the figure around them has.
+    axes = {name: figure.add_axes(sheet.place(i)) for i, name in enumerate(sheet.panels)}
     figure.suptitle(sheet.title, x=0.5, y=sheet.up(-0.19), fontsize=sheet.title_points, weight="bold", color=_colour(e))
     for i, name in enumerate(("first", "second")):
         if name in axes and photos:
-            _photograph(axes[name], photos[i], "cosine", colours)
+            _photograph(axes[name], photos[i], "cosine", cmap)
         elif name in axes:
-            _face(axes[name], e.crops[i], e.names[i], e.cosine_map.shape)
+            show_face(axes[name], e.crops[i], e.cosine_map.shape)
+            axes[name].set_title(e.names[i], fontsize=10, color=INK)
     if "score" in axes:
         _summary(axes["score"], e)
     if "cosine" in axes:
         over = f"{SCALES['cosine'].about}; the faces, laid over each other"
-        _map(axes["cosine"], e.cosine_map, "cosine", pale, about=over, colours=colours, shade=_shade(e.crops))
+        _map(axes["cosine"], e.cosine_map, "cosine", pale, about=over, cmap=cmap, shade=_shade(e.crops))
     if "attention" in axes:
         _map(axes["attention"], e.attention, "attention", pale)
     if "contribution" in axes:
         total = f"{SCALES['contribution'].about}, sum {e.contribution.sum():.3f}"
         _map(axes["contribution"], e.contribution, "contribution", pale,
-             about=total if mixed else f"{total} = the score", colours=colours)
+             about=total if mixed else f"{total} = the score", cmap=cmap)
     for name, values in (("evidence", e.evidence), ("deviation", e.deviation)):
         if name in axes and values is not None:
             _map(axes[name], values, name, pale)
@@ -202,12 +175,12 @@ def _explanation(
     for left_name, right_name, symbol in sheet.symbols():
         boxes = [axes[name].get_position() for name in (left_name, right_name)]
         x, y = (boxes[0].x1 + boxes[1].x0) / 2, (boxes[0].y0 + boxes[0].y1) / 2
-        figure.text(x, y, symbol, ha="center", va="center", fontsize=22, color=_INK)
+        figure.text(x, y, symbol, ha="center", va="center", fontsize=22, color=INK)
         if mixed and symbol == "=":
             figure.text(x, y + sheet.up(0.2), f"×\n{e.explained:.2g}", ha="center", va="bottom", fontsize=8.5,
-                        color=_INK)
+                        color=INK)
     if sheet.note:
-        figure.text(sheet.margins["left"], sheet.up(0.09), sheet.note, fontsize=8.5, color=_QUIET)
+        figure.text(sheet.left, sheet.up(0.09), sheet.note, fontsize=8.5, color=QUIET)
     return axes
 
 
@@ -216,47 +189,29 @@ def _check_evidence(e: Reason) -> None:
         raise ValueError(f"model {e.model!r} is not calibrated, so there is no evidence: see xcos.calibrate")
 
 
-def _shrink(part: Figure | SubFigure, sheet: Sheet) -> None:
-    """Texts, lines and marks of a drawing in less room than its sheet, as if seen from afar."""
-    scale = min(1.0, *(pixels / part.dpi / inches for pixels, inches in zip(part.bbox.size, sheet.size, strict=True)))
-    if scale == 1:
-        return
-    artist: Any  # findobj does not tell mypy what it found
-    for artist in part.findobj(Text):
-        artist.set_fontsize(artist.get_fontsize() * scale)
-    for artist in part.findobj(Line2D):
-        artist.set_linewidth(artist.get_linewidth() * scale)
-        artist.set_markersize(artist.get_markersize() * scale)
-    for artist in part.findobj(LineCollection):
-        artist.set_linewidth([width * scale for width in artist.get_linewidth()])
-    for artist in part.findobj(XAxis) + part.findobj(YAxis):
-        for tick in artist.get_major_ticks() + artist.get_minor_ticks():
-            tick.set_pad(tick.get_pad() * scale)
-
-
 def _whole(ax: Axes, e: Reason) -> None:
     """What the face as a whole adds, as a bar beside the one of all cells together; their sum is the score."""
     parts = (e.local, e.whole)
-    ax.bar((0, 1), parts, width=0.7, color=["#9aa5b1", _SAME if e.whole >= 0 else _DIFFERENT])
+    ax.bar((0, 1), parts, width=0.7, color=["#9aa5b1", SAME if e.whole >= 0 else DIFFERENT])
     for x, value in enumerate(parts):
-        ax.text(x, max(value, 0) + 0.02, cell_number(value, 3), ha="center", va="bottom", fontsize=9, color=_INK)
-    ax.axhline(0, color=_INK, linewidth=0.8)
+        ax.text(x, max(value, 0) + 0.02, cell_number(value, 3), ha="center", va="bottom", fontsize=9, color=INK)
+    ax.axhline(0, color=INK, linewidth=0.8)
     ax.set(xlim=(-0.5, 1.5), ylim=(min(-0.1, min(parts) - 0.05), 1), xticks=(0, 1), yticks=[])
-    ax.set_xticklabels([f"{e.attention.size}\ncells", "face as\na whole"], fontsize=8, color=_QUIET)
+    ax.set_xticklabels([f"{e.attention.size}\ncells", "face as\na whole"], fontsize=8, color=QUIET)
     ax.tick_params(length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
     ax.text(0.5, 1.085, "And the whole?", transform=ax.transAxes, ha="center", fontsize=11.5, weight="bold",
-            color=_INK)
+            color=INK)
     ax.text(0.5, 1.025, f"{1 - e.explained:.2g} × cosine {e.cosine:.3f}", transform=ax.transAxes, ha="center",
-            fontsize=8.5, color=_QUIET)
+            fontsize=8.5, color=QUIET)
     sign = "+" if e.whole >= 0 else "−"
     ax.text(0.5, 0.9, f"{e.local:.3f} {sign} {abs(e.whole):.3f}\n= {e.score:.3f}, the score",
-            transform=ax.transAxes, ha="center", va="center", fontsize=8.5, color=_INK)
+            transform=ax.transAxes, ha="center", va="center", fontsize=8.5, color=INK)
 
 
 def _colour(v: Decision) -> str:
-    return _QUIET if v.undecided or not v.reliable else _SAME if v.same else _DIFFERENT
+    return QUIET if v.undecided or not v.reliable else SAME if v.same else DIFFERENT
 
 
 def _shade(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -267,68 +222,24 @@ def _shade(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     return shade
 
 
-def _photograph(ax: Axes, photo: Placed, name: str, colours: Colormap) -> None:
-    scale = SCALES[name]
-    chosen = colours if scale.colours == SCALES["cosine"].colours else colour_map(name)
-    overlay(ax, photo, name, ScalarMappable(Normalize(scale.low, scale.high), chosen))
-    ax.set_title(photo.name, fontsize=10, color=_INK)
-
-
-def _face(ax: Axes, crop: NDArray[np.uint8], title: str, cells: tuple[int, ...]) -> None:
-    ax.imshow(crop, extent=(0, cells[1], cells[0], 0), interpolation="lanczos")
-    _cells(ax, cells, color="white", alpha=0.35)
-    ax.set_title(title, fontsize=10, color=_INK)
-
-
-def _cells(ax: Axes, cells: tuple[int, ...], **line: Any) -> None:
-    """Grid lines, and names for the cells: letters across, numbers down, so that one can speak of C4."""
-    rows, columns = cells
-    ax.grid(False)  # of axes that come from elsewhere
-    ax.hlines(range(1, rows), 0, columns, linewidth=0.6, **line)
-    ax.vlines(range(1, columns), 0, rows, linewidth=0.6, **line)
-    ax.set_xlim(0, columns)
-    ax.set_ylim(rows, 0)
-    ax.set_xticks(np.arange(columns) + 0.5, [chr(ord("A") + i) for i in range(columns)])
-    ax.set_yticks(np.arange(rows) + 0.5, [str(i + 1) for i in range(rows)])
-    ax.tick_params(length=0, labelsize=7, labelcolor=_QUIET, pad=1)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+def _photograph(ax: Axes, photo: Placed, name: str, cmap: str | Colormap | None = None) -> None:
+    overlay(ax, photo, name, scale_of(name, cmap))
+    ax.set_title(photo.name, fontsize=10, color=INK)
 
 
 def _map(ax: Axes, values: NDArray[np.float32], name: str, pale: NDArray[np.bool_] | None, *, about: str = "",
-         colours: Colormap | None = None, shade: NDArray[np.float32] | None = None) -> None:
-    """One map: a colour and a number for each cell, as `SCALES` has it for its name unless told otherwise; `shade`
-    (0..1, pixels) darkens the colours like a shadow, cells that are `pale` lose most of theirs."""
-    low, high, _, digits, question, usual = SCALES[name]
-    colours = colour_map(name) if colours is None else colours
-    norm = Normalize(low, high)
-    scale = ScalarMappable(norm, colours)
-    extent = (0, values.shape[1], values.shape[0], 0)
-    ax.imshow(values, cmap=colours, norm=norm, extent=extent, interpolation="nearest")
-    bright = scale.to_rgba(values)[..., :3] @ (0.299, 0.587, 0.114)
-    if shade is not None:
-        ax.imshow(np.zeros_like(shade), cmap="gray", alpha=shade, extent=extent, interpolation="bicubic")
-        bright = bright * (1 - shade.mean())
-    if pale is not None:
-        ax.imshow(np.ones_like(values), cmap="gray", vmin=0, vmax=1, alpha=PALE * pale, extent=extent,
-                  interpolation="nearest")
-        bright = np.where(pale, PALE + (1 - PALE) * bright, bright)
-    _cells(ax, values.shape, color="white", alpha=0.9)
+         cmap: str | Colormap | None = None, shade: NDArray[np.float32] | None = None) -> None:
+    """One map: a colour and a number for each cell, as `SCALES` has it for its name unless told otherwise."""
+    scale = scale_of(name, cmap)
+    bright = show_map(ax, values, scale, pale, shade=shade)
     for cell, value in np.ndenumerate(values):
         slanted = pale is not None and pale[cell]
-        ax.text(cell[1] + 0.5, cell[0] + 0.5, cell_number(float(value), digits), ha="center", va="center", fontsize=7.5,
-                style="italic" if slanted else "normal", color="white" if bright[cell] < 0.5 else "black")
-    ax.text(0.5, 1.085, question, transform=ax.transAxes, ha="center", fontsize=11.5, weight="bold", color=_INK)
-    ax.text(0.5, 1.025, about or usual, transform=ax.transAxes, ha="center", fontsize=8.5, color=_QUIET)
-    bar = figure_of(ax).colorbar(scale, cax=ax.inset_axes((0, -0.115, 1, 0.03)), orientation="horizontal",
-                                 ticks=np.linspace(low, high, 5), format=_tick,
-                                 extend="max" if low == 0 else "neither")
-    bar.ax.tick_params(labelsize=7, labelcolor=_QUIET, length=2)
-    bar.outline.set_visible(False)
-
-
-def _tick(value: float, _: int) -> str:
-    return f"{value:.2g}"
+        ax.text(cell[1] + 0.5, cell[0] + 0.5, cell_number(float(value), SCALES[name].digits), ha="center", va="center",
+                fontsize=7.5, style="italic" if slanted else "normal", color="white" if bright[cell] < 0.5 else "black")
+    ax.text(0.5, 1.085, SCALES[name].question, transform=ax.transAxes, ha="center", fontsize=11.5, weight="bold",
+            color=INK)
+    ax.text(0.5, 1.025, about or SCALES[name].about, transform=ax.transAxes, ha="center", fontsize=8.5, color=QUIET)
+    colour_bar(ax.inset_axes((0, -0.115, 1, 0.03)), scale)
 
 
 def _summary(ax: Axes, e: Reason) -> None:
@@ -345,7 +256,7 @@ def _summary(ax: Axes, e: Reason) -> None:
     threshold = f"The threshold: {e.threshold_from}.".replace("..", ".")
     notes = [*e.notes(), total, worth, f"{threshold} Model {e.model}.{reference}"]
     text = "\n\n".join(fill(shorten(note, 240, placeholder=" …"), 50) for note in notes)
-    ax.text(0, 0.5, text, transform=ax.transAxes, va="top", fontsize=8.5, color=_INK, linespacing=1.35)
+    ax.text(0, 0.5, text, transform=ax.transAxes, va="top", fontsize=8.5, color=INK, linespacing=1.35)
 
 
 def _scale(ax: Axes, v: Decision) -> None:
@@ -353,15 +264,15 @@ def _scale(ax: Axes, v: Decision) -> None:
     colour = _colour(v)
     ax.grid(False)
     ax.set_facecolor("white")
-    ax.barh(0, v.threshold + 1, left=-1, height=1, color=_DIFFERENT, alpha=0.15)
-    ax.barh(0, 1 - v.threshold, left=v.threshold, height=1, color=_SAME, alpha=0.15)
-    ax.vlines(v.threshold, -0.5, 0.5, color=_INK, linewidth=1.5)
+    ax.barh(0, v.threshold + 1, left=-1, height=1, color=DIFFERENT, alpha=0.15)
+    ax.barh(0, 1 - v.threshold, left=v.threshold, height=1, color=SAME, alpha=0.15)
+    ax.vlines(v.threshold, -0.5, 0.5, color=INK, linewidth=1.5)
     ax.plot([v.score], [0], "o", color=colour, markersize=9, clip_on=False)
     ax.text(v.score, 0.65, f"{v.score:.3f}", ha="center", va="bottom", color=colour, weight="bold", fontsize=10)
     ax.set(xlim=(-1, 1), ylim=(-0.5, 1.6), yticks=[])
-    ax.set_xticks([v.threshold], [f"threshold {v.threshold:.3f}"], fontsize=8, color=_QUIET)
+    ax.set_xticks([v.threshold], [f"threshold {v.threshold:.3f}"], fontsize=8, color=QUIET)
     ax.tick_params(length=0, pad=3)
-    ax.set_xticks([-1, 1], ["-1, different people", "1, same person"], minor=True, fontsize=8, color=_QUIET)
+    ax.set_xticks([-1, 1], ["-1, different people", "1, same person"], minor=True, fontsize=8, color=QUIET)
     ax.tick_params(which="minor", length=0, pad=15)  # a line lower, wherever the threshold is
     left, right = ax.get_xticklabels(minor=True)
     left.set_horizontalalignment("left")

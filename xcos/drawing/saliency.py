@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 
 try:
-    from matplotlib import colormaps
     from matplotlib.figure import Figure
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
 from .figure import encode, figure_of, new_figure, ours
+from .scales import colour_map
 from .shown import Maps
 
-_COLOURS = colormaps["RdBu"]  # red against, blue for, as in the figures of explanations
 _SIZE = 1.5  # inches of one face
 
 
@@ -70,7 +69,7 @@ def _face(axis: Any, pair: Maps, i: int, side: int) -> None:
     limit = float(np.quantile(np.abs([pair.first[i], pair.second[i]]), 0.99)) or 1.0
     values = (pair.first, pair.second)[side][i]
     axis.imshow(pair.crops[side, i].mean(-1), cmap="gray", vmin=0, vmax=255)
-    axis.imshow(values, cmap=_COLOURS, vmin=-limit, vmax=limit, alpha=0.6)
+    axis.imshow(values, cmap=colour_map("contribution"), vmin=-limit, vmax=limit, alpha=0.6)
     _bare(axis)
 
 

@@ -1,4 +1,4 @@
-"""The maps of an explanation: their fixed scales, colours and words, wherever they are shown.
+"""The maps of an explanation: their fixed scales, colours and words, wherever they are shown; colours of the rest.
 
 Scales are fixed, so that two pictures can be compared, and a picture with a view or a report.
 """
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
+SAME, DIFFERENT = "#2166ac", "#b2182b"  # decisions, and pairs of one person and of two: the ends of RdBu
+INK, QUIET = "#222222", "#666666"  # texts
 PALE = 0.62  # of cells that know little: how much of their colour is taken away
 _OVER = "#ffb000"  # more attention than the scale has room for
 _CONTRIBUTION = 0.06  # of a trained head, none reaches three even shares by much

@@ -15,7 +15,7 @@ from .shown import Reason, told
 
 USUAL = ("first", "second", "score", "cosine", "attention", "contribution")
 PANELS = (*USUAL, "evidence", "deviation", "whole")
-GAP = (0.17, 0.27)  # between two panels, as shares of a panel's width and height
+_GAP = (0.17, 0.27)  # between two panels, as shares of a panel's width and height
 _PANEL = (2.98, 2.695)  # inches, width and height
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.32, 0.32, 0.836, 0.646  # inches around the panels
 _BAR = (0.66, 0.79, 0.43)  # inches of the face as a whole: from the panels, wide, to the edge
@@ -71,7 +71,7 @@ class Sheet:
     def _inside(self) -> tuple[float, float]:
         """Inches of the panels with the gaps between them."""
         width, height = ((n + (n - 1) * gap) * panel
-                         for n, gap, panel in zip((self.columns, self.rows), GAP, _PANEL, strict=True))  # fmt: skip
+                         for n, gap, panel in zip((self.columns, self.rows), _GAP, _PANEL, strict=True))  # fmt: skip
         return width, height
 
     @property
@@ -85,22 +85,24 @@ class Sheet:
         width, height = self._inside
         return _LEFT + width + (sum(_BAR) if self.whole else _RIGHT), self._below + height + _TOP
 
-    @property
-    def margins(self) -> dict[str, float]:
-        """Where the panels lie, as shares of the figure."""
+    def place(self, i: int) -> tuple[float, float, float, float]:
+        """Left, bottom, width and height of a panel, as shares of the figure."""
+        row, column = divmod(i, self.columns)
+        across, down = (count * (1 + gap) * side for count, gap, side in zip((column, row), _GAP, _PANEL, strict=True))
         width, height = self.size
-        return {
-            "left": _LEFT / width,
-            "right": (_LEFT + self._inside[0]) / width,
-            "bottom": self._below / height,
-            "top": 1 - _TOP / height,
-        }
+        bottom = height - _TOP - down - _PANEL[1]
+        return (_LEFT + across) / width, bottom / height, _PANEL[0] / width, _PANEL[1] / height
+
+    @property
+    def left(self) -> float:
+        """Where panels and note begin, as a share of the figure."""
+        return _LEFT / self.size[0]
 
     @property
     def bar(self) -> tuple[float, float]:
         """Left edge and width of the face as a whole, as shares of the figure."""
         width = self.size[0]
-        return self.margins["right"] + _BAR[0] / width, _BAR[1] / width
+        return (_LEFT + self._inside[0] + _BAR[0]) / width, _BAR[1] / width
 
     @property
     def title_points(self) -> float:

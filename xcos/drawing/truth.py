@@ -14,6 +14,7 @@ except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
 from .figure import encode, figure_of, new_figure, ours
+from .scales import INK, QUIET
 from .shown import Measured
 
 # Dark blue is good in all three: much of its own, little leaked, much known.
@@ -22,7 +23,7 @@ _MAPS = (
     ("leak_map", "leak", "share that stays without the window", colormaps["Blues_r"], (0.0, 1.0)),
     ("alone", "alone", "accuracy of the cell's cosine alone", colormaps["Blues"], (0.5, 1.0)),
 )
-_INK, _QUIET, _UNKNOWN = "#222222", "#666666", "#eeeeee"
+_UNKNOWN = "#eeeeee"
 _SIZE = 3.1  # inches of one map
 
 
@@ -38,9 +39,9 @@ def truths(models: Sequence[Measured], axes: Any = None) -> tuple[Figure, Any]:
     for row, model in zip(axes, models, strict=True):
         for place, (key, title, subtitle, colours, limits) in zip(row, _MAPS, strict=True):
             _map(place, getattr(model, key), colours, limits)
-            place.set_title(f"{title}\n", fontsize=11, weight="bold", color=_INK)
-            place.text(0.5, 1.03, subtitle, transform=place.transAxes, ha="center", fontsize=8, color=_QUIET)
-        row[0].set_ylabel(model.model, fontsize=9, color=_INK)
+            place.set_title(f"{title}\n", fontsize=11, weight="bold", color=INK)
+            place.text(0.5, 1.03, subtitle, transform=place.transAxes, ha="center", fontsize=8, color=QUIET)
+        row[0].set_ylabel(model.model, fontsize=9, color=INK)
     return figure_of(axes[0, 0]), axes
 
 
@@ -63,7 +64,7 @@ def _axes(figure: Figure, models: Sequence[Measured]) -> Any:
 def _map(ax: Any, measured: Any, colours: Any, limits: tuple[float, float]) -> None:
     """A colour and a number for each cell; grey where nothing was measured. Cells are named as in explanations."""
     if measured is None:
-        ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", color=_QUIET)
+        ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", color=QUIET)
         ax.set(xticks=[], yticks=[])
         return
     values = measured.value
@@ -72,10 +73,10 @@ def _map(ax: Any, measured: Any, colours: Any, limits: tuple[float, float]) -> N
     for (i, j), value in np.ndenumerate(values):
         if not np.isnan(value):
             bright = np.dot(colours(image.norm(value))[:3], (0.299, 0.587, 0.114))
-            ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color="white" if bright < 0.5 else _INK)
+            ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color="white" if bright < 0.5 else INK)
     rows, columns = values.shape
     ax.set_xticks(range(columns), [chr(ord("A") + j) for j in range(columns)])
     ax.set_yticks(range(rows), [str(i + 1) for i in range(rows)])
-    ax.tick_params(length=0, labelsize=7, labelcolor=_QUIET)
+    ax.tick_params(length=0, labelsize=7, labelcolor=QUIET)
     for spine in ax.spines.values():
         spine.set_visible(False)

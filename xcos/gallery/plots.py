@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..drawing.figure import new_figure, ours
+from ..drawing.scales import SAME
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SAME, _OTHER = "#2166ac", "#999999"
+_OTHER = "#999999"
 
 
 @ours
@@ -22,7 +23,7 @@ def bars(
     if ax is None:
         ax = new_figure((6.4, 1.2 + 0.3 * len(names)), layout="constrained").add_subplot()
     places = range(len(names))
-    ax.barh(places, scores, color=[_SAME if score > threshold else _OTHER for score in scores])
+    ax.barh(places, scores, color=[SAME if score > threshold else _OTHER for score in scores])
     ax.axvline(threshold, color="black", linewidth=1, linestyle="--", label=f"threshold {threshold:.3f}")
     ax.set_yticks(list(places), names)
     ax.invert_yaxis()
