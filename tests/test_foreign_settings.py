@@ -52,6 +52,8 @@ PICTURES = {
     "search": lambda found: xcos.evaluate_search(SCORES, GALLERY, PROBES).plot(),
     "reports": lambda found: found.plot(),
     "reports, a file": lambda found: benchmarks.render([one.benchmark() for one in found], "png"),
+    "pairs": lambda found: (xcos.plot_pairs([make(), None, "a_$x"], same=[False, None, True], columns=3),),
+    "maps": lambda found: (xcos.plot_maps([[make(), None]], titles=["a_$x", "b"]),),
     "reliability": lambda found: found[0].plot_reliability(),
 }
 SAVING = {"savefig.facecolor": "black", "savefig.edgecolor": "red", "savefig.transparent": True, "savefig.dpi": 20,

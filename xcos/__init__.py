@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .recognition.explanation import Explanation
     from .recognition.features import Comparison, Features, SeenFace
     from .recognition.model import Model
+    from .recognition.plots import plot_maps, plot_pairs
     from .recognition.results import Verification, to_frame
     from .recognition.shipped import load
 
@@ -83,6 +84,8 @@ _HOME = {
     "evaluate_search": "evaluation",
     "explain": "api",
     "load": "recognition.shipped",
+    "plot_maps": "recognition.plots",
+    "plot_pairs": "recognition.plots",
     "plug": "plugging",
     "read_image": "faces.image",
     "to_frame": "recognition.results",
@@ -96,6 +99,8 @@ __all__ = [  # noqa: RUF022 (in the order of use; test_api checks it against _HO
     "verify",
     "explain",
     "to_frame",
+    "plot_pairs",
+    "plot_maps",
     "load",
     "convert",
     "plug",
