@@ -30,6 +30,7 @@ NEEDS = {
     "docs/explanations.md": EVALUATION,
     "docs/gallery.md": ("lancedb",),
     "docs/plug.md": ("torch", "onnx", *EVALUATION),
+    "docs/reading.md": ("matplotlib",),
     "docs/serve.md": ("starlette", "uvicorn", "python_multipart", "fpdf", "lancedb"),
     "docs/train.md": ("torch", "onnx", *EVALUATION),
 }

@@ -29,7 +29,7 @@ from .cells import scale_of, show_face, show_map
 from .figure import colour_bar, figure_of, new_figure, ours, part_in_place_of, shrink
 from .scales import DIFFERENT, INK, QUIET, SAME, SCALES
 from .sheet import pale_cells
-from .shown import Reason
+from .shown import Reason, is_reason
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +72,7 @@ def pairs(
         row, column = divmod(i, columns)
         left, up = _EDGE + column * (width + _APART[0]), _EDGE + row * (top + _SIDE + _APART[1])
         board.decision(entry, left, up, width, lines, None if same is None else same[i])
-        if not isinstance(entry, Reason):
+        if not is_reason(entry):
             board.nothing(entry, left, up + top, width)
             continue
         for k, name in enumerate(panels):
@@ -90,7 +90,7 @@ def maps(
 ) -> Figure:
     """A map for each entry, rows and columns as given. Faces that are the same along every row stand once at its left,
     the others each above their map."""
-    rows = [[entry for entry in row if isinstance(entry, Reason)] for row in grid]
+    rows = [[entry for entry in row if is_reason(entry)] for row in grid]
     once = [side for side in (0, 1)
             if all(np.array_equal(e.crops[side], row[0].crops[side]) for row in rows for e in row)]  # fmt: skip
     above = [side for side in (0, 1) if side not in once]
@@ -115,7 +115,7 @@ def maps(
         for j, entry in enumerate(row):
             x = left + j * step
             board.decision(entry, x, up + over, _SIDE, 2, label)
-            if not isinstance(entry, Reason):
+            if not is_reason(entry):
                 board.nothing(entry, x, up + top, _SIDE)
                 continue
             for k, side in enumerate(above):
@@ -207,7 +207,7 @@ class _Board:
 
     def decision(self, e: Entry, x: float, y: float, width: float, lines: int, label: bool | None) -> None:
         """What was decided, by which scores, and whether that is what the label says."""
-        if not isinstance(e, Reason):
+        if not is_reason(e):
             return
         verdict, colour = _verdict(e)
         score = f"{e.score:.3f} {'>' if e.same else '≤'} {e.threshold:.3f}"
@@ -221,10 +221,11 @@ class _Board:
             self.text(x + width / 2, y + _LINE / 2, verdict, weight="bold", color=colour, ha="center")
             self.text(x + width / 2, y + 1.5 * _LINE, score + mark, color=colour, ha="center")
 
-    def nothing(self, why: str | None, x: float, y: float, width: float) -> None:
+    def nothing(self, entry: Entry, x: float, y: float, width: float) -> None:
         """An empty place with the reason."""
         self._rectangle(x, y, width, _SIDE, facecolor="#f2f2f2", edgecolor="#bbbbbb", linewidth=0.6)
-        reason = "\n".join(wrap(why or _NOTHING, max(16, int(13 * width)), max_lines=6, placeholder=" …"))
+        why = entry if isinstance(entry, str) else _NOTHING
+        reason = "\n".join(wrap(why, max(16, int(13 * width)), max_lines=6, placeholder=" …"))
         self.text(x + width / 2, y + _SIDE / 2, reason, color=QUIET, ha="center")
 
     def frame(self, x: float, y: float, width: float, height: float) -> None:

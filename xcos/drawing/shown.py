@@ -68,7 +68,7 @@ class Reason(Decision, Protocol):
     def sentences(self, language: str = "en") -> Sequence[object]: ...
 
 
-def is_reason(result: Decision) -> TypeGuard[Reason]:
+def is_reason(result: object) -> TypeGuard[Reason]:
     """Has the result maps? A runtime-checkable Protocol would ask for `parts`, which not every explanation has."""
     return hasattr(result, "cosine_map")
 
