@@ -112,8 +112,14 @@ def plot_maps(
         Of the columns; None: the models' names where each column has a model of its own.
     same : sequence of bool or None, optional
         For each row whether it shows one person: answers are marked ✓ or ✗, wrong ones framed.
-    figsize, dpi, cmap, ax
-        See :func:`plot_pairs`.
+    figsize : (float, float), optional
+        Width and height of a new figure, inches; None: so that each face has 1.2.
+    dpi : float, optional
+        Dots an inch of a new figure; None: matplotlib's.
+    cmap : str or Colormap, optional
+        A matplotlib colour map or its name, for cosines and contributions in place of RdBu.
+    ax : Axes, optional
+        The drawing stays in that place of its figure, smaller where there is less room; None: a new figure.
 
     Returns
     -------
