@@ -1,12 +1,16 @@
 """Features by Ray Data on two local workers: the numbers of one process, whatever fails or dies on the way."""
 
 import os
+import runpy
+import shutil
 import signal
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import xcos
 
@@ -14,6 +18,8 @@ ray = pytest.importorskip("ray", reason="the PyPI package ray is not installed")
 pytest.importorskip("pyarrow", reason="Ray Data is not installed: pip install ray[data]")
 
 from xcos.ray import FeatureExtractor  # noqa: E402 (needs ray)
+
+ROOT = Path(__file__).parents[1]
 
 
 class Dying(FeatureExtractor):
@@ -109,18 +115,18 @@ def test_photographs_of_a_folder(local, shared, tmp_path):
     np.testing.assert_allclose(np.stack([row["grid"] for row in rows]), expected.grid, atol=1e-3)
 
 
-def test_a_gallery_is_filled(local, images, tmp_path):
+def test_a_gallery_is_filled(local, photos, tmp_path):
+    """By the program of examples/; a photograph without a face is told."""
     pytest.importorskip("lancedb", reason="LanceDB is not installed: pip install xcos[gallery]")
-    images = [image for i, image in enumerate(images) if i != 17][:12]
-    rows = ray.data.from_items([{"path": f"p{i // 2}/{i}.jpg", "bytes": image} for i, image in enumerate(images)])
-    found = rows.map_batches(FeatureExtractor, batch_size=6, num_cpus=1, compute=ray.data.ActorPoolStrategy(size=2),
-                             fn_constructor_kwargs={"aligned": True, "threads": 1})  # fmt: skip
-    gallery = xcos.Gallery(tmp_path)
-    for batch in found.iter_batches(batch_size=5):
-        good = batch["error"] == ""
-        paths = batch["path"][good].tolist()
-        gallery.add_features([path.split("/")[0] for path in paths],
-                             xcos.Features(batch["grid"][good], batch["embedding"][good]), photos=paths)  # fmt: skip
-    assert len(gallery) == len({*images}) and set(gallery.names) <= {f"p{i}" for i in range(6)}
-    best = gallery.search(images[4], aligned=True, people="best")[0]
-    assert (best.name, best.photo) == ("p2", "p2/4.jpg") and best.score > 0.99
+    program = runpy.run_path(str(ROOT / "examples" / "fill_gallery.py"))
+    people = {"obama_portrait_2012": "Ann", "obama_congress_2009": "Ann", "biden_blue_room_2010": "Ben"}
+    for name, person in people.items():
+        (tmp_path / "photos" / person).mkdir(parents=True, exist_ok=True)
+        shutil.copy(photos[name], tmp_path / "photos" / person)
+    Image.new("RGB", (200, 200)).save(tmp_path / "photos" / "Ben" / "nobody.png")
+    gallery = xcos.Gallery(tmp_path / "gallery")
+    failed = program["fill"](gallery, str(tmp_path / "photos"), 2)
+    assert [path.split("/")[-1] for path in failed] == ["nobody.png"]
+    assert len(gallery) == 3 and sorted(gallery.names) == ["Ann", "Ben"]
+    best = gallery.search(photos["obama_portrait_2012"], people="best")[0]
+    assert best.name == "Ann" and best.photo.endswith("obama_portrait_2012.jpg") and best.score > 0.99
