@@ -8,6 +8,7 @@ import pickle
 import shutil
 import socket
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -179,6 +180,29 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(place, tmp_path, more, monkeypat
     steps = [row.split(",")[0] for row in (tmp_path / "b" / "out.work" / "log.csv").read_text().splitlines()]
     assert steps == ["step", "2", "4", "6"]
     assert len(list((tmp_path / "b" / "out.work").glob("activations-*.npy"))) == 1
+
+
+def test_ctrl_c_tells_of_the_checkpoint(tmp_path, capsys, monkeypatch):
+    """Of `python -m xcos.train` and `xcos plug`; nothing where there is none, or where it is not to be gone on from."""
+    from xcos import cli
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["xcos.train.cli"], "train", interrupt)
+    monkeypatch.setattr(import_module("xcos.plugging.plug"), "plug", interrupt)
+    out, work = str(tmp_path / "out.safetensors"), tmp_path / "out.work"
+    work.mkdir()
+    for hint in ("", f"; the same command goes on from the checkpoint in {work}"):
+        for run, name, arguments in (
+            (main, "xcos.train", ["--model", "a.onnx", "--data", "people", "--output", out]),
+            (cli.main, "xcos", ["plug", "a.onnx", "--data", "people", "-o", out]),
+        ):
+            assert run(arguments) == 130
+            assert capsys.readouterr() == ("", f"{name}: interrupted{hint}\n")
+            assert run([*arguments, "--resume", "never"]) == 130
+            assert capsys.readouterr() == ("", f"{name}: interrupted\n")
+        (work / "checkpoint-0of1.pt").touch()
 
 
 def test_a_checkpoint_of_another_run_is_refused(place, tmp_path, caplog):
