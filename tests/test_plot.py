@@ -210,6 +210,25 @@ def test_two_explanations_in_one_figure():
         make().plot(ax=Figure().add_axes((0, 0, 1, 1)))
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: dataclasses.replace(make(), evidence=make().cosine_map).plot_evidence(),
+        lambda: verification(0.3).plot(),
+        lambda: verification(0.0496).plot(figsize=(3, 1.3)),
+        lambda: verification(0.3).plot(ax=pyplot.subplots(1, 3, figsize=(7, 2))[1][1]),
+    ],
+)
+def test_all_texts_lie_in_the_picture(draw):
+    figure, ax = draw()
+    figure.draw_without_rendering()
+    title, place = ax.title.get_window_extent(), figure.bbox if len(figure.axes) == 1 else ax.bbox
+    assert place.x0 - 1 <= title.x0 and title.x1 <= place.x1 + 1
+    if place is figure.bbox:
+        boxes = [text.get_window_extent() for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+        assert all(box.y0 >= -1 and box.y1 <= place.y1 + 1 for box in boxes)
+
+
 @pytest.mark.filterwarnings("ignore:This figure includes Axes that are not compatible with tight_layout")
 @pytest.mark.parametrize("layout", ["tight", "constrained", "compressed"])
 def test_layouts_around_it_leave_its_parts_where_they_are(layout):

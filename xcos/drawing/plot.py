@@ -72,7 +72,7 @@ def evidence(e: Reason, ax: Axes | None = None) -> tuple[Figure, Axes]:
     """Draws the evidence of a calibrated model cell by cell, in `ax` or a new pyplot figure; ValueError without it."""
     _check_evidence(e)
     if ax is None:
-        ax = new_figure((4.2, 4.8)).add_axes((0.07, 0.1, 0.88, 0.77))
+        ax = new_figure((4.2, 5.1)).add_axes((0.07, 0.155, 0.88, 0.725))
     assert e.evidence is not None
     _map(ax, e.evidence, "evidence", pale_cells(e))
     return figure_of(ax), ax
@@ -93,12 +93,16 @@ def verification(
     v: Decision, ax: Axes | None = None, *, figsize: tuple[float, float] | None = None
 ) -> tuple[Figure, Axes]:
     """Draws score and threshold of a Verification on the scale -1..1, in `ax` or a new pyplot figure."""
+    alone = ax is None
     if ax is None:
         ax = new_figure(figsize or _SIZE_OF_SCALE, layout="constrained").add_subplot()
     elif figsize is not None:
         raise ValueError("figsize: goes without ax, whose figure has a size already")
     _scale(ax, v)
-    ax.set_title(v.sentence(), fontsize=10, color=_colour(v))
+    sentence = v.sentence()
+    width = (figure_of(ax) if alone else ax).bbox.width / figure_of(ax).dpi  # inches
+    # Letters are 0.6 as wide as high, on the average.
+    ax.set_title(sentence, fontsize=min(10.0, 0.95 * 72 * width / (0.6 * len(sentence))), color=_colour(v))
     return figure_of(ax), ax
 
 
