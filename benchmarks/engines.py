@@ -3,7 +3,7 @@
 import argparse
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from contest import Contestant
 from machine import Machine, Peak
 from networks import images, input_shape, multiply_adds, network
 from options import add_common, installed, log
-from peers import BEFORE, REFERENCE, SETTINGS, compare_with
+from peers import BEFORE, HELD, REFERENCE, SETTINGS, compare_with, hold_back
 from report import Row, markdown
 
 ROWS = [
@@ -93,6 +93,9 @@ def main() -> None:
         metavar="CHECKOUT",
         help="another checkout of this repository, built, that takes part too",
     )
+    parser.add_argument(
+        "--baseline", action="store_true", help="hold the engines that can be held to SSE4.2: processors before AVX"
+    )
     add_common(parser, list(SETTINGS))
     options = parser.parse_args()
     if options.cpu_time and any(row.threads > 1 for row in options.rows):
@@ -101,9 +104,12 @@ def main() -> None:
     if options.against is not None:
         compare_with(options.against)
         options.engines.append(BEFORE)
+    if options.baseline:
+        hold_back(options.cache)
+        options.engines = [name for name in options.engines if name in HELD]
     versions = installed([REFERENCE, *(name for name in options.engines if name != REFERENCE)])
-    peak = Peak.make()
-    machine = Machine.here()
+    peak = None if options.baseline else Peak.make()
+    machine = replace(Machine.here(), isa="held to SSE4.2") if options.baseline else Machine.here()
     record = {"machine": asdict(machine), "versions": versions, "rounds": options.rounds, "cpu_time": options.cpu_time}
     record["rows"] = []
     for row in options.rows:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import baseline
 import numpy as np
 from networks import with_batch
 from numpy.typing import NDArray
@@ -69,11 +70,13 @@ class Xcos(Adapter):
 
 
 class OnnxRuntime(Adapter):
-    """ONNX Runtime: all graph optimisations, subnormals flushed."""
+    """ONNX Runtime: all graph optimisations, subnormals flushed. ``held``: a folder of ``baseline.held``."""
 
     module = "onnxruntime"
 
-    def __init__(self, model: Path, threads: int) -> None:
+    def __init__(self, model: Path, threads: int, held: Path | None = None) -> None:
+        if held is not None:
+            baseline.hold(held)
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -285,6 +288,7 @@ class Setting:
 OURS = "xcos"
 BEFORE = "xcos before"  # with --against
 REFERENCE = "ONNX Runtime"
+HELD = (OURS, BEFORE, REFERENCE, "PyTorch", "OpenCV", "OpenCV, classic")  # that can be held to SSE4.2
 SETTINGS = {
     OURS: Setting(Xcos),
     "OpenVINO": Setting(OpenVino),
@@ -305,6 +309,13 @@ SETTINGS = {
 def compare_with(checkout: Path) -> None:
     """Lets the engine of another checkout take part."""
     SETTINGS[BEFORE] = Setting(Xcos, {"checkout": checkout.resolve()})
+
+
+def hold_back(cache: Path) -> None:
+    """Holds the engines ``HELD`` to SSE4.2, in processes that are started from now on."""
+    os.environ.update(baseline.VARIABLES)
+    cache.mkdir(parents=True, exist_ok=True)
+    SETTINGS[REFERENCE] = Setting(OnnxRuntime, {"held": baseline.held(OnnxRuntime.module, cache.resolve())})
 
 
 @contextlib.contextmanager

@@ -70,8 +70,8 @@ def markdown(rows: list[Row], machine: Machine, versions: dict[str, str], rounds
     peaks = {row.threads: row.peak_gflops for row in rows if row.peak_gflops is not None}
     loads = [row.load_average for row in rows]
     lines = [
-        f"{machine.cpu}, {machine.cores} cores ({machine.isa}); "
-        + ", ".join(f"{value:.0f} GFLOP/s of fp32 multiply-adds on {n}" for n, value in sorted(peaks.items()))
+        f"{machine.cpu}, {machine.cores} cores ({machine.isa})"
+        + "".join(f", {value:.0f} GFLOP/s of fp32 multiply-adds on {n}" for n, value in sorted(peaks.items()))
         + f". {datetime.date.today()}, load average {min(loads):.1f} to {max(loads):.1f}. ",
         f"Milliseconds{' of processor time' if cpu_time else ''} per image: "
         f"medians of {rounds} rounds in which the engines took turns.",

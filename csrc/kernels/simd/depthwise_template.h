@@ -6,7 +6,10 @@
  * pixel at a time.  Both sum over kernel rows, then columns: results are the same.
  */
 
-enum { DW = 7 /* divides 7, 14, 28, 56, 112, the widths of face networks' maps */ };
+enum {
+    DW = 7, /* divides 7, 14, 28, 56, 112, the widths of face networks' maps */
+    DW_VECTORS = VL >= 8 ? 4 : 8, /* of channels, in one pass over the taps of a single pixel */
+};
 
 /* Activation of `count` vectors of channels from c on, `apart` vectors from each other. */
 INLINE void dw_activate(vf *x, const int count, int c, const int apart, const xk_epilogue *e)
@@ -116,7 +119,7 @@ INLINE void dw_pixel_vectors(const dw_row *d, int width, int kw, int dilation, p
 {
     const int n = whole ? VL : d->channels - c;
     const vmask mask = v_first(n);
-    vf sum[4];
+    vf sum[DW_VECTORS];
     UNROLL_LOOP
     for (int v = 0; v < vectors; v++) {
         sum[v] = d->e->bias ? v_load(d->e->bias + c + v * VL) : v_zero();
@@ -148,8 +151,8 @@ INLINE void dw_pixel_vectors(const dw_row *d, int width, int kw, int dilation, p
 TARGET static void dw_pixel(const dw_row *d, int width, int kw, int dilation, ptrdiff_t x)
 {
     int c = 0;
-    for (; c + 4 * VL <= d->channels; c += 4 * VL)
-        dw_pixel_vectors(d, width, kw, dilation, x, c, 4, 1);
+    for (; c + DW_VECTORS * VL <= d->channels; c += DW_VECTORS * VL)
+        dw_pixel_vectors(d, width, kw, dilation, x, c, DW_VECTORS, 1);
     for (; c + VL <= d->channels; c += VL)
         dw_pixel_vectors(d, width, kw, dilation, x, c, 1, 1);
     if (c < d->channels)

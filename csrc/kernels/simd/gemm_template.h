@@ -38,13 +38,22 @@ INLINE void gemm_steps(const int m, const int nv, const float *const *row, ptrdi
                 sum[i][v] = v_fma(pixel, v_load_aligned(w + u * NR + v * VL), sum[i][v]);
         }
     }
-#else
-#if VL == 4
+#elif VL == 4
     vf pixels[MR];
     UNROLL_LOOP
     for (int i = 0; i < m; i++)
         pixels[i] = v_load(row[i] + k);
-#endif
+    UNROLL_LOOP
+    for (int u = 0; u < UNROLL; u++)
+        UNROLL_LOOP
+        for (int v = 0; v < nv; v++) {
+            vf weight = v_load(w + u * NR + v * VL);
+            KEPT(weight);
+            UNROLL_LOOP
+            for (int i = 0; i < m; i++)
+                sum[i][v] = v_fma(v_lane(pixels[i], u), weight, sum[i][v]);
+        }
+#else
     UNROLL_LOOP
     for (int u = 0; u < UNROLL; u++) {
         vf weight[NV];
@@ -53,11 +62,7 @@ INLINE void gemm_steps(const int m, const int nv, const float *const *row, ptrdi
             weight[v] = v_load(w + u * NR + v * VL);
         UNROLL_LOOP
         for (int i = 0; i < m; i++) {
-#if VL == 4
-            const vf pixel = v_lane(pixels[i], u);
-#else
             const vf pixel = v_set1(row[i][k + u]);
-#endif
             UNROLL_LOOP
             for (int v = 0; v < nv; v++)
                 sum[i][v] = v_fma(pixel, weight[v], sum[i][v]);

@@ -62,13 +62,12 @@ INLINE void v_store_first(float *p, vf x, vmask mask, int n)
 /* min(max(x, lo), hi), and NaN where x is NaN (the second operand is what both return then). */
 INLINE vf v_clip(vf x, vf lo, vf hi) { return _mm_min_ps(hi, _mm_max_ps(lo, x)); }
 
-INLINE vf v_choose(vf mask, vf yes, vf no)
+/* x, times slope where x is negative.  SSE2 cannot choose lanes in one instruction: the sum of both
+ * parts, of which one is zero, takes two fewer; NaN comes through the second. */
+INLINE vf v_prelu(vf x, vf slope)
 {
-    return _mm_or_ps(_mm_and_ps(mask, yes), _mm_andnot_ps(mask, no));
+    return _mm_max_ps(x, v_zero()) + _mm_min_ps(v_zero(), x) * slope;
 }
-
-/* x, times slope where x is negative. */
-INLINE vf v_prelu(vf x, vf slope) { return v_choose(_mm_cmplt_ps(x, v_zero()), x * slope, x); }
 
 /* What the pair kernel needs beside. */
 INLINE vf v_max(vf a, vf b) { return _mm_max_ps(a, b); }
@@ -82,4 +81,8 @@ INLINE vf v_pow2(vf n)
     return _mm_castsi128_ps(_mm_slli_epi32(exponent, 23));
 }
 /* x >= limit ? yes : no */
-INLINE vf v_at_least(vf x, vf limit, vf yes, vf no) { return v_choose(_mm_cmpge_ps(x, limit), yes, no); }
+INLINE vf v_at_least(vf x, vf limit, vf yes, vf no)
+{
+    const vf mask = _mm_cmpge_ps(x, limit);
+    return _mm_or_ps(_mm_and_ps(mask, yes), _mm_andnot_ps(mask, no));
+}

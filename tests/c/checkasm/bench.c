@@ -1,5 +1,6 @@
 /* bench.c: speeds of the kernels, each the best of many short runs (the least
- * disturbed one), as GFLOP/s of one core and as a share of its measured peak. */
+ * disturbed one), as GFLOP/s of one core and as a share of its measured peak; or one of them run
+ * so many times, for who counts instructions (benchmarks/instructions.py). */
 #include "checkasm.h"
 #include "xcos.h"
 
@@ -9,6 +10,8 @@
 #include <time.h>
 
 static double peak;
+static const char *wanted; /* the line that alone is run, `times` times; NULL: all are timed */
+static int times, found;
 
 static double now(void)
 {
@@ -82,16 +85,24 @@ static void line(const char *what, double flop, double seconds, double bytes)
     printf("\n");
 }
 
-/* Runs `body` for a while; the least time of one run is left in `best`. */
-#define BEST(best, body)                                                                           \
+/* Measures `body`, whose line is called `what`: runs it for a while, and takes the least time. */
+#define MEASURE(what, flop, bytes, body)                                                           \
     do {                                                                                           \
-        best = 1e9;                                                                                \
+        if (wanted) {                                                                              \
+            const int here_ = strcmp(what, wanted) == 0;                                           \
+            found |= here_;                                                                        \
+            for (int i_ = 0; here_ && i_ < times; i_++)                                            \
+                body;                                                                              \
+            break;                                                                                 \
+        }                                                                                          \
+        double best_ = 1e9;                                                                        \
         for (double begin = now(); now() - begin < 0.04;) {                                        \
             double start_ = now();                                                                 \
             body;                                                                                  \
             double time_ = now() - start_;                                                         \
-            best = time_ < best ? time_ : best;                                                    \
+            best_ = time_ < best_ ? time_ : best_;                                                 \
         }                                                                                          \
+        line(what, flop, best_, bytes);                                                            \
     } while (0)
 
 /* A product of (pixels x depth) and (depth x outputs): each panel of weights meets all
@@ -118,23 +129,22 @@ static void product(int pixels, int outputs, int depth, const float *w, const xk
 static void bench_gemm(void)
 {
     char what[64];
-    double best;
     const xk_epilogue none = {0};
     const xk_epilogue full = {.bias = vectors, .activation = XK_PRELU, .slope = vectors};
     for (int depth = 32; depth <= 512; depth *= 2) {
         int pixels = table->gemm.mr * 4, outputs = table->gemm.nr * 2;
-        BEST(best, for (int i = 0; i < 8; i++) product(pixels, outputs, depth, weights, &full));
         snprintf(what, sizeof what, "gemm hot, %dx%d tiles, depth %d", table->gemm.mr, table->gemm.nr, depth);
-        line(what, 16.0 * pixels * outputs * depth, best, 0);
+        MEASURE(what, 16.0 * pixels * outputs * depth, 0,
+                for (int i = 0; i < 8; i++) product(pixels, outputs, depth, weights, &full));
     }
     for (int m = 1; m <= table->gemm.mr; m++) {
-        BEST(best, for (int i = 0; i < 64; i++) product(m, table->gemm.nr, 128, weights, &full));
         snprintf(what, sizeof what, "gemm hot, %d x %d, depth 128", m, table->gemm.nr);
-        line(what, 128.0 * m * table->gemm.nr * 128, best, 0);
+        MEASURE(what, 128.0 * m * table->gemm.nr * 128, 0,
+                for (int i = 0; i < 64; i++) product(m, table->gemm.nr, 128, weights, &full));
     }
-    BEST(best, for (int i = 0; i < 64; i++) product(table->gemm.mr, table->gemm.nr / 2, 128, weights, &full));
     snprintf(what, sizeof what, "gemm hot, %d x %d, depth 128", table->gemm.mr, table->gemm.nr / 2);
-    line(what, 128.0 * table->gemm.mr * table->gemm.nr / 2 * 128, best, 0);
+    MEASURE(what, 128.0 * table->gemm.mr * table->gemm.nr / 2 * 128, 0,
+            for (int i = 0; i < 64; i++) product(table->gemm.mr, table->gemm.nr / 2, 128, weights, &full));
 
     /* Layers: pointwise convolutions of MobileFaceNet, one plane of Winograd, a fully
      * connected layer. */
@@ -143,9 +153,8 @@ static void bench_gemm(void)
                                     {196, 64, 64}, {49, 128, 128}, {16, 256, 256}, {4, 512, 512}};
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
         const int *l = layers[i];
-        BEST(best, product(l[0], l[1], l[2], weights, &full));
         snprintf(what, sizeof what, "gemm layer, %d x %d, depth %d", l[0], l[1], l[2]);
-        line(what, 2.0 * l[0] * l[1] * l[2], best, 0);
+        MEASURE(what, 2.0 * l[0] * l[1] * l[2], 0, product(l[0], l[1], l[2], weights, &full));
     }
 
     /* Weights that come from memory: each run takes the next 9 MB of 96. */
@@ -153,20 +162,18 @@ static void bench_gemm(void)
     for (size_t i = 0; i < sizeof cold / sizeof *cold; i++) {
         const int depth = 512, outputs = 512 * 9;
         size_t at = 0, step = (size_t)depth * outputs;
-        BEST(best, {
+        snprintf(what, sizeof what, "gemm cold weights, %d x %d, depth %d", cold[i], outputs,
+                 depth);
+        MEASURE(what, 2.0 * cold[i] * depth * outputs, 4.0 * step, {
             product(cold[i], outputs, depth, weights + at, &none);
             at = at + 2 * step > WEIGHTS ? 0 : at + step;
         });
-        snprintf(what, sizeof what, "gemm cold weights, %d x %d, depth %d", cold[i], outputs,
-                 depth);
-        line(what, 2.0 * cold[i] * depth * outputs, best, 4.0 * step);
     }
 }
 
 static void bench_winograd(void)
 {
     char what[64];
-    double best;
     const xk_epilogue full = {.bias = vectors, .activation = XK_PRELU, .slope = vectors};
     for (int tile = 2; tile <= 4; tile += 2)
         for (int channels = 64; channels <= 512; channels *= 2) {
@@ -174,26 +181,25 @@ static void bench_winograd(void)
             const int size = tile + 2, count = 2048 / channels > 7 ? 7 : 2048 / channels;
             const ptrdiff_t col = channels, row = 30 * col, ldp = count * channels + 16;
             for (int scaled = 0; scaled < 2; scaled++) {
-                BEST(best, for (int t = 0; t < count; t++)(tile == 4 ? table->winograd4 : table->winograd2).input(
-                               maps + t * tile * col, row, col, 0, size, 0, size, channels,
-                               scaled ? vectors : NULL, vectors, results + t * channels, ldp));
                 snprintf(what, sizeof what, "winograd %d input%s, %d tiles of %d", tile,
                          scaled ? " scaled" : "", count, channels);
-                line(what, (tile == 4 ? 144.0 : 32.0) * count * channels, best, 0);
+                MEASURE(what, (tile == 4 ? 144.0 : 32.0) * count * channels, 0,
+                        for (int t = 0; t < count; t++)(tile == 4 ? table->winograd4 : table->winograd2).input(
+                            maps + t * tile * col, row, col, 0, size, 0, size, channels,
+                            scaled ? vectors : NULL, vectors, results + t * channels, ldp));
             }
-            BEST(best, for (int t = 0; t < count; t++)(tile == 4 ? table->winograd4 : table->winograd2).output(
-                           results + t * channels, ldp, channels, maps + t * tile * col, row, col,
-                           tile, tile, &full));
             snprintf(what, sizeof what, "winograd %d output, %d tiles of %d", tile, count,
                      channels);
-            line(what, (tile == 4 ? 120.0 : 24.0) * count * channels, best, 0);
+            MEASURE(what, (tile == 4 ? 120.0 : 24.0) * count * channels, 0,
+                    for (int t = 0; t < count; t++)(tile == 4 ? table->winograd4 : table->winograd2).output(
+                        results + t * channels, ldp, channels, maps + t * tile * col, row, col,
+                        tile, tile, &full));
         }
 }
 
 static void bench_depthwise(void)
 {
     char what[64];
-    double best;
     const xk_epilogue full = {.bias = vectors, .activation = XK_PRELU, .slope = vectors};
     static const int layers[][5] = {/* width, channels, kernel, stride, padding */
                                     {112, 64, 3, 1, 1}, {112, 64, 3, 2, 1},  {56, 128, 3, 1, 1},
@@ -206,30 +212,47 @@ static void bench_depthwise(void)
         const float *rows[8];
         for (int r = 0; r < kernel; r++)
             rows[r] = maps + (size_t)r * width * channels;
-        BEST(best, for (int j = 0; j < 8; j++) table->depthwise(
-                       rows, width, channels, channels, kernel, kernel, l[3], 1, l[4], weights,
-                       channels, results, n_out, channels, &full));
         snprintf(what, sizeof what, "depthwise %dx%d stride %d, row of %d x %d", kernel, kernel,
                  l[3], width, channels);
-        line(what, 16.0 * kernel * kernel * n_out * channels, best, 0);
+        MEASURE(what, 16.0 * kernel * kernel * n_out * channels, 0,
+                for (int j = 0; j < 8; j++) table->depthwise(
+                    rows, width, channels, channels, kernel, kernel, l[3], 1, l[4], weights,
+                    channels, results, n_out, channels, &full));
     }
 }
 
-void bench(void)
+static void fill(void)
 {
     weights = filled(WEIGHTS);
     maps = filled(MAPS);
     results = filled(MAPS);
+}
+
+static void bench_table(void)
+{
+    bench_gemm();
+    bench_winograd();
+    bench_depthwise();
+}
+
+void bench(void)
+{
+    fill();
     for (const char *const *name = xcos_isa_available(); *name; name++) {
         xcos_isa_select(*name, NULL);
         table = xk_kernels();
         peak = fma_peak(*name);
         printf("%s: peak %.1f GFLOP/s of one core\n", *name, peak);
-        bench_gemm();
-        bench_winograd();
-        bench_depthwise();
+        bench_table();
     }
-    free(weights);
-    free(maps);
-    free(results);
+}
+
+int repeat(const char *what, int count)
+{
+    fill();
+    wanted = what;
+    times = count;
+    table = xk_kernels();
+    bench_table();
+    return found;
 }

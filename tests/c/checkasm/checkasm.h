@@ -38,6 +38,9 @@ CHECKS(DECLARED)
 
 /* Prints speeds of every instruction set of the machine. */
 void bench(void);
+/* Runs what one of its lines measures, `count` times, on the best instruction set, and is 0 where
+ * there is no such line. */
+int repeat(const char *what, int count);
 /* Measured peak of fused multiply-adds of one core, GFLOP/s, at that vector width. */
 double fma_peak(const char *isa);
 

@@ -4,6 +4,7 @@
  *     checkasm           checks; exit code 0 when all agree
  *     checkasm --bench   speeds, and shares of the measured peak
  *     checkasm --peak    the peak alone, GFLOP/s of one core, best instruction set
+ *     checkasm --repeat LINE COUNT    what one line of the speeds measures, on that instruction set
  *
  * Built by test_kernels.py: one file per unit, which each exports one check. */
 #include "checkasm.h"
@@ -132,6 +133,8 @@ int main(int argc, char **argv)
         printf("%.1f\n", fma_peak(xcos_isa_name()));
         return 0;
     }
+    if (argc > 3 && strcmp(argv[1], "--repeat") == 0)
+        return repeat(argv[2], atoi(argv[3])) ? 0 : 2;
     static const struct {
         const char *name;
         void (*run)(void);
