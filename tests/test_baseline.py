@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
-import baseline  # noqa: E402
+import baseline
 
 FEATURES = ("sse2", "sse4.2", "avx", "avx2", "fma", "avx512f")
 PACKAGE = """

@@ -14,7 +14,6 @@ typedef int vmask; /* unused: parts of vectors go by their number of lanes */
 INLINE vf v_zero(void) { return vdupq_n_f32(0); }
 INLINE vf v_set1(float x) { return vdupq_n_f32(x); }
 INLINE vf v_load(const float *p) { return vld1q_f32(p); }
-INLINE vf v_load_aligned(const float *p) { return vld1q_f32(p); }
 INLINE void v_store(float *p, vf x) { vst1q_f32(p, x); }
 INLINE vf v_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }  /* a*b + c */
 INLINE vf v_fnma(vf a, vf b, vf c) { return vfmsq_f32(c, a, b); } /* c - a*b */

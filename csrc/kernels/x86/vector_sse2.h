@@ -7,7 +7,7 @@
 #define REGISTER "x"
 #include "../simd/common.h"
 #define VL 4
-#define OPERANDS_IN_MEMORY
+#define OPERANDS_IN_MEMORY /* where they are aligned: gemm_template.h */
 
 typedef __m128 vf;
 typedef int vmask; /* unused: parts of vectors go by their number of lanes */
