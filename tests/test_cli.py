@@ -1,12 +1,14 @@
 """The command line: what it prints, its exit codes, and that errors are one sentence."""
 
 import dataclasses
+import io
 import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -452,6 +454,27 @@ def test_features_go_on_after_an_interruption(capsys, tmp_path, monkeypatch):
         assert len(seen) == computed and not parts.exists()
         assert run(tmp_path / "whole.npz") == again and len(seen) == 10 and again[1] == 9
         target.unlink()
+
+
+def test_features_of_a_damaged_archive(capsys, tmp_path):
+    """A picture that can't be read is told and stops nothing."""
+    archive = tmp_path / "crops.zip"
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 112, 112, 3), np.uint8)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for i in range(3):
+            buffer = io.BytesIO()
+            Image.fromarray(pixels[i]).save(buffer, "PNG")
+            file.writestr(f"{i}.png", buffer.getvalue())
+        middle = file.getinfo("1.png")
+    data = bytearray(archive.read_bytes())
+    data[middle.header_offset + 30 + len(middle.filename)] = 0xFF  # a kind of block that deflate does not have
+    archive.write_bytes(data)
+    assert main(["features", str(archive), str(tmp_path / "f.npz"), "--aligned", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    ((name, why),) = told["failed"]
+    assert told["faces"] == 2 and name == "1.png" and "picture 1 is damaged" in why
+    with np.load(tmp_path / "f.npz") as held:
+        assert held["names"].tolist() == ["0.png", "2.png"]
 
 
 @pytest.mark.parametrize(

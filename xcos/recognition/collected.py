@@ -9,24 +9,32 @@ long as the key, the pictures' names and their bytes are those that it was made 
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from ..faces.many import UNUSABLE
 from ..storage.files import keep_arrays, kept_arrays
 from .model import Model
 from .streaming import Batch
 
 
-class _File(io.BytesIO):
-    """A picture in memory, with the name that messages tell."""
+class _Picture:
+    """A picture of the collection, read where it is decoded, by its name in messages."""
 
-    def __init__(self, name: str, data: bytes) -> None:
-        super().__init__(data)
-        self.name = name
+    def __init__(self, name: str, read: Callable[[], bytes]) -> None:
+        self.name, self._read = name, read
+        self.digest = ""  # SHA-256, in hex, of name and bytes, once they are read; of what can't be read it stays so
+
+    def read_bytes(self) -> bytes:
+        data = self._read()
+        digest = hashlib.sha256(f"{self.name}\0".encode(errors="surrogateescape"))
+        digest.update(data)
+        self.digest = digest.hexdigest()
+        return data
 
 
 class Collected:
@@ -56,7 +64,7 @@ class Collected:
     def __iter__(self) -> Iterator[Batch]:
         self._folder.mkdir(exist_ok=True)
         done, parts = 0, _parts(self._folder)
-        while parts and (batch := self._kept(parts[0], done)):
+        while parts and (batch := self._kept(parts[0], done)) is not None:
             done = int(parts.pop(0).stem)
             yield batch
         for path in parts:  # of other pictures or settings
@@ -68,26 +76,33 @@ class Collected:
         held, stop = kept_arrays(path), int(path.stem)
         if held is None or str(held["key"]) != self._key or not start < stop <= len(self._names):
             return None
-        digests = [_digest(self._names[i], self._read(i)) for i in range(start, stop)]
-        return Batch.of_arrays(held) if held["digests"].tolist() == digests else None
+        pictures = [self._picture(i) for i in range(start, stop)]
+        for picture in pictures:
+            with suppress(*UNUSABLE):
+                picture.read_bytes()
+        same = held["digests"].tolist() == [picture.digest for picture in pictures]
+        return Batch.of_arrays(held) if same else None
 
-    def _computed(self, start: int) -> Iterator[Batch]:
-        digests: list[str] = []
+    def _picture(self, i: int) -> _Picture:
+        return _Picture(self._names[i], partial(self._read, i))
 
-        def files() -> Iterator[_File]:
-            for i in range(start, len(self._names)):
-                data = self._read(i)
-                digests.append(_digest(self._names[i], data))
-                yield _File(self._names[i], data)
+    def _computed(self, begin: int) -> Iterator[Batch]:
+        begun: list[_Picture] = []  # and in no part yet
+        start = begin
 
-        begin = start
-        for found in self._model.stream(files(), aligned=self._aligned, threads=self._threads, skip_failed=True):
+        def pictures() -> Iterator[_Picture]:
+            for i in range(begin, len(self._names)):
+                begun.append(self._picture(i))
+                yield begun[-1]
+
+        for found in self._model.stream(pictures(), aligned=self._aligned, threads=self._threads, skip_failed=True):
             failed = tuple((begin + i, message) for i, message in found.failed)
             batch = Batch(begin + found.index, found.features, failed)
             stop = 1 + max([*batch.index.tolist(), *(i for i, _ in failed)])
-            part = {"key": np.array(self._key), "digests": np.array(digests[: stop - start])}
+            digests = [picture.digest for picture in begun[: stop - start]]
+            part = {"key": np.array(self._key), "digests": np.array(digests)}
             keep_arrays(self._folder / f"{stop:08d}.npz", {**batch.arrays(), **part})
-            del digests[: stop - start]
+            del begun[: stop - start]
             start = stop
             yield batch
 
@@ -106,10 +121,3 @@ def count_kept(folder: Path) -> int:
 
 def _parts(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{'[0-9]' * 8}.npz"))
-
-
-def _digest(name: str, data: bytes) -> str:
-    """SHA-256, in hex, of a picture and its name."""
-    digest = hashlib.sha256(f"{name}\0".encode(errors="surrogateescape"))
-    digest.update(data)
-    return digest.hexdigest()
