@@ -94,7 +94,8 @@ def test_blocks_say_their_language(page):
 
 def test_reasons_stand_above_blocks():
     for page, text in PAGES.items():
-        assert len(re.findall("^<!-- not run:", text, re.MULTILINE)) == sum(bool(block.not_run) for block in CODE.get(page, ())), page
+        excused = [block for block in CODE.get(page, ()) if block.not_run]
+        assert len(re.findall("^<!-- not run:", text, re.MULTILINE)) == len(excused), page
 
 
 def inline(page):
