@@ -327,7 +327,7 @@ def test_table(model, pairs, tmp_path):
     for suffix in ("md", "json", "html"):
         table.save(tmp_path / f"table.{suffix}")
     assert json.loads((tmp_path / "table.json").read_text())["rows"][1]["method"] == "RandomMap"
-    assert "data:image/png;base64," in (tmp_path / "table.html").read_text()
+    assert "data:image/jpeg;base64," in (tmp_path / "table.html").read_text()
     with pytest.raises(ValueError, match="got nonsense; expected some of localisation"):
         faithfulness.compare(model, [XCos(model)], pairs, measures=["nonsense"])
 

@@ -122,7 +122,7 @@ def _det(ax: Axes, chosen: Sequence[Benchmark]) -> None:
            ylabel="false reject rate", title="DET")
     ax.set_xticks(places, [f"{rate:.4g}" for rate in _RATES])
     ax.set_yticks(places, [f"{rate:.4g}" for rate in _RATES])
-    ax.legend(fontsize=8, loc="upper right", frameon=False)
+    ax.legend(fontsize=8, loc="upper right", framealpha=1, edgecolor="none")  # the line of equal errors ends below it
     _tidy(ax)
 
 
@@ -130,8 +130,9 @@ def _histogram(ax: Axes, one: Benchmark) -> None:
     bins = np.linspace(one.scores.min(), one.scores.max(), 61).tolist()
     for of_one, colour, label in ((True, SAME, "one person"), (False, DIFFERENT, "two people")):
         ax.hist(one.scores[one.same == of_one], bins, color=colour, alpha=0.55, label=label)
-    ax.axvline(one.threshold, color="#222222", linewidth=1.2, label=f"threshold {one.threshold:.3f}")
-    ax.set(ylim=(0, 1.22 * ax.get_ylim()[1]), xlabel="score", ylabel="pairs",  # room for the legend
+    top = ax.get_ylim()[1]
+    ax.vlines(one.threshold, 0, top, color="#222222", linewidth=1.2, label=f"threshold {one.threshold:.3f}")
+    ax.set(ylim=(0, 1.22 * top), xlabel="score", ylabel="pairs",  # room for the legend, above the line
            title=f"{one.metric} on {one.dataset}")
     ax.legend(fontsize=8, loc="upper center", ncols=3, columnspacing=1.2, handlelength=1.2, frameon=False)
     _tidy(ax)

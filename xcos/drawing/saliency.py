@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 try:
     from matplotlib.figure import Figure
+    from matplotlib.image import imsave
 except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
@@ -17,6 +20,7 @@ from .scales import colour_map
 from .shown import Maps
 
 _SIZE = 1.5  # inches of one face
+_VEIL = 0.6  # how opaque a map is
 
 
 @ours
@@ -64,13 +68,34 @@ def render(pairs: Sequence[Maps], kind: str, titles: Sequence[str] = ()) -> byte
     return encode(gallery(pairs, titles), kind, 90)
 
 
+@ours
+def faces(pairs: Sequence[Maps]) -> list[list[tuple[str, bytes]]]:
+    """What :func:`gallery` shows, for a page: each face as (caption, JPEG file), itself first, then by method."""
+    return [
+        [("face", _jpeg(pairs[0].crops[side, i])), *((pair.method, _jpeg(_veiled(pair, i, side))) for pair in pairs)]
+        for i in range(len(pairs[0]))
+        for side in (0, 1)
+    ]
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    imsave(buffer, pixels, format="jpg", pil_kwargs={"quality": 90})
+    return buffer.getvalue()
+
+
 def _face(axis: Any, pair: Maps, i: int, side: int) -> None:
+    axis.imshow(_veiled(pair, i, side))
+    _bare(axis)
+
+
+def _veiled(pair: Maps, i: int, side: int) -> NDArray[np.uint8]:
     """One face in grey under its map. Both maps of a pair share a scale: 99 % of their values lie within it."""
     limit = float(np.quantile(np.abs([pair.first[i], pair.second[i]]), 0.99)) or 1.0
-    values = (pair.first, pair.second)[side][i]
-    axis.imshow(pair.crops[side, i].mean(-1), cmap="gray", vmin=0, vmax=255)
-    axis.imshow(values, cmap=colour_map("contribution"), vmin=-limit, vmax=limit, alpha=0.6)
-    _bare(axis)
+    colours = colour_map("contribution")(((pair.first, pair.second)[side][i] / limit + 1) / 2)[..., :3]
+    grey = pair.crops[side, i].mean(-1, keepdims=True)
+    veiled: NDArray[np.uint8] = np.rint((1 - _VEIL) * grey + _VEIL * 255 * colours).astype(np.uint8)
+    return veiled
 
 
 def _bare(axis: Any) -> None:

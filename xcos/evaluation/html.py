@@ -48,6 +48,10 @@ class Reported(Protocol):
     @property
     def threshold(self) -> float: ...
     @property
+    def model_(self) -> Any: ...
+    @property
+    def pairs(self) -> Any: ...
+    @property
     def failed(self) -> tuple[tuple[str, str], ...]: ...
     def title(self) -> str: ...
     def summary(self) -> dict[str, Any]: ...
@@ -78,12 +82,7 @@ def page(reports: Sequence[Reported], *, worst: int = 10) -> str:
         audits={title: (audit.notes(), _rates(audit), _tables(audit)) for title, audit in audits.items()},
         choices=dict.fromkeys(report.title() for report in reports),
         view=element_script(),
-        cards=[
-            _card(report, mistake)
-            for report in reports
-            for kind in ("false match", "false non-match")
-            for mistake in report.worst(worst, kind)
-        ],
+        cards=_cards(reports, worst),
     )
 
 
@@ -119,12 +118,17 @@ def audit_page(audit: Audited) -> str:
     )
 
 
-def _card(report: Reported, mistake: Mistake) -> dict[str, Any]:
-    e = replace(report.explain(mistake.index), names=mistake.names)
-    return {
-        "about": report.title(),
-        "mistake": mistake,
-        "threshold": report.threshold,
-        "explained": report.metric == "xcos",
-        "view": explanation_html(e, fallback=False, script=False),
-    }
+def _cards(reports: Sequence[Reported], worst: int) -> list[dict[str, Any]]:
+    """The worst mistakes of all reports: a card for each pair, which is explained once whatever scores err on it."""
+    cards: dict[tuple[int, int, int], dict[str, Any]] = {}
+    for report in reports:
+        for kind in ("false match", "false non-match"):
+            for mistake in report.worst(worst, kind):
+                which = id(report.model_), id(report.pairs), mistake.index
+                if which not in cards:
+                    e = replace(report.explain(mistake.index), names=mistake.names)
+                    view = explanation_html(e, fallback=False, script=False)
+                    cards[which] = {"mistake": mistake, "view": view, "lines": [], "explained": False}
+                cards[which]["lines"].append((report.title(), report.threshold, mistake))
+                cards[which]["explained"] |= report.metric == "xcos"
+    return list(cards.values())

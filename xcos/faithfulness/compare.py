@@ -185,14 +185,14 @@ class MethodTable(ByValue):
         from ..drawing import saliency
 
         n = min(len(row.examples) for row in self.rows)
-        picture = base64.b64encode(saliency.render([row.examples[:n] for row in self.rows], "png")).decode()
+        faces = saliency.faces([row.examples[:n] for row in self.rows])
         head, rows = self._texts()
         return tables.render(
             files(__package__).joinpath("comparison.html").read_text(encoding="utf-8"),
             caption=self._caption(),
             head=head,
             rows=rows,
-            picture=picture,
+            faces=[[(caption, base64.b64encode(jpeg).decode()) for caption, jpeg in line] for line in faces],
         )
 
 
