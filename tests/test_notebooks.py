@@ -28,8 +28,12 @@ def test_committed_outputs(path):
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     counts = [cell["execution_count"] for cell in cells]
     assert counts == list(range(1, len(cells) + 1)), "not run from top to bottom"
+    for cell in cells:
+        source = "".join(cell["source"])
+        if ".plot" in source or "plt.subplots" in source:
+            shown = [kind for output in cell["outputs"] for kind in output.get("data", {})]
+            assert "image/png" in shown or "image/jpeg" in shown, f"no picture below {source!r}"
     outputs = [output for cell in cells for output in cell["outputs"]]
-    assert any("image/png" in o.get("data", {}) or "image/jpeg" in o.get("data", {}) for o in outputs)
     assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
 
 
