@@ -274,7 +274,7 @@ def test_one_table(model, pairs, tmp_path):
     assert len(table) == 8 and [r.model for r in table][:4] == ["a_b", "a_b", "again", "again"]
     lines = table.to_markdown().splitlines()
     assert len(lines) == 10 and len({line.count("|") for line in lines}) == 1
-    assert f"{table[0].accuracy:.2%}" in lines[2] and "<table>" in table._repr_html_()
+    assert f"{table[0].accuracy:.2%}" in lines[2] and "<table" in table._repr_html_()
     latex = table.to_latex().splitlines()
     assert r"a\_b" in latex[4] and r"\%" in latex[4] and latex[-1] == r"\end{tabular}"
     columns = latex[0].removeprefix(r"\begin{tabular}{").rstrip("}")

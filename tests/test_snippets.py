@@ -44,16 +44,16 @@ SMALLER = {
     "docs/compare.md": {
         "CorrRISE(model)": "CorrRISE(model, masks=8)",
         "], pairs)": "], pairs, measures=[\"deletion\"])",
-        "200)": "8)",
-        "-n 500 --methods XCos CorrRISE MinPlus": "-n 8 --methods XCos",
+        "200)": "4)",
+        "-n 500 --methods XCos CorrRISE MinPlus": "-n 4 --methods XCos",
     },
     "docs/explanations.md": {
         "CorrRISE()": "CorrRISE(masks=8)",
-        "-o truth.png": "-o truth.png --triples 3",
-        "--all-cells": "--all-cells --triples 3",
-        '"people/", "lfw.bin")': '"people/", "lfw.bin", triples=3)',
-        "triples=100": "triples=3",
-        "200)": "8)",
+        "-o truth.png": "-o truth.png --triples 2",
+        "--all-cells": "--all-cells --triples 2",
+        '"people/", "lfw.bin")': '"people/", "lfw.bin", triples=2)',
+        "triples=100": "triples=2",
+        "200)": "4)",
     },
     "docs/gallery.md": {"threshold_for(0.1)": "threshold_for(0.5)"},
     "docs/plug.md": {

@@ -221,7 +221,7 @@ def test_fork(busy):
     for thread in threads:
         thread.start()
     try:
-        for _ in range(20):
+        for _ in range(12):
             assert in_child(lambda: network.run([x], threads=2)[0].tobytes() == expected) == 0
     finally:
         end.set()
