@@ -22,6 +22,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
+    gc.set_threshold(100_000, 50, 1000)  # of 700, 10, 10: networks and figures are many objects, and little garbage
     gc.enable()
 
 

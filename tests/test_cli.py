@@ -260,13 +260,17 @@ ODD = ["写真.jpg", "café 😀.jpg", "a\nb.jpg", BYTES, "$x^2$ \\frac.jpg", "-
 # Runs several commands one after the other, each with files in place of its standard output and error.
 SEVERAL = """
 import json, os, sys
+from xcos import view
 from xcos.cli import main
-from xcos.recognition import collected
+view._fallback = lambda e: ""  # the picture once more, which why.png has
 codes = []
 for k, arguments in enumerate(json.load(sys.stdin)):
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{k}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    codes.append(main(arguments))
+    try:
+        codes.append(main(arguments))
+    except SystemExit as end:
+        codes.append(end.code)
     sys.stdout.flush()
     sys.stderr.flush()
 with open("codes", "w") as file:
@@ -329,14 +333,13 @@ def test_one_means_different_people_and_nothing_else(same, different, tmp_path):
             with open("/dev/full", "w") as full:
                 done = process("verify", *photos, capture_output=False, stdout=full, stderr=subprocess.PIPE)
             assert done.returncode == 2 and done.stderr == b"xcos: standard output: No space left on device\n"
-    for arguments in (
-        (), ("verify",), ("verify", same[0], "\udcff.jpg"), ("convert", same[0], tmp_path / "x.safetensors"),
-        ("explain", *same, "-o", tmp_path / "absent" / "x.png"), ("verify", *same, "--threshold", "nan"),
-        ("verify", *same, "--model", same[0]), ("evaluate", same[0]),
-        ("features", tmp_path / "none", tmp_path / "f.npz"),
-    ):  # fmt: skip
-        done = process(*arguments)
-        assert done.returncode == 2 and b"Traceback" not in done.stderr, arguments
+    wrong = [
+        [], ["verify"], ["verify", same[0], "\udcff.jpg"], ["convert", same[0], "x.safetensors"],
+        ["explain", *same, "-o", "absent/x.png"], ["verify", *same, "--threshold", "nan"],
+        ["verify", *same, "--model", same[0]], ["evaluate", same[0]], ["features", "none", "f.npz"],
+    ]  # fmt: skip
+    for arguments, (code, _, err) in zip(wrong, several(wrong, "utf-8", tmp_path), strict=True):
+        assert code == 2 and err and b"Traceback" not in err, arguments
     for wrong in ("abc", "0", "-1", "1.5", "99999"):
         done = process("verify", *same, environment={"XCOS_NUM_THREADS": wrong})
         assert done.returncode == 2 and f"XCOS_NUM_THREADS is '{wrong}'" in done.stderr.decode()
