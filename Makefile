@@ -21,8 +21,9 @@ SOURCES := setup.py pyproject.toml $(shell find csrc -name '*.[ch]' -o -name '*.
 # What finds most mistakes in a minute: the core's numbers, the package's doors, and the rules of the house.
 QUICK := $(addprefix tests/test_,head.py layers.py image.py model.py model_file.py results.py explainers.py house.py layout.py)
 
-# Two processes on two cores: threads of NumPy and PyTorch beside them would wait for each other, spinning.
-ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+# Three processes for two cores, since some tests sleep; more threads would wait for each other, and tests of threads
+# ask for theirs.
+ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 XCOS_NUM_THREADS=1
 
 .PHONY: help demo check test lint docs fuzz sanitize tsan test-all lowest wheel clean distclean
 
@@ -34,10 +35,10 @@ demo: $(VENV)/.built ## set up everything, build, and explain a pair of the ship
 	@$(BIN)/xcos explain examples/obama_portrait_2012.jpg examples/obama_congress_2009.jpg -o build/demo.png
 
 check: $(VENV)/.built $(VENV)/.test ## the tests that find most mistakes, in about a minute
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 -m "not slow" $(QUICK)
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 3 -m "not slow" $(QUICK)
 
-test: $(VENV)/.built $(VENV)/.test ## all tests in two processes; PYTEST="-m 'not slow'" leaves out those that take long
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 --dist worksteal $(PYTEST)
+test: $(VENV)/.built $(VENV)/.test ## all tests in three processes; PYTEST="-m 'not slow'" leaves out those that take long
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 3 --dist worksteal $(PYTEST)
 
 lint: $(VENV)/.built $(VENV)/.test ## ruff and mypy
 	$(BIN)/ruff check .
