@@ -164,8 +164,8 @@ ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         (raw(b"[" * 200_000), "JSON"),
         (raw(b'{"a": ' + b"9" * 10_000 + b"}"), "JSON"),
         (raw(b"\xff\xfe{}"), "JSON"),
-        ((2**63).to_bytes(8, "little") + b"{}", "header of"),
-        ((2**40).to_bytes(8, "little") + b"{}", "header of"),
+        ((2**63).to_bytes(8, "little") + b"{}", "length of a header"),
+        ((2**40).to_bytes(8, "little") + b"{}", "length of a header"),
         (b"\1\2\3", "3 bytes"),
     ],
 )

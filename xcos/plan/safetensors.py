@@ -118,10 +118,10 @@ def _parse(data: memoryview, floats_alone: bool) -> tuple[dict[str, str], Tensor
     if len(data) < 8:
         raise ModelFileError(f"not a safetensors file: {len(data)} bytes hold no header")
     length = int.from_bytes(data[:8], "little")
-    if length > min(MAX_HEADER, len(data) - 8):
-        raise ModelFileError(
-            f"not a safetensors file, or cut short: a header of {length} bytes in a file of {len(data)}"
-        )
+    if length > MAX_HEADER:
+        raise ModelFileError("not a safetensors file: its first 8 bytes are no length of a header")
+    if length > len(data) - 8:
+        raise ModelFileError(f"a safetensors file cut short: a header of {length} bytes in a file of {len(data)}")
     header = parse_json(bytes(data[8 : 8 + length]), "the header")
     if not isinstance(header, dict):
         raise ModelFileError("not a safetensors file: the header is not a JSON object")
