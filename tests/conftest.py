@@ -73,6 +73,7 @@ def unprivileged():
     """For a while, root is nobody, since root may read and write everything."""
     root = os.geteuid() == 0
     if root:
+        "".encode("cp437")  # of zip files: what nobody may not read of Python, the process takes to be absent for ever
         os.seteuid(65534)
     yield
     if root:
