@@ -225,14 +225,14 @@ def _info(options: argparse.Namespace) -> int:
         "license": file.license,
         "origin": file.origin,
         "training": file.training,
-        "networks": kinds(),
+        "networks": (networks := kinds()),
         "xcos": xcos.__version__,
         "instruction set": _core.isa(),
         "threads": _core.default_threads(),
     }
     width = max(map(len, facts))
-    networks = [f"{name} ({kind})" for name, kind in kinds().items()]
-    told = {**facts, "kind": _kind(file), "whole": card.whole if file.head else "", "networks": networks}
+    named = [f"{name} ({kind})" for name, kind in networks.items()]
+    told = {**facts, "kind": _kind(file), "whole": card.whole if file.head else "", "networks": named}
     lines = [f"{key.replace('_', ' '):{width}}  {text}" for key, value in told.items() if (text := _plain(value))]
     _print(options, facts, "\n".join(lines))
     return SAME

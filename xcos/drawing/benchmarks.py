@@ -17,15 +17,12 @@ except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
 from .figure import encode, figure_of, new_figure, ours
-from .scales import DIFFERENT, QUIET, SAME
+from .scales import COLOURS, DIFFERENT, INK, QUIET, SAME, STYLES
 from .shown import Benchmark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours, told apart by colour-blind readers too; line styles change with every round of them.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_STYLES = ("-", "--", ":")
 _SIZE = (13.5, 4.3)  # inches
 _RATES = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5)  # ticks of the DET curve
 BINS = 6  # of the reliability plot
@@ -80,7 +77,7 @@ def reliability(
     total, hits, mean = (np.bincount(which, w, BINS) for w in (weights, weights * same, weights * p))
     some = total > 0
     ax.plot([0, 1], [0, 1], color=QUIET, linewidth=1, label="ideal")
-    ax.plot(mean[some] / total[some], hits[some] / total[some], "o-", color=_COLOURS[0], label=label)
+    ax.plot(mean[some] / total[some], hits[some] / total[some], "o-", color=COLOURS[0], label=label)
     for x, y, n in zip(mean[some] / total[some], hits[some] / total[some], np.bincount(which, minlength=BINS)[some],
                        strict=True):
         ax.annotate(f"{n}", (x, y), textcoords="offset points", xytext=(6, -9), fontsize=7, color=QUIET)
@@ -131,7 +128,7 @@ def _histogram(ax: Axes, one: Benchmark) -> None:
     for of_one, colour, label in ((True, SAME, "one person"), (False, DIFFERENT, "two people")):
         ax.hist(one.scores[one.same == of_one], bins, color=colour, alpha=0.55, label=label)
     top = ax.get_ylim()[1]
-    ax.vlines(one.threshold, 0, top, color="#222222", linewidth=1.2, label=f"threshold {one.threshold:.3f}")
+    ax.vlines(one.threshold, 0, top, color=INK, linewidth=1.2, label=f"threshold {one.threshold:.3f}")
     ax.set(ylim=(0, 1.22 * top), xlabel="score", ylabel="pairs",  # room for the legend, above the line
            title=f"{one.metric} on {one.dataset}")
     ax.legend(fontsize=8, loc="upper center", ncols=3, columnspacing=1.2, handlelength=1.2, frameon=False)
@@ -148,8 +145,8 @@ def _title(one: Benchmark, chosen: Sequence[Benchmark]) -> str:
 
 
 def _line(i: int) -> dict[str, Any]:
-    style = _STYLES[i // len(_COLOURS) % len(_STYLES)]
-    return {"color": _COLOURS[i % len(_COLOURS)], "linestyle": style, "linewidth": 1.6}
+    style = STYLES[i // len(COLOURS) % len(STYLES)]
+    return {"color": COLOURS[i % len(COLOURS)], "linestyle": style, "linewidth": 1.6}
 
 
 def _tidy(ax: Axes) -> None:
@@ -169,11 +166,11 @@ def search(
     axes = np.ravel(np.asarray(axes, object))
     if len(axes) != 2:
         raise ValueError(f"ax: expected two axes, got {len(axes)}")
-    axes[0].plot(range(1, len(cmc) + 1), cmc, color=_COLOURS[0])
+    axes[0].plot(range(1, len(cmc) + 1), cmc, color=COLOURS[0])
     axes[0].set(xscale="log", xlabel="rank", ylabel="share found", title="CMC")
     axes[1].set(xlabel="FPIR", ylabel="FNIR, rank 1", title="open set")
     if open_set:
-        axes[1].plot(*open_set, color=_COLOURS[0])
+        axes[1].plot(*open_set, color=COLOURS[0])
     else:
         axes[1].text(0.5, 0.5, "no strangers among the probes", ha="center", transform=axes[1].transAxes)
     return axes[0].get_figure(root=True), axes

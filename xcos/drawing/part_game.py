@@ -13,12 +13,9 @@ except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
 from .figure import encode, figure_of, new_figure, ours
-from .scales import QUIET
+from .scales import COLOURS, QUIET, STYLES
 from .shown import Player
 
-# Okabe and Ito's colours, told apart by colour-blind readers too; line styles change with every round of them.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_STYLES = ("-", "--", ":")
 _SIZE = (3.2, 3.4)  # inches of one panel
 _LINEAR = 1.0  # percent up to which the abscissa is linear, as 0 has to be on it
 
@@ -35,8 +32,8 @@ def curves(rows: Sequence[Player], axes: Any = None) -> tuple[Figure, Any]:
     for ax, name in zip(axes, names, strict=True):
         for i, row in enumerate(rows):
             last = i == len(rows) - 1  # the part itself: what can be reached
-            colour = QUIET if last else _COLOURS[i % len(_COLOURS)]
-            style = "-." if last else _STYLES[i // len(_COLOURS) % len(_STYLES)]
+            colour = QUIET if last else COLOURS[i % len(COLOURS)]
+            style = "-." if last else STYLES[i // len(COLOURS) % len(STYLES)]
             ax.plot(row.outside, 100 * row.curves[name], color=colour, linestyle=style, label=row.method, linewidth=1.5)
         ax.set_xscale("symlog", linthresh=_LINEAR)
         ax.set(xlim=(0, 100), ylim=(0, 103), xlabel="% chosen outside the part", title=name)

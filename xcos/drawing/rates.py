@@ -15,11 +15,10 @@ except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
 from .figure import encode, figure_of, new_figure, ours
+from .scales import COLOURS
 from .shown import RateShown
 
-# Okabe and Ito's, told apart by colour-blind readers too; markers differ as well.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
-_MARKS = ("o", "s", "D", "^")
+_MARKS = ("o", "s", "D", "^")  # beside the colours
 _TITLES = {"FMR": "two people taken for one (FMR)", "FNMR": "one person taken for two (FNMR)"}
 _WIDTH, _LINE = 5.6, 0.27  # inches of one kind of error, and of one group
 
@@ -66,7 +65,7 @@ def _kind(ax: Axes, chosen: Sequence[RateShown]) -> None:
     for i, metric in enumerate(metrics):
         own = [one for one in chosen if one.metric == metric]
         y = [places[one.column, one.group] + 0.26 * (i - (len(metrics) - 1) / 2) for one in own]
-        colour = _COLOURS[i % len(_COLOURS)]
+        colour = COLOURS[i % len(_MARKS)]
         ax.hlines(y, [one.low or floor for one in own], [one.high for one in own], color=colour, linewidth=1.4)
         some = [k for k, one in enumerate(own) if one.rate > 0]
         mark = _MARKS[i % len(_MARKS)]

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 SAME, DIFFERENT = "#2166ac", "#b2182b"  # decisions, and pairs of one person and of two: the ends of RdBu
 INK, QUIET = "#222222", "#666666"  # texts
+# Of curves. Okabe and Ito's colours, told apart by colour-blind readers too; styles change with every round of them.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+STYLES = ("-", "--", ":")
 PALE = 0.62  # of cells that know little: how much of their colour is taken away
 _OVER = "#ffb000"  # more attention than the scale has room for
 _CONTRIBUTION = 0.06  # of a trained head, none reaches three even shares by much
