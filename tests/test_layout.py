@@ -77,7 +77,7 @@ HOUSE = {
     "net": ("conv/", "ops/", "os/", "dtype.h", "pool.h", "xcos.h"),
     "ops": ("net/", "pool.h", "xcos.h"),
     "head": ("conv/", "os/", "blas.h", "pool.h", "xcos.h"),
-    "image": ("call.h", "pool.h", "xcos.h"),
+    "image": ("kernels/", "call.h", "pool.h", "xcos.h"),
     "py": ("xcos.h",),
     "": ("os/", "kernels/cpu.h", "ops/ops.def", "xcos.h", "blas.h", "call.h", "dtype.h", "pool.h"),
 }
@@ -116,7 +116,8 @@ def test_prefixes(path):
     prefix = PREFIXES[name.parts[0]] if len(name.parts) > 1 else "xb_" if name.stem == "blas" else "xc_"
     if path.suffix == ".c":
         for symbol in GLOBAL.findall(code_of(path)):
-            assert symbol.startswith((prefix, "xcos_")) or (name.parts[:2] == ("kernels", "ref") and "_f32_" in symbol)
+            reference = name.parts[:2] == ("kernels", "ref") and re.search("_(f32|u8)_", symbol)
+            assert symbol.startswith((prefix, "xcos_")) or reference
     text = (ROOT / "docs" / "code-map.md").read_text()
     assert f"| `{prefix}` |" in text
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "call.h"
 #include "image/image.h"
+#include "kernels/kernels.h"
 
 static xcos_status check_sizes(int src_h, int src_w, int dst_h, int dst_w, xcos_error *err)
 {
@@ -28,8 +29,27 @@ static const uint8_t *pixel(const source *s, int x, int y)
     return s->pixels + ((size_t)y * s->width + x) * 3;
 }
 
-static void sample(const source *s, double x, double y, uint8_t out[3])
+/* Where pixel x, y of a warp lies in the source. */
+static double source_x(const double m[6], int x, int y)
 {
+    return m[0] * x + m[1] * y + m[2];
+}
+
+static double source_y(const double m[6], int x, int y)
+{
+    return m[3] * x + m[4] * y + m[5];
+}
+
+/* Whether the kernel may do it, which reads four bytes of each neighbour. */
+static int is_inside(const source *s, const double m[6], int x, int y)
+{
+    const double sx = source_x(m, x, y), sy = source_y(m, x, y);
+    return sx >= 0 && sy >= 0 && sx < s->width - 2 && sy < s->height - 1;
+}
+
+static void sample(const source *s, const double m[6], int column, int row, uint8_t out[3])
+{
+    const double x = source_x(m, column, row), y = source_y(m, column, row);
     /* Also false for NaN; beyond this frame all four neighbours are border. */
     if (!(x > -1 && y > -1 && x < s->width && y < s->height)) {
         memcpy(out, s->border, 3);
@@ -37,18 +57,8 @@ static void sample(const source *s, double x, double y, uint8_t out[3])
     }
     const int x0 = (int)(x + 1) - 1, y0 = (int)(y + 1) - 1; /* floor: x + 1 is positive */
     const float fx = (float)(x - x0), fy = (float)(y - y0);
-    const uint8_t *a, *b, *c, *d;
-    if (x0 >= 0 && y0 >= 0 && x0 + 1 < s->width && y0 + 1 < s->height) {
-        a = s->pixels + ((size_t)y0 * s->width + x0) * 3;
-        b = a + 3;
-        c = a + (size_t)s->width * 3;
-        d = c + 3;
-    } else {
-        a = pixel(s, x0, y0);
-        b = pixel(s, x0 + 1, y0);
-        c = pixel(s, x0, y0 + 1);
-        d = pixel(s, x0 + 1, y0 + 1);
-    }
+    const uint8_t *a = pixel(s, x0, y0), *b = pixel(s, x0 + 1, y0);
+    const uint8_t *c = pixel(s, x0, y0 + 1), *d = pixel(s, x0 + 1, y0 + 1);
     for (int i = 0; i < 3; i++) {
         const float top = a[i] + fx * (float)(b[i] - a[i]);
         const float bottom = c[i] + fx * (float)(d[i] - c[i]);
@@ -68,31 +78,33 @@ xcos_status xcos_image_warp(const uint8_t *src, int src_h, int src_w, const doub
             return xcos_fail(err, XCOS_E_ARG, "the matrix of a warp must be finite, got %g",
                              matrix[i]);
     const source s = {src, border, src_h, src_w};
+    const xk_pictures *kernels = &xk_kernels()->pictures;
     xc_call call;
     xc_open(&call, 1);
-    for (int y = 0; y < dst_h && !xc_stop(&call, 0); y++)
-        for (int x = 0; x < dst_w; x++, dst += 3)
-            sample(&s, matrix[0] * x + matrix[1] * y + matrix[2],
-                   matrix[3] * x + matrix[4] * y + matrix[5], dst);
+    for (int y = 0; y < dst_h && !xc_stop(&call, 0); y++, dst += (size_t)dst_w * 3) {
+        /* A line crosses the inside of the picture once. */
+        int begin = 0, end = dst_w;
+        for (; begin < end && !is_inside(&s, matrix, begin, y); begin++)
+            sample(&s, matrix, begin, y, dst + 3 * (size_t)begin);
+        for (; end > begin && !is_inside(&s, matrix, end - 1, y); end--)
+            sample(&s, matrix, end - 1, y, dst + 3 * ((size_t)end - 1));
+        if (begin < end)
+            kernels->warp(src, (ptrdiff_t)src_w * 3, matrix, begin, y, end - begin,
+                          dst + 3 * (size_t)begin);
+    }
     return xc_close(&call, XCOS_OK, err);
 }
 
 /* ------------------------------------------------------------------ resize */
 
-/* Which source samples make one destination sample, and how much each counts. */
-typedef struct {
-    int first, count;
-    const float *weights;
-} taps;
-
 /* A triangle as wide as two source samples, or two destination samples where that is
  * wider: linear interpolation when enlarging, free of aliasing when reducing.  Both tables
  * are in one block, to be freed by the caller. */
-static taps *make_taps(int from, int to)
+static xk_taps *make_taps(int from, int to)
 {
     const double scale = (double)from / to, radius = scale > 1 ? scale : 1;
     const size_t most = (size_t)(2 * radius) + 2;
-    taps *t = malloc((size_t)to * (sizeof *t + most * sizeof(float)));
+    xk_taps *t = malloc((size_t)to * (sizeof *t + most * sizeof(float)));
     if (!t)
         return NULL;
     float *weights = (float *)(t + to);
@@ -105,36 +117,9 @@ static taps *make_taps(int from, int to)
             sum += 1 - fabs(j - centre) / radius;
         for (int j = first; j <= last; j++)
             weights[j - first] = (float)((1 - fabs(j - centre) / radius) / sum);
-        t[i] = (taps){first, last - first + 1, weights};
+        t[i] = (xk_taps){first, last - first + 1, weights};
     }
     return t;
-}
-
-static void mix_rows(const uint8_t *src, size_t row, const taps *t, float *out)
-{
-    memset(out, 0, row * sizeof *out);
-    for (int k = 0; k < t->count; k++) {
-        const uint8_t *from = src + (size_t)(t->first + k) * row;
-        const float weight = t->weights[k];
-        for (size_t i = 0; i < row; i++)
-            out[i] += weight * (float)from[i];
-    }
-}
-
-static void mix_columns(const float *row, const taps *t, int width, uint8_t *dst)
-{
-    for (int x = 0; x < width; x++, t++, dst += 3) {
-        const float *from = row + (size_t)t->first * 3;
-        float r = 0.5f, g = 0.5f, b = 0.5f;
-        for (int k = 0; k < t->count; k++, from += 3) {
-            r += t->weights[k] * from[0];
-            g += t->weights[k] * from[1];
-            b += t->weights[k] * from[2];
-        }
-        dst[0] = (uint8_t)r;
-        dst[1] = (uint8_t)g;
-        dst[2] = (uint8_t)b;
-    }
 }
 
 xcos_status xcos_image_resize(const uint8_t *src, int src_h, int src_w, uint8_t *dst, int dst_h,
@@ -145,12 +130,14 @@ xcos_status xcos_image_resize(const uint8_t *src, int src_h, int src_w, uint8_t 
         return status;
     xc_call call;
     xc_open(&call, 1);
-    taps *columns = make_taps(src_w, dst_w), *rows = make_taps(src_h, dst_h);
-    float *row = malloc((size_t)src_w * 3 * sizeof *row);
+    xk_taps *columns = make_taps(src_w, dst_w), *rows = make_taps(src_h, dst_h);
+    float *row = calloc((size_t)src_w * 3 + 1, sizeof *row); /* and the one that mix_columns reads */
+    const xk_pictures *kernels = &xk_kernels()->pictures;
     if (columns && rows && row)
         for (int y = 0; y < dst_h && !xc_stop(&call, 0); y++, dst += (size_t)dst_w * 3) {
-            mix_rows(src, (size_t)src_w * 3, &rows[y], row);
-            mix_columns(row, columns, dst_w, dst);
+            const ptrdiff_t ld = (ptrdiff_t)src_w * 3;
+            kernels->mix_rows(src + rows[y].first * ld, ld, rows[y].count, rows[y].weights, ld, row);
+            kernels->mix_columns(row, columns, dst_w, dst);
         }
     else
         status = xcos_fail(err, XCOS_E_NOMEM, "out of memory");

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "kernels/pairs.h"
+#include "kernels/pictures.h"
 
 typedef enum { XK_NONE, XK_PRELU, XK_CLIP } xk_activation;
 
@@ -114,6 +115,8 @@ typedef struct {
     xk_winograd winograd4, winograd2;
 
     xk_pairs pairs; /* pairs.h */
+
+    xk_pictures pictures; /* pictures.h */
 
     /* y[i] = f(x[i]), within a millionth of its value down to 1e-37; NaN stays NaN.  y may be x. */
     void (*map)(xk_function f, int64_t n, const float *x, float *y);

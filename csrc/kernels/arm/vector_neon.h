@@ -77,3 +77,23 @@ INLINE vf v_pow2(vf n)
 }
 /* x >= limit ? yes : no */
 INLINE vf v_at_least(vf x, vf limit, vf yes, vf no) { return vbslq_f32(vcgeq_f32(x, limit), yes, no); }
+
+/* What the kernels of pictures need beside: four floats, and VL bytes as floats. */
+typedef float32x4_t v4;
+
+INLINE v4 v4_set1(float x) { return vdupq_n_f32(x); }
+INLINE v4 v4_load(const float *p) { return vld1q_f32(p); }
+INLINE v4 v4_bytes(const uint8_t *p)
+{
+    uint32_t four;
+    memcpy(&four, p, sizeof four);
+    const uint16x8_t pairs = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four)));
+    return vcvtq_f32_u32(vmovl_u16(vget_low_u16(pairs)));
+}
+/* Of 0 <= x < 256; fractions are dropped. */
+INLINE uint32_t v4_to_bytes(v4 x)
+{
+    const uint16x4_t pairs = vmovn_u32(vcvtq_u32_f32(x));
+    return vget_lane_u32(vreinterpret_u32_u8(vmovn_u16(vcombine_u16(pairs, pairs))), 0);
+}
+INLINE vf v_bytes(const uint8_t *p) { return v4_bytes(p); }

@@ -11,6 +11,7 @@ const xk_table xk_generic = {
     .winograd4 = {winograd4_input_f32_ref, winograd4_output_f32_ref, xk_pack_winograd4},
     .winograd2 = {winograd2_input_f32_ref, winograd2_output_f32_ref, xk_pack_winograd2},
     .pairs = {XK_REF_LANES, pairs_f32_8_ref},
+    .pictures = {mix_rows_u8_ref, mix_columns_u8_ref, warp_u8_ref},
     .map = map_f32_ref,
     .softmax = softmax_f32_ref,
     .normalise = normalise_f32_ref,

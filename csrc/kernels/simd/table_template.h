@@ -6,6 +6,7 @@
 #include "functions_template.h"
 #include "gemm_template.h"
 #include "pairs_template.h"
+#include "pictures_template.h"
 #include "transport_template.h"
 #include "winograd_template.h"
 
@@ -18,6 +19,7 @@ const xk_table JOIN(xk, ISA) = {
     .winograd4 = {NAMED(winograd4_input_f32), NAMED(winograd4_output_f32), xk_pack_winograd4},
     .winograd2 = {NAMED(winograd2_input_f32), NAMED(winograd2_output_f32), xk_pack_winograd2},
     .pairs = {VL, NAMED(pairs_f32)},
+    .pictures = {NAMED(mix_rows_u8), NAMED(mix_columns_u8), NAMED(warp_u8)},
     .map = NAMED(map_f32),
     .softmax = NAMED(softmax_f32),
     .normalise = NAMED(normalise_f32),

@@ -75,3 +75,10 @@ INLINE vf v_at_least(vf x, vf limit, vf yes, vf no)
 {
     return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(x, limit, _CMP_GE_OQ));
 }
+
+/* What the kernels of pictures need beside: VL bytes as floats. */
+#include "quad.h"
+INLINE vf v_bytes(const uint8_t *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}

@@ -58,3 +58,10 @@ INLINE vf v_at_least(vf x, vf limit, vf yes, vf no)
 {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, limit, _CMP_GE_OQ), no, yes);
 }
+
+/* What the kernels of pictures need beside: VL bytes as floats. */
+#include "quad.h"
+INLINE vf v_bytes(const uint8_t *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}

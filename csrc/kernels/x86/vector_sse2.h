@@ -86,3 +86,7 @@ INLINE vf v_at_least(vf x, vf limit, vf yes, vf no)
     const vf mask = _mm_cmpge_ps(x, limit);
     return _mm_or_ps(_mm_and_ps(mask, yes), _mm_andnot_ps(mask, no));
 }
+
+/* What the kernels of pictures need beside: VL bytes as floats. */
+#include "quad.h"
+INLINE vf v_bytes(const uint8_t *p) { return v4_bytes(p); }
