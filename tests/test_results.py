@@ -9,6 +9,7 @@ import pickle
 import pkgutil
 import re
 import sys
+from base64 import b64decode
 
 import numpy as np
 import pytest
@@ -191,11 +192,16 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
 
 
 def test_notebooks_show_a_picture_or_a_table():
-    picture = make()._repr_jpeg_()
-    assert picture is not None
-    with Image.open(io.BytesIO(picture)) as image:
+    e = make()
+    shown = e._repr_mimebundle_()
+    with Image.open(io.BytesIO(b64decode(shown["image/jpeg"]))) as image:
         image.load()
-        assert image.width > 800
+        assert image.width > 800 and image.format == "JPEG"
+        inside = re.search('src="data:image/webp;base64,([^"]+)"', shown["text/html"])
+        assert inside and shown["text/html"] == e._repr_html_()
+        with Image.open(io.BytesIO(b64decode(inside[1]))) as fallback:  # the same but for what compression takes
+            difference = np.abs(np.asarray(image, int) - np.asarray(fallback.convert("RGB"), int))
+            assert difference.mean() < 5  # the crops are noise, which suffers most
     table = verification(0.3)._repr_html_()
     assert table is not None and "0.2400" in table and "same person" in table
 
@@ -210,6 +216,7 @@ def test_without_matplotlib(monkeypatch):
         e.plot()
     with pytest.raises(ImportError, match=r"pip install xcos\[plot\]"):
         e.save("never.png")
-    assert e._repr_jpeg_() is None
-    table = e._repr_html_()
+    shown = e._repr_mimebundle_()
+    assert set(shown) == {"text/html"}
+    table = shown["text/html"]
     assert table is not None and "best on &lt;pairs&gt; &amp; more" in table

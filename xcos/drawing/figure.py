@@ -8,7 +8,7 @@ so they are drawn under settings of their own, and those of others are put back.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
 from inspect import signature
@@ -20,6 +20,7 @@ import numpy as np
 from matplotlib import font_manager, rc_context, rcParams, style
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure, SubFigure
@@ -107,6 +108,24 @@ def encode(figure: Figure, kind: str, dpi: float) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=dpi)
     return buffer.getvalue()
+
+
+@ours
+def encode_all(figure: Figure, kinds: Sequence[str], dpi: float) -> list[bytes]:
+    """The figure as one file of each kind of pixels (png, webp, jpeg), drawn once."""
+    from PIL import Image
+
+    fit_texts(figure)
+    figure.set_dpi(dpi)
+    canvas: Any = FigureCanvasAgg(figure)  # untyped
+    canvas.draw()
+    pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    files = []
+    for kind in kinds:
+        buffer = io.BytesIO()
+        pixels.save(buffer, kind)
+        files.append(buffer.getvalue())
+    return files
 
 
 def figure_of(ax: Axes) -> Figure:

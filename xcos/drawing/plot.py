@@ -23,7 +23,7 @@ except ImportError:
     raise ImportError("drawing needs matplotlib: pip install xcos[plot]") from None
 
 from .cells import scale_of, show_face, show_map
-from .figure import colour_bar, encode, figure_of, new_figure, ours, part_in_place_of, shrink
+from .figure import colour_bar, encode, encode_all, figure_of, new_figure, ours, part_in_place_of, shrink
 from .photograph import overlay
 from .scales import DIFFERENT, INK, QUIET, SAME, SCALES, cell_number
 from .sheet import Sheet, pale_cells
@@ -120,13 +120,23 @@ def render(result: Decision, kind: str, dpi: float | None = None, photos: Sequen
     """The plot of a result as a file of `kind` (png, pdf, svg); touches no pyplot state, safe in threads."""
     dots = _dots(dpi)
     if is_reason(result):
-        sheet = Sheet.of(result)
-        figure = Figure(figsize=sheet.size)
-        _explanation(result, figure, sheet, None, photos)
-    else:
-        figure = Figure(figsize=_SIZE_OF_SCALE, layout="constrained")
-        verification(result, figure.add_subplot())
+        return encode(_sheet(result, photos), kind, dots)
+    figure = Figure(figsize=_SIZE_OF_SCALE, layout="constrained")
+    verification(result, figure.add_subplot())
     return encode(figure, kind, dots)
+
+
+@ours
+def rasters(e: Reason, kinds: Sequence[str]) -> list[bytes]:
+    """The plot of an explanation drawn once, as one file of each kind (png, webp, jpeg)."""
+    return encode_all(_sheet(e, ()), kinds, _DPI)
+
+
+def _sheet(e: Reason, photos: Sequence[Placed]) -> Figure:
+    sheet = Sheet.of(e)
+    figure = Figure(figsize=sheet.size)
+    _explanation(e, figure, sheet, None, photos)
+    return figure
 
 
 @ours

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -372,12 +371,14 @@ class Explanation(Verification):
         np.savez_compressed(buffer, **arrays, **maps, names=np.asarray(self.names))
         file.write(buffer.getvalue())
 
-    def _repr_jpeg_(self) -> bytes | None:
-        """For code hosts, which show no scripts: a fifth of its PNG, which a notebook has to carry."""
-        return self._render("jpeg") if find_spec("matplotlib") else None
-
     def _repr_html_(self) -> str:
         """The interactive view; inside it, for where scripts don't run, the picture."""
         from ..view import explanation_html
 
         return explanation_html(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """The view and the picture alone; two methods would draw the same picture twice."""
+        from ..view import explanation_bundle
+
+        return explanation_bundle(self)

@@ -26,7 +26,7 @@ from ..drawing.shown import Placed, Reason, ShownPart, told
 from ..drawing.surroundings import around
 from ..measured.truth import LITTLE
 
-__all__ = ["element_script", "explanation_html", "explanation_page", "explanation_value"]
+__all__ = ["element_script", "explanation_bundle", "explanation_html", "explanation_page", "explanation_value"]
 
 _DIGITS = 7  # of a float32, all that it has
 _PAGE = """\
@@ -74,10 +74,44 @@ def explanation_html(
     >>> xcos.view.explanation_html(xcos.explain(a, b))[:17]
     '<xcos-explanation'
     """
+    return _element(e, _fallback(e) if fallback else "", script, photos)
+
+
+def explanation_bundle(e: Viewed) -> dict[str, str]:
+    """What a notebook shows of an explanation: the interactive view, and its picture for code hosts and for print.
+
+    Both hold the same picture, drawn once.
+
+    Parameters
+    ----------
+    e : Explanation
+        The explanation.
+
+    Returns
+    -------
+    dict
+        Contents by MIME type, as ``_repr_mimebundle_`` of IPython has them: text/html and, where there is matplotlib,
+        image/jpeg in base64 (a fifth of its PNG, which a notebook has to carry).
+
+    Examples
+    --------
+    >>> import xcos
+    >>> a, b = "examples/obama_portrait_2012.jpg", "examples/obama_congress_2009.jpg"
+    >>> sorted(xcos.view.explanation_bundle(xcos.explain(a, b)))
+    ['image/jpeg', 'text/html']
+    """
+    if not find_spec("matplotlib"):
+        return {"text/html": explanation_html(e)}
+    from ..drawing import plot
+
+    webp, jpeg = (b64encode(picture).decode() for picture in plot.rasters(e, ("webp", "jpeg")))
+    return {"text/html": _element(e, _picture(e, webp), True, ()), "image/jpeg": jpeg}
+
+
+def _element(e: Viewed, inside: str, script: bool, photos: Sequence[Placed]) -> str:
     from html import escape
 
     value = escape(json.dumps(explanation_value(e, photos), ensure_ascii=False, separators=(",", ":")), quote=True)
-    inside = _fallback(e) if fallback else ""
     code = f"<script>{element_script()}</script>" if script else ""
     return f'<xcos-explanation value="{value}">{inside}</xcos-explanation>{code}'
 
@@ -230,6 +264,12 @@ def _fallback(e: Viewed) -> str:
         return "".join(f"<p>{escape(name)}: {escape(value)}</p>" for name, value in e.facts().items())
     from ..drawing import plot
 
-    picture = b64encode(plot.render(e, "webp")).decode()  # a quarter of its PNG
+    return _picture(e, b64encode(plot.render(e, "webp")).decode())
+
+
+def _picture(e: Viewed, webp: str) -> str:
+    """As WebP, a quarter of its PNG, in base64."""
+    from html import escape
+
     alt = escape(f"{e.names[0]} and {e.names[1]}: {e.sentence()}", quote=True)
-    return f'<img alt="{alt}" src="data:image/webp;base64,{picture}" style="max-width: 100%">'
+    return f'<img alt="{alt}" src="data:image/webp;base64,{webp}" style="max-width: 100%">'
