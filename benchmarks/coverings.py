@@ -236,7 +236,7 @@ def measure_maps(
         some = [beginning(one, FEW.get(name, len(few)) // 2) for one in sets]
         for score in SCORES:
             (explainer,) = explainers_of(model, [name], score, 1)
-            if explainer.score != score or (name in CONTROLS and score != SCORES[0]):
+            if explainer.target != score or (name in CONTROLS and score != SCORES[0]):
                 continue
             if name in DEAR and set(explainer.explains) == set(SCORES):
                 explainer = replace(explainer)

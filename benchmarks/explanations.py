@@ -143,7 +143,7 @@ def filled(table: Table, model: xcos.Model, explainer, pairs) -> None:
         for fill in FILLS
     }
     caption = f"Score xcos of {model.file.name} on {pairs.name}; hidden pixels as named. In brackets 95 % over pairs."
-    line = [explainer.name, explainer.score, *map(figure, measures.values())]
+    line = [explainer.name, explainer.target, *map(figure, measures.values())]
     titles = [f"{name} {'↓' if name.startswith('deletion') else '↑'}" for name in measures]
     row = {"method": explainer.name, "line": line, "measures": {k: v.to_dict() for k, v in measures.items()}}
     table.add(row, caption, ["method", "explains", *titles])

@@ -336,7 +336,7 @@ def test_every_method_on_a_stack(name, model, crops):
     assert len(pair) == 2 and pair.first.shape == pair.second.shape == (2, 112, 112)
     assert pair.first.dtype == np.float32 and np.isfinite(pair.first).all() and np.isfinite(pair.second).all()
     assert pair.score[0] > pair.score[1]
-    assert pair.method == explainer.name and pair.target == explainer.score and pair.seconds > 0
+    assert pair.method == explainer.name and pair.target == explainer.target and pair.seconds > 0
     assert json.loads(json.dumps(pair[1].to_dict()))["score"] == pytest.approx([float(pair.score[1])])
 
 
@@ -371,7 +371,7 @@ def test_names_hold_the_choices(model):
 )
 def test_a_name_makes_its_explainer_again(explainer, model):
     made = explainer(model)
-    (again,) = explainers_of(model, [made.name], made.score, None)
+    (again,) = explainers_of(model, [made.name], made.target, None)
     assert again == made and again.name == made.name != type(made).__name__
 
 
@@ -389,7 +389,17 @@ def test_black_boxes_take_either_score_and_networks_without_head(model, tiny, cr
     assert plain.score[0] == pytest.approx(model.compare(seen[0], seen[1]).cosine[0], abs=1e-5)
     assert len(CorrRISE(tiny.network(), score="cosine", **few)(crops[0], crops[1], aligned=True)) == 1
     with pytest.raises(ValueError, match="without an xCos head has the score 'cosine' alone"):
-        CorrRISE(tiny.network(), **few)(crops[0], crops[1], aligned=True)
+        CorrRISE(tiny.network(), score="xcos", **few)(crops[0], crops[1], aligned=True)
+
+
+def test_by_default_the_model_s_own_score_is_explained(model, tiny):
+    """That of ``xcos.verify``, wherever the method can; a network without a head has the plain cosine alone."""
+    targets = {name: METHODS[name](model).target for name in METHODS}
+    assert {name for name, target in targets.items() if target == "cosine"} == {
+        "HeadDecomposition", "CellCosine", "xSSAB", "FGGB",
+    }  # fmt: skip
+    assert CorrRISE(tiny.network()).target == GradCAM(tiny.network()).target == "cosine"
+    assert GradCAM(model, score="cosine").target == "cosine"
 
 
 def test_results_are_the_same_for_every_batch(model, crops):

@@ -18,6 +18,7 @@ from ..base.values import ByValue
 from ..faces.detection import FaceLike
 from ..faces.image import ImageLike, Many
 from ..recognition.features import Floats
+from ..recognition.model import Model
 from ..recognition.results import PICTURES, save
 from ..storage.progress import Progress
 from .scoring import NetworkLike, Scorer, Scores, as_network
@@ -173,8 +174,9 @@ class Explainer(ABC):
         An ``xcos.Model``, a name or a path, None for the default model; or for the plain cosine alone an
         ``xcos.Network`` with one (3, 112, 112) input, a header that tells its preprocessing, and an embedding (N, E)
         among its outputs.
-    score : "xcos" or "cosine"
-        What is explained, as far as the method can.
+    score : "xcos" or "cosine", optional
+        What is explained. None: the model's own score ("xcos", of a network without a head "cosine") where the method
+        can, else what it can. It stands in :attr:`target`, in results and in tables.
     batch : int, default 32
         Images in one run of the network.
     threads : int, optional
@@ -192,12 +194,12 @@ class Explainer(ABC):
     >>> explainer = xcos.explainers.CorrRISE(masks=20)
     >>> explainer.name
     'CorrRISE:masks=20'
-    >>> dataclasses.replace(explainer, score="cosine").score
-    'cosine'
+    >>> explainer.target, dataclasses.replace(explainer, score="cosine").target
+    ('xcos', 'cosine')
     """
 
     model: NetworkLike = field(default=None, kw_only=False)
-    score: Scores = "xcos"
+    score: Scores | None = None
     batch: int = 32
     threads: int | None = None
 
@@ -206,11 +208,20 @@ class Explainer(ABC):
     def __post_init__(self) -> None:
         """Raises ValueError for a score that the method cannot explain, or a batch below 1; as ``xcos.load``."""
         object.__setattr__(self, "model", as_network(self.model))
+        if self.score is None:
+            preferred = ("xcos", "cosine") if isinstance(self.model, Model) else ("cosine", "xcos")
+            object.__setattr__(self, "score", next(score for score in preferred if score in self.explains))
         if self.score not in self.explains:
             expected = " or ".join(map(repr, self.explains))
             raise ValueError(f"{self.name}: score is {self.score!r}; expected {expected}")
         if self.batch < 1:
             raise ValueError(f"{self.name}: batch is {self.batch}; expected 1 or more")
+
+    @property
+    def target(self) -> Scores:
+        """The score that is explained: "xcos" or "cosine"."""
+        assert self.score is not None  # since __post_init__
+        return self.score
 
     @property
     def name(self) -> str:
@@ -233,7 +244,7 @@ class Explainer(ABC):
     @cached_property
     def scorer(self) -> Scorer:
         """The model as this method needs it."""
-        return Scorer(self.model, self.score, self.batch, self.threads)
+        return Scorer(self.model, self.target, self.batch, self.threads)
 
     def __call__(
         self,
@@ -259,7 +270,7 @@ class Explainer(ABC):
         seconds = (time.perf_counter() - start) / max(len(score), 1)
         return SaliencyPair(
             self.name,
-            self.score,
+            self.target,
             np.ascontiguousarray(first, np.float32),
             np.ascontiguousarray(second, np.float32),
             score,

@@ -118,7 +118,7 @@ def _form(explainer: Explainer) -> Broken:
                 yield f"{name}: expected finite numbers, got {int((~np.isfinite(array)).sum())} others"
         if np.abs(got.score).max() > 1 + SAME:
             yield f"score: expected -1 to 1, got {got.score}"
-        for name, expected in (("method", asked.name), ("target", asked.score), ("passes", asked.passes)):
+        for name, expected in (("method", asked.name), ("target", asked.target), ("passes", asked.passes)):
             if getattr(got, name) != expected:
                 yield f"{name}: expected {expected!r}, got {getattr(got, name)!r}"
         if not isinstance(got.passes, int) or got.passes < 0:
@@ -130,7 +130,7 @@ def _form(explainer: Explainer) -> Broken:
 def _score(explainer: Explainer) -> Broken:
     a, b = _faces(0), _faces(1)
     asked = _on(explainer, pooled=False)
-    scorer = Scorer(asked.model, asked.score)
+    scorer = Scorer(asked.model, asked.target)
     expected = scorer.compare(*(scorer.features(scorer.inputs(crops)) for crops in (a, b)))
     got = asked(a, b, aligned=True).score
     if not np.allclose(got, expected, atol=SAME):

@@ -25,7 +25,6 @@ from ..recognition.features import Floats, plain_cosine
 from ..recognition.model import SIDE
 from ..storage.progress import Progress, batches
 from .base import Crops, Explainer, enlarge
-from .scoring import Scores
 
 _LINEAR = ("conv", "linear", "batch_norm", "reshape", "avg_pool", "transpose")
 _ARITHMETIC = ("add", "sub", "mul", "div")  # linear where the other operand is a constant
@@ -66,7 +65,6 @@ class Decomposition(ByValue):
 class _LastMap(Explainer):
     """Methods that work on the map after which the network is linear."""
 
-    score: Scores = "cosine"
     explains: ClassVar[tuple[str, ...]] = ("cosine",)
 
     @property

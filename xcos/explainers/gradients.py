@@ -22,7 +22,6 @@ from ..recognition.model import SIDE
 from ..storage.progress import Progress, batches
 from .base import Crops, FaceByFace, enlarge
 from .decomposition import linear_from
-from .scoring import Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,7 +59,6 @@ def _unit(features: Tensor) -> Tensor:
 class _Gradient(FaceByFace):
     """Raises ImportError without torch, RuntimeError where the twin disagrees with the engine."""
 
-    score: Scores = "cosine"
     explains: ClassVar[tuple[str, ...]] = ("cosine",)
 
     @property
@@ -128,7 +126,7 @@ class _Gradient(FaceByFace):
         """Scores (N,) of the values that the score is made of: grids, embeddings, or both."""
         whole = self.scorer.outputs[-1]
         cosine = (_unit(first[whole]) * _unit(second[whole])).sum(1)
-        if self.score == "xcos":
+        if self.target == "xcos":
             output = self.scorer.output
             score: Tensor = self._head(first[output], second[output], cosine).score
             return score
@@ -153,8 +151,8 @@ class GradCAM(_Gradient):
 
     Parameters
     ----------
-    score : "cosine" or "xcos"
-        What is explained.
+    score : "xcos" or "cosine", optional
+        What is explained; None: the model's own score.
     relu : bool, default False
         Keep the positive part alone, as in the paper; without it (default) what speaks against stays negative.
 
@@ -177,7 +175,7 @@ class GradCAM(_Gradient):
 
     @cached_property
     def _values(self) -> list[str]:
-        if self.score == "xcos":
+        if self.target == "xcos":
             return self.scorer.outputs
         return [linear_from(self.scorer.file, self.scorer.output), self.scorer.output]
 

@@ -283,7 +283,7 @@ def compare(
         whole = beginning(pairs, min(max(examples, 1), n))
         few = explainer(whole.first, whole.second, aligned=True)
         chosen = {name: found[name] for name in MEASURES if name in measures}
-        rows.append(Row(explainer.name, explainer.score, n, chosen, explainer.passes, few.seconds, few))
+        rows.append(Row(explainer.name, explainer.target, n, chosen, explainer.passes, few.seconds, few))
     return MethodTable(model.file.name, pairs.name, score, fill, threshold, rows)
 
 

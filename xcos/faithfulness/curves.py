@@ -122,7 +122,7 @@ def _measure(
     score: Scores | None,
     threshold: float | None,
 ) -> Measure:
-    setting = prepare(model, pairs, score or explainer.score, explainer.threads, threshold)
+    setting = prepare(model, pairs, score or explainer.target, explainer.threads, threshold)
     order = places(saliency(explainer, pairs))
     pixels = order[0].size
     counts = np.round(PERCENT / 100 * pixels)[:, None, None]

@@ -189,7 +189,7 @@ def flips(
     >>> one.name, five.name
     ('flips 1 %', 'flips 5 %')
     """
-    stage = _stage(as_network(model), score or explainer.score, pairs, FMR, None, None, explainer.threads)
+    stage = _stage(as_network(model), score or explainer.target, pairs, FMR, None, None, explainer.threads)
     names = ("flips 1 %", "flips 5 %")
     if not len(stage.part):
         first, second = (Measure(name, np.nan, np.nan, np.nan, np.empty(0)) for name in names)
@@ -323,7 +323,7 @@ def _row(stage: _Stage, explainer: Explainer, seed: int, progress: Progress) -> 
             for pixels in by_mass(maps, MASS):
                 outcomes.append(stage.play(len(outcomes), pixels))
             done(len(outcomes))
-    return stage.played(explainer.name, explainer.score, explainer.passes, outcomes, seed)
+    return stage.played(explainer.name, explainer.target, explainer.passes, outcomes, seed)
 
 
 def _itself(stage: _Stage, seed: int) -> Played:

@@ -157,7 +157,7 @@ def patch_lfw(
     >>> sorted(fnmr.curves)
     ['method', 'random', 'x']
     """
-    setting = prepare(model, pairs, score or explainer.score, explainer.threads, threshold)
+    setting = prepare(model, pairs, score or explainer.target, explainer.threads, threshold)
     changed, _ = patched(pairs)
     order = places(saliency(explainer, changed))
     accepted = setting.decide(np.s_[:], setting.probes(changed.first))
