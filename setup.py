@@ -25,6 +25,13 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
+WINDOWS = sys.platform == "win32"
+
+
+def sources() -> list[str]:
+    """The C files, but for those of another operating system."""
+    other = ROOT / "csrc" / "os" / ("posix" if WINDOWS else "windows")
+    return sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.c") if other not in p.parents)
 
 
 def stb_include() -> str:
@@ -108,7 +115,7 @@ setup(
     ext_modules=[
         Extension(
             "xcos._core",
-            sources=sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.c")),
+            sources=sources(),
             depends=sorted(str(p.relative_to(ROOT)) for end in ("*.h", "*.def") for p in (ROOT / "csrc").rglob(end)),
             include_dirs=[
                 "csrc",

@@ -41,7 +41,9 @@ typedef struct {
 
 /* Formats a sentence into `err` (which may be NULL) and returns `status`. */
 xcos_status xcos_fail(xcos_error *err, xcos_status status, const char *format, ...)
-#if defined(__GNUC__)
+#if defined(__MINGW32__) && !defined(__clang__)
+    __attribute__((format(gnu_printf, 3, 4))) /* there, printf would be Microsoft's, without %zu */
+#elif defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))
 #endif
     ;

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def compiler() -> list[str]:
         if shutil.which(command[0]):
             return command if command[0] == "ccache" else command[:1]
     pytest.skip("no C compiler: C programs cannot be built")
+
+
+def archiver() -> list[str]:
+    """What makes a library of object files: the one that belongs to a cross compiler, x86_64-w64-mingw32-gcc's."""
+    beside = compiler()[-1].replace("-gcc", "-ar")
+    return [beside if beside.endswith("-ar") and shutil.which(beside) else "ar"]
 
 
 def blas(what: str) -> str:
@@ -57,9 +64,13 @@ def run(*command: str | Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def library(folder: Path, *options: str, only: str = "") -> Path:
-    """Compiles csrc/ (or its folder `only`, and what that needs) into folder/libxcos.a; without options as shipped."""
-    sources = [path for path in sorted(CSRC.rglob("*.c")) if path.parent.name != "py"]
+def library(folder: Path, *options: str, only: str = "", system: str = "posix", products: bool = True) -> Path:
+    """Compiles csrc/ (or its folder `only`, and what that needs) into folder/libxcos.a; without options as shipped.
+
+    `products`: with those of OpenBLAS, or to be linked with c/products.c."""
+    left_out = {"py", "posix", "windows"} - {system}
+    sources = [path for path in sorted(CSRC.rglob("*.c")) if path.parent.name not in left_out]
+    sources = [path for path in sources if products or path.name != "blas.c"]
     if only:
         needed = {"call.c", "status.c"}
         sources = [p for p in sources if only in p.relative_to(CSRC).parts or p.name in needed or "os" in p.parts]
@@ -72,12 +83,20 @@ def library(folder: Path, *options: str, only: str = "") -> Path:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compiled, sources))
-    run("ar", "rcs", folder / "libxcos.a", *objects)
+    run(*archiver(), "rcs", folder / "libxcos.a", *objects)
     return folder / "libxcos.a"
 
 
-def program(target: Path, archive: Path, folder: Path, *options: str, link: list[str] | None = None) -> Path:
-    """Compiles the C files of `folder` and links them with libxcos.a."""
+def program(
+    target: Path,
+    archive: Path,
+    folder: Path,
+    *options: str,
+    link: Sequence[str] = ("-lm", "-pthread"),
+    system: str = "posix",
+) -> Path:
+    """Compiles the C files of `folder`, and of its folder for the system, and links them with libxcos.a."""
     flags = ["-std=gnu11", *WARNINGS, f"-I{CSRC}", *options]
-    run(*compiler(), *flags, *sorted(folder.glob("*.c")), archive, "-o", target, *(link or ["-lm", "-pthread"]))
+    files = [*sorted(folder.glob("*.c")), *sorted((folder / system).glob("*.c"))]
+    run(*compiler(), *flags, *files, archive, "-o", target, *link)
     return target

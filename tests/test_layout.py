@@ -61,7 +61,16 @@ def test_only_the_image_file_has_the_decoder():
 
 def test_the_system_is_behind_os():
     """Threads, memory, the clock, processors and the environment: what another system has otherwise."""
-    assert outside(r"^(pthread|sched|unistd|time|errno|sys/.*)\.h$", "os/") == set()
+    assert outside(r"^(pthread|sched|unistd|time|errno|sys/.*)\.h$", "os/posix/") == set()
+    assert outside(r"^(windows|process|malloc)\.h$", "os/windows/") == set()
+
+
+def test_every_system_has_the_same_files():
+    """Which of them are compiled is the build's to say; one line in os/threads.h knows of it, for the types."""
+    posix, windows = ({p.name for p in (ROOT / "csrc" / "os" / name).iterdir()} for name in ("posix", "windows"))
+    assert posix == windows
+    asking = {p.relative_to(ROOT / "csrc").as_posix() for p in SOURCES if "_WIN32" in code_of(p)}
+    assert asking == {"os/threads.h"}
 
 
 def test_one_file_reads_the_environment():

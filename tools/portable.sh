@@ -13,8 +13,8 @@ blas=$("$python" -c 'import scipy_openblas32; print(scipy_openblas32.get_include
 stb=${XCOS_STB_INCLUDE:-/usr/include/stb}
 warnings="-Wall -Wextra -Werror"
 include="-Icsrc -I$stb -I$blas"
-core=$(find csrc -name '*.c' ! -path 'csrc/py/*')
-checkasm="$(find tests/c/checkasm csrc/kernels csrc/os -name '*.c') csrc/call.c csrc/status.c"
+core=$(find csrc -name '*.c' ! -path 'csrc/py/*' ! -path '*/windows/*')
+checkasm="$(find tests/c/checkasm csrc/kernels csrc/os -name '*.c' ! -path '*/windows/*') csrc/call.c csrc/status.c"
 
 for target in "gcc -march=x86-64" "aarch64-linux-gnu-gcc"; do
     for source in $core; do

@@ -2,12 +2,13 @@
  * disturbed one), as GFLOP/s of one core and as a share of its measured peak; or one of them run
  * so many times, for who counts instructions (benchmarks/instructions.py). */
 #include "checkasm.h"
+#include "os/clock.h"
+#include "os/memory.h"
 #include "xcos.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static double peak;
 static const char *wanted; /* the line that alone is run, `times` times; NULL: all are timed */
@@ -15,9 +16,7 @@ static int times, found;
 
 static double now(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return 1e-9 * (double)xo_nanoseconds();
 }
 
 /* Twelve independent chains of fused multiply-adds: enough to cover four cycles of latency
@@ -59,14 +58,14 @@ double fma_peak(const char *isa)
     return 0;
 }
 
-/* Memory of the benchmark: 64-byte aligned, small values, larger than any L3 share. */
+/* Memory of the benchmark: as networks have theirs, small values, larger than any L3 share. */
 enum { WEIGHTS = 24 << 20, MAPS = 4 << 20 };
 static float *weights, *maps, *results;
 static float vectors[1024]; /* bias and slope */
 
 static float *filled(size_t count)
 {
-    float *p = aligned_alloc(64, count * sizeof(float));
+    float *p = xo_alloc(count * sizeof(float));
     if (!p)
         exit(2);
     for (size_t i = 0; i < count; i++)

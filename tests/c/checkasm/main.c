@@ -8,14 +8,13 @@
  *
  * Built by test_kernels.py: one file per unit, which each exports one check. */
 #include "checkasm.h"
+#include "pages.h"
 #include "xcos.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 const xk_table *table;
 static int failures;
@@ -49,17 +48,16 @@ static int block_count;
 
 float *guarded(size_t count, enum side side)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = count * sizeof(float);
-    size_t inner = (bytes + page - 1) / page * page, all = inner + 2 * page;
-    char *at = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED || block_count == 64 ||
-        mprotect(at + page, inner, PROT_READ | PROT_WRITE) != 0) {
+    const size_t page = page_size(), bytes = count * sizeof(float);
+    const size_t size = (bytes + page - 1) / page * page;
+    char *at = block_count < 64 ? pages_new(size) : NULL;
+    if (!at) {
         fprintf(stderr, "checkasm: no memory\n");
         exit(2);
     }
     blocks[block_count].at = at;
-    blocks[block_count++].size = all;
-    float *first = (float *)(at + page + (side == BACK ? inner - bytes : 0));
+    blocks[block_count++].size = size;
+    float *first = (float *)(at + (side == BACK ? size - bytes : 0));
     for (size_t i = 0; i < count; i++)
         first[i] = uniform();
     return first;
@@ -69,7 +67,7 @@ void release(void)
 {
     while (block_count > 0) {
         block_count--;
-        munmap(blocks[block_count].at, blocks[block_count].size);
+        pages_free(blocks[block_count].at, blocks[block_count].size);
     }
 }
 

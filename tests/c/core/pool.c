@@ -1,11 +1,11 @@
 /* pool.c: loops over the pool of threads, and calls that are interrupted. */
 #include "pool.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "core.h"
+#include "os/threads.h"
 
 enum { MOST = 3000, THREADS = 8 };
 
@@ -40,6 +40,8 @@ static void body(void *context, int64_t index, int worker)
     atomic_fetch_sub(&s->busy[worker], 1);
 }
 
+static _Atomic int running; /* threads of test_pool */
+
 static void *many_loops(void *unused)
 {
     static _Thread_local loop_state s;
@@ -57,17 +59,19 @@ static void *many_loops(void *unused)
         for (int i = 0; i < MOST; i++)
             CHECK(s.seen[i] == (i < count));
     }
+    running--;
     return NULL;
 }
 
 void test_pool(void)
 {
-    pthread_t threads[THREADS];
+    running = THREADS + 1;
     many_loops(NULL);
     for (int i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, many_loops, NULL);
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
+        if (!CHECK(xo_start(many_loops, NULL)))
+            running--;
+    while (running)
+        xo_yield();
 }
 
 static int asked;

@@ -1,6 +1,6 @@
 /* cpus.c: affinity and cgroup quotas (Linux; elsewhere the number of processors). */
 #define _GNU_SOURCE
-#include "cpus.h"
+#include "os/cpus.h"
 
 #include <sched.h>
 #include <stdbool.h>

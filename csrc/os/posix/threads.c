@@ -1,6 +1,6 @@
-/* threads.c: what of threads.h is more than one line (POSIX). */
+/* threads.c: locks, conditions and threads (POSIX). */
 #define _GNU_SOURCE
-#include "threads.h"
+#include "os/threads.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -13,6 +13,36 @@
 #define WAIT_CLOCK CLOCK_REALTIME
 #endif
 
+void xo_lock_new(xo_lock *lock)
+{
+    pthread_mutex_init(lock, NULL);
+}
+
+void xo_lock_free(xo_lock *lock)
+{
+    pthread_mutex_destroy(lock);
+}
+
+void xo_take(xo_lock *lock)
+{
+    pthread_mutex_lock(lock);
+}
+
+bool xo_try(xo_lock *lock)
+{
+    return pthread_mutex_trylock(lock) == 0;
+}
+
+void xo_give(xo_lock *lock)
+{
+    pthread_mutex_unlock(lock);
+}
+
+void xo_call_once(xo_once *once, void (*f)(void))
+{
+    pthread_once(once, f);
+}
+
 void xo_signal_new(xo_signal *s)
 {
     pthread_condattr_t attributes;
@@ -22,6 +52,11 @@ void xo_signal_new(xo_signal *s)
 #endif
     pthread_cond_init(s, &attributes);
     pthread_condattr_destroy(&attributes);
+}
+
+void xo_wake(xo_signal *s)
+{
+    pthread_cond_signal(s);
 }
 
 bool xo_wait(xo_signal *s, xo_lock *lock, int milliseconds)

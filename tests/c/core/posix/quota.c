@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core.h"
+#include "../core.h"
 #include "os/cpus.h"
 
 static char root[] = "/tmp/xcos-quota-XXXXXX";

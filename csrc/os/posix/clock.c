@@ -1,6 +1,6 @@
 /* clock.c: the clock (POSIX). */
 #define _POSIX_C_SOURCE 200809L
-#include "clock.h"
+#include "os/clock.h"
 
 #include <time.h>
 

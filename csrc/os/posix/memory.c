@@ -1,6 +1,6 @@
 /* memory.c: aligned memory (POSIX; huge pages on Linux). */
 #define _GNU_SOURCE
-#include "memory.h"
+#include "os/memory.h"
 
 #include <stdint.h>
 #include <stdlib.h>
