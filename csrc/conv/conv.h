@@ -37,7 +37,7 @@ typedef struct {
     bool scaled; /* pixels become x*scale + shift first: a batch norm before a padded convolution */
     int threads; /* that may share it */
     const xv_algorithm *algorithm;
-    int tiles;            /* that a work item holds: tiles.c */
+    int unit;             /* pixels or rows that a work item holds: tiles.c */
     size_t scratch_bytes; /* for all threads together */
 } xv_plan;
 
@@ -52,7 +52,7 @@ typedef struct {
     const float *bias, *slope, *pre_scale, *pre_shift; /* slope: of XK_PRELU */
     xk_activation activation;
     float lo, hi;
-    const float *zeros; /* kw * c of them at least */
+    const float *zeros; /* c of them at least */
     void *scratch;      /* plan->scratch_bytes, at a cache line */
 } xv_run;
 

@@ -157,7 +157,6 @@ static void multiply_band(const winograd_job *job, int64_t first, int64_t count,
     const int p0 = band * job->panels / job->bands, p1 = (band + 1) * job->panels / job->bands;
     const int channel = p0 * k->gemm.nr, width = (p1 - p0) * k->gemm.nr;
     const int channels = g->o - channel < width ? g->o - channel : width;
-    const int64_t groups = (count + k->gemm.mr - 1) / k->gemm.mr;
     for (int plane = 0; plane < job->planes; plane++) {
         fetch_outputs(job, first + plane * count / job->planes,
                       first + (plane + 1) * count / job->planes, channel, channels);
@@ -167,15 +166,9 @@ static void multiply_band(const winograd_job *job, int64_t first, int64_t count,
             const int64_t then = p + 1 < p1 ? panel + job->planes
                                             : (int64_t)p0 * job->planes + plane + 1;
             const float *w = packed + panel * g->c * k->gemm.nr, *next = packed + then * g->c * k->gemm.nr;
-            for (int64_t i = 0; i < groups; i++) {
-                const int64_t t0 = i * count / groups, t1 = (i + 1) * count / groups;
-                const float *a[XK_MAX_MR];
-                for (int64_t t = t0; t < t1; t++)
-                    a[t - t0] = v + plane * job->plane_v + t * g->c;
-                k->gemm.tile((int)(t1 - t0), k->gemm.nr, g->c, 1, a, w,
-                        xk_next_panel(k, i, groups, g->c, next),
-                        m + plane * job->plane_m + t0 * width + (p - p0) * k->gemm.nr, width, &plain);
-            }
+            const float *tiles = v + plane * job->plane_v;
+            k->gemm.line(count, k->gemm.nr, g->c, 1, &tiles, g->c, w, next,
+                         m + plane * job->plane_m + (p - p0) * k->gemm.nr, width, &plain);
         }
     }
     const ptrdiff_t row = (ptrdiff_t)g->ow * g->o;

@@ -78,6 +78,11 @@ typedef struct {
     void (*tile)(int m, int n, int depth, int taps, const float *const *a, const float *w,
                  const float *next, float *y, ptrdiff_t ldy, const xk_epilogue *e);
 
+    /* The same for any number of pixels at equal distances, to the last bit: pixel i of tap t lies
+     * at rows[t] + i*step.  next: the panel that has its turn after this line, or NULL. */
+    void (*line)(int64_t count, int n, int depth, int taps, const float *const *rows, ptrdiff_t step,
+                 const float *w, const float *next, float *y, ptrdiff_t ldy, const xk_epilogue *e);
+
     /* Packs a (outputs, depth) matrix given by strides into panels of nr output channels:
      *   panel p, k, j  at  packed[(p*depth + k)*nr + j]  =  w[(p*nr + j)*ld_out + k*ld_depth]
      * times scale[p*nr + j] (NULL: 1), zero where p*nr + j >= outputs.  Subnormal weights become
@@ -149,11 +154,11 @@ void xk_pack_winograd2(const float *w, ptrdiff_t ld_out, ptrdiff_t ld_in, int ou
 /* gemm's `next` for tile `tile` of `tiles` that all multiply with one panel of `steps` =
  * taps*depth steps before the panel `next` has its turn: the last tiles fetch a slice of it
  * each, so that weights arrive from memory while the processor multiplies. */
-static inline const float *xk_next_panel(const xk_table *k, int64_t tile, int64_t tiles,
-                                         ptrdiff_t steps, const float *next)
+static inline const float *xk_next_panel(int nr, int64_t tile, int64_t tiles, ptrdiff_t steps,
+                                         const float *next)
 {
-    const int64_t slices = k->gemm.nr / XK_LINE, slice = tile - (tiles - slices);
-    return tiles >= slices && slice >= 0 ? next + slice * steps * XK_LINE : NULL;
+    const int64_t slices = nr / XK_LINE, slice = tile - (tiles - slices);
+    return next && tiles >= slices && slice >= 0 ? next + slice * steps * XK_LINE : NULL;
 }
 
 extern const xk_table xk_generic;

@@ -326,9 +326,7 @@ static bool make_zeros(xcos_net *net)
         if (!is_conv(&net->nodes[i]))
             continue;
         net->weight_floats += count_of(w);
-        /* a row of taps may count as one pixel, see conv/tiles.c */
-        const int64_t width = w->dims[1] * (w->rank == 4 ? w->dims[3] : 1);
-        widest = width > widest ? width : widest;
+        widest = w->dims[1] > widest ? w->dims[1] : widest;
     }
     return (net->zeros = padded(NULL, widest)) != NULL;
 }

@@ -87,16 +87,8 @@ static void multiply_panel(void *context, int64_t index, int worker)
     float *panel = (float *)task->scratch + worker * depth * gemm->nr;
     float *y = task->out + matrix * rows * columns + first;
     lay_panel(b, columns, depth, step->node->layer.transposed, first, n, gemm->nr, panel);
-    const int64_t tiles = (rows + gemm->mr - 1) / gemm->mr;
     const xk_epilogue nothing = {.activation = XK_NONE};
-    for (int64_t t = 0; t < tiles; t++) { /* that share the rows evenly */
-        const int64_t from = t * rows / tiles, to = (t + 1) * rows / tiles;
-        const float *row[XK_MAX_MR];
-        for (int64_t i = from; i < to; i++)
-            row[i - from] = a + i * depth;
-        gemm->tile((int)(to - from), n, (int)depth, 1, row, panel, NULL, y + from * columns,
-                   columns, &nothing);
-    }
+    gemm->line(rows, n, (int)depth, 1, &a, depth, panel, NULL, y, columns, &nothing);
 }
 
 static void run_matmul(const xn_task *task)

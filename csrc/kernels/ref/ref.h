@@ -8,6 +8,9 @@ enum { XK_REF_MR = 4, XK_REF_NR = 8, XK_REF_LANES = 8 };
 
 void gemm_f32_4x8_ref(int m, int n, int depth, int taps, const float *const *a, const float *w,
                       const float *next, float *y, ptrdiff_t ldy, const xk_epilogue *e);
+void gemm_line_f32_4x8_ref(int64_t count, int n, int depth, int taps, const float *const *rows,
+                           ptrdiff_t step, const float *w, const float *next, float *y,
+                           ptrdiff_t ldy, const xk_epilogue *e);
 void depthwise_f32_ref(const float *const *rows, int width, ptrdiff_t ldx, int channels, int kh,
                        int kw, int stride_x, int dilation_x, int pad_left, const float *w,
                        ptrdiff_t ldw, float *y, int n_out, ptrdiff_t ldy, const xk_epilogue *e);
@@ -50,7 +53,7 @@ static inline float xk_finish(float x, int c, const float *residual, const xk_ep
     return x;
 }
 
-static inline const float *xk_residual_at(const xk_epilogue *e, int row, int col)
+static inline const float *xk_residual_at(const xk_epilogue *e, int row, int64_t col)
 {
     return e->residual ? e->residual + row * e->residual_row + col * e->residual_col : NULL;
 }

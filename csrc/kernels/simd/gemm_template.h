@@ -9,9 +9,10 @@
  * the sums: 3 x 4 of 16.
  *
  * Every number of rows 1..MR has its own copy of the code, in which the sums stay in
- * registers.  Weights are padded to full panels, so that channel tails only concern what
- * is read from the residual and stored.  Each sum runs over taps, then depth, whatever m
- * and n are: a pixel's result does not depend on the tile that it falls into.
+ * registers, and another for pixels at equal distances, which every third one's address and the
+ * processor's own arithmetic reach.  Weights are padded to full panels, so that channel tails only
+ * concern what is read from the residual and stored.  Each sum runs over taps, then depth, whatever
+ * m and n are: a pixel's result does not depend on the tile that it falls into.
  */
 
 enum {
@@ -21,14 +22,42 @@ enum {
                     that weights may come from memory */
 };
 
-/* UNROLL steps of depth, from k on. */
-INLINE void gemm_steps(const int m, const int nv, const float *const *row, ptrdiff_t k, const float *w,
+/* Where the pixels of a tile are: k floats behind addresses of their own; or, in line, at those of
+ * every third, and one or two steps (bytes) behind these. */
+typedef struct {
+    const char *at[MR];
+    ptrdiff_t step, k;
+} gemm_pixels;
+
+INLINE const float *gemm_pixel(const gemm_pixels *p, const int in_line, const int i)
+{
+    if (!in_line)
+        return (const float *)p->at[i] + p->k;
+    return (const float *)(i % 3 == 0   ? p->at[i / 3]
+                           : i % 3 == 1 ? p->at[i / 3] + p->step
+                                        : p->at[i / 3] + 2 * p->step);
+}
+
+INLINE void gemm_advance(gemm_pixels *p, const int in_line, const int m, const int floats)
+{
+    if (!in_line)
+        p->k += floats;
+    else
+        UNROLL_LOOP
+        for (int j = 0; j < (m + 2) / 3; j++) {
+            p->at[j] += floats * (ptrdiff_t)sizeof(float);
+            HIDDEN(p->at[j]);
+        }
+}
+
+/* UNROLL steps of depth. */
+INLINE void gemm_steps(const int m, const int nv, const gemm_pixels *p, const int in_line, const float *w,
                        vf sum[MR][NV])
 {
 #if defined(OPERANDS_IN_MEMORY)
     UNROLL_LOOP
     for (int i = 0; i < m; i++) {
-        const vf pixels = v_load(row[i] + k);
+        const vf pixels = v_load(gemm_pixel(p, in_line, i));
         UNROLL_LOOP
         for (int u = 0; u < UNROLL; u++) {
             vf pixel = v_lane(pixels, u);
@@ -42,7 +71,7 @@ INLINE void gemm_steps(const int m, const int nv, const float *const *row, ptrdi
     vf pixels[MR];
     UNROLL_LOOP
     for (int i = 0; i < m; i++)
-        pixels[i] = v_load(row[i] + k);
+        pixels[i] = v_load(gemm_pixel(p, in_line, i));
     UNROLL_LOOP
     for (int u = 0; u < UNROLL; u++)
         UNROLL_LOOP
@@ -62,7 +91,7 @@ INLINE void gemm_steps(const int m, const int nv, const float *const *row, ptrdi
             weight[v] = v_load(w + u * NR + v * VL);
         UNROLL_LOOP
         for (int i = 0; i < m; i++) {
-            const vf pixel = v_set1(row[i][k + u]);
+            const vf pixel = v_set1(gemm_pixel(p, in_line, i)[u]);
             UNROLL_LOOP
             for (int v = 0; v < nv; v++)
                 sum[i][v] = v_fma(pixel, weight[v], sum[i][v]);
@@ -71,12 +100,24 @@ INLINE void gemm_steps(const int m, const int nv, const float *const *row, ptrdi
 #endif
 }
 
-/* y = act(sum + ...): the sums start from bias + residual, the activation comes at the end. */
-INLINE void gemm_tile(const int m, const int nv, int n, int depth, int taps, const float *const *a,
-                      const float *w, const float *next, float *y, ptrdiff_t ldy,
-                      const xk_epilogue *e)
+/* What tiles of one line, or one tile, have in common. */
+typedef struct {
+    int n, depth, taps;
+    const float *const *a; /* of a tile: all addresses; of a line: of each tap's first pixel */
+    ptrdiff_t step;        /* floats from pixel to pixel of a line */
+    const float *w;
+    float *y;
+    ptrdiff_t ldy;
+    const xk_epilogue *e;
+} gemm_job;
+
+/* m pixels from `first` on.  y = act(sum + ...): the sums start from bias + residual, the activation
+ * comes at the end. */
+INLINE void gemm_tile(const gemm_job *job, const int in_line, const int m, const int nv, int64_t first,
+                      const float *next)
 {
-    const int last = n - (nv - 1) * VL;
+    const xk_epilogue *e = job->e;
+    const int last = job->n - (nv - 1) * VL;
     const vmask mask = v_first(last);
     vf sum[MR][NV];
 
@@ -90,37 +131,47 @@ INLINE void gemm_tile(const int m, const int nv, int n, int depth, int taps, con
     if (e->residual)
         UNROLL_LOOP
         for (int i = 0; i < m; i++) {
-            const float *r = e->residual + i * e->residual_col;
+            const float *r = e->residual + (first + i) * e->residual_col;
             UNROLL_LOOP
             for (int v = 0; v < nv - 1; v++)
                 sum[i][v] += v_load(r + v * VL);
             sum[i][nv - 1] += v_load_first(r + (nv - 1) * VL, mask, last);
         }
 
-    const float *soon = next ? next : w + AHEAD;
+    const float *w = job->w, *soon = next ? next : w + AHEAD;
     const ptrdiff_t pace = next ? XK_LINE : NR;
-    for (int t = 0; t < taps; t++, a += m) {
-        const float *row[MR];
-        UNROLL_LOOP
-        for (int i = 0; i < m; i++)
-            row[i] = a[i];
-        ptrdiff_t k = 0;
-        for (; k + UNROLL <= depth; k += UNROLL, w += UNROLL * NR) {
+    for (int t = 0; t < job->taps; t++) {
+        gemm_pixels p = {.step = job->step * (ptrdiff_t)sizeof(float)};
+        if (in_line) {
+            p.at[0] = (const char *)(job->a[t] + first * job->step);
+            UNROLL_LOOP
+            for (int j = 1; j < (m + 2) / 3; j++) {
+                p.at[j] = p.at[j - 1] + 3 * p.step;
+                HIDDEN(p.at[j]);
+            }
+        } else
+            UNROLL_LOOP
+            for (int i = 0; i < m; i++)
+                p.at[i] = (const char *)job->a[t * m + i];
+        int k = job->depth;
+        for (; k >= UNROLL; k -= UNROLL, w += UNROLL * NR) {
             UNROLL_LOOP
             for (int u = 0; u < UNROLL; u++, soon += pace)
                 UNROLL_LOOP
                 for (int line = 0; line < nv * VL; line += XK_LINE)
                     __builtin_prefetch(soon + line);
-            gemm_steps(m, nv, row, k, w, sum);
+            gemm_steps(m, nv, &p, in_line, w, sum);
+            gemm_advance(&p, in_line, m, UNROLL);
         }
-        for (; k < depth; k++, w += NR) {
+        for (; k > 0; k--, w += NR) {
             UNROLL_LOOP
             for (int i = 0; i < m; i++) {
-                vf pixel = v_set1(row[i][k]);
+                vf pixel = v_set1(*gemm_pixel(&p, in_line, i));
                 UNROLL_LOOP
                 for (int v = 0; v < nv; v++)
                     sum[i][v] = v_fma(pixel, v_load(w + v * VL), sum[i][v]);
             }
+            gemm_advance(&p, in_line, m, 1);
         }
     }
 
@@ -140,8 +191,10 @@ INLINE void gemm_tile(const int m, const int nv, int n, int depth, int taps, con
             }
         }
     }
+    float *y = job->y + first * job->ldy;
     UNROLL_LOOP
-    for (int i = 0; i < m; i++, y += ldy) {
+    for (int i = 0; i < m; i++, y += job->ldy) {
+        HIDDEN(y);
         UNROLL_LOOP
         for (int v = 0; v < nv - 1; v++)
             v_store(y + v * VL, sum[i][v]);
@@ -149,25 +202,36 @@ INLINE void gemm_tile(const int m, const int nv, int n, int depth, int taps, con
     }
 }
 
-/* gemm_f32_6x16_avx2 and so on. */
-#define GEMM_NAME_(m, n) gemm_f32_##m##x##n
-#define GEMM_NAME(m, n) GEMM_NAME_(m, n)
-#define GEMM(m) NAMED(GEMM_NAME(m, NR))
+/* Tiles `from` .. `to` of `tiles`, each of m pixels, the first of which is `first`. */
+INLINE void gemm_tiles(const gemm_job *job, const int in_line, const int m, const int nv, int64_t first,
+                       int64_t from, int64_t to, int64_t tiles, const float *next)
+{
+    const ptrdiff_t steps = (ptrdiff_t)job->taps * job->depth;
+    for (; from < to; from++, first += m)
+        gemm_tile(job, in_line, m, nv, first, in_line ? xk_next_panel(NR, from, tiles, steps, next) : next);
+}
 
-#define GEMM_ROWS(m)                                                                               \
-    TARGET static void GEMM(m)(int n, int depth, int taps, const float *const *a, const float *w, \
-                                const float *next, float *y, ptrdiff_t ldy,                        \
-                                const xk_epilogue *e)                                              \
+/* gemm_f32_6x16_avx2, gemm_line_f32_6x16_avx2 and so on. */
+#define GEMM_NAME_(kind, m, n) kind##_f32_##m##x##n
+#define GEMM_NAME(kind, m, n) GEMM_NAME_(kind, m, n)
+#define GEMM(kind, m) NAMED(GEMM_NAME(kind, m, NR))
+
+#define GEMM_KIND(kind, in_line, m)                                                                \
+    TARGET static void GEMM(kind, m)(const gemm_job *job, int64_t first, int64_t from, int64_t to, \
+                                     int64_t tiles, const float *next)                             \
     {                                                                                              \
-        if (NV > 3 && n > 3 * VL)                                                                  \
-            gemm_tile(m, NV > 3 ? 4 : NV, n, depth, taps, a, w, next, y, ldy, e);                  \
-        else if (NV > 2 && n > 2 * VL)                                                             \
-            gemm_tile(m, NV > 2 ? 3 : NV, n, depth, taps, a, w, next, y, ldy, e);                  \
-        else if (n > VL)                                                                           \
-            gemm_tile(m, 2, n, depth, taps, a, w, next, y, ldy, e);                                \
+        if (NV > 3 && job->n > 3 * VL)                                                             \
+            gemm_tiles(job, in_line, m, NV > 3 ? 4 : NV, first, from, to, tiles, next);            \
+        else if (NV > 2 && job->n > 2 * VL)                                                        \
+            gemm_tiles(job, in_line, m, NV > 2 ? 3 : NV, first, from, to, tiles, next);            \
+        else if (job->n > VL)                                                                      \
+            gemm_tiles(job, in_line, m, 2, first, from, to, tiles, next);                          \
         else                                                                                       \
-            gemm_tile(m, 1, n, depth, taps, a, w, next, y, ldy, e);                                \
+            gemm_tiles(job, in_line, m, 1, first, from, to, tiles, next);                          \
     }
+#define GEMM_ROWS(m)                                                                               \
+    GEMM_KIND(gemm, 0, m)                                                                          \
+    GEMM_KIND(gemm_line, 1, m)
 GEMM_ROWS(1)
 GEMM_ROWS(2)
 GEMM_ROWS(3)
@@ -187,20 +251,42 @@ GEMM_ROWS(13)
 GEMM_ROWS(14)
 #endif
 #undef GEMM_ROWS
+#undef GEMM_KIND
+
+typedef void gemm_rows(const gemm_job *job, int64_t first, int64_t from, int64_t to, int64_t tiles,
+                       const float *next);
+
+#if MR >= 14
+#define GEMM_FROM_7(kind) , GEMM(kind, 7), GEMM(kind, 8), GEMM(kind, 9), GEMM(kind, 10), \
+                            GEMM(kind, 11), GEMM(kind, 12), GEMM(kind, 13), GEMM(kind, 14)
+#else
+#define GEMM_FROM_7(kind)
+#endif
+#if MR >= 6
+#define GEMM_FROM_4(kind) , GEMM(kind, 4), GEMM(kind, 5), GEMM(kind, 6) GEMM_FROM_7(kind)
+#else
+#define GEMM_FROM_4(kind)
+#endif
+#define GEMM_TABLE(kind) {GEMM(kind, 1), GEMM(kind, 2), GEMM(kind, 3) GEMM_FROM_4(kind)}
 
 static void NAMED(gemm_f32)(int m, int n, int depth, int taps, const float *const *a,
                             const float *w, const float *next, float *y, ptrdiff_t ldy,
                             const xk_epilogue *e)
 {
-    static void (*const rows[])(int, int, int, const float *const *, const float *,
-                                const float *, float *, ptrdiff_t, const xk_epilogue *) = {
-        GEMM(1), GEMM(2), GEMM(3),
-#if MR >= 6
-        GEMM(4), GEMM(5), GEMM(6),
-#endif
-#if MR >= 14
-        GEMM(7), GEMM(8), GEMM(9), GEMM(10), GEMM(11), GEMM(12), GEMM(13), GEMM(14),
-#endif
-    };
-    rows[m - 1](n, depth, taps, a, w, next, y, ldy, e);
+    static gemm_rows *const rows[] = GEMM_TABLE(gemm);
+    const gemm_job job = {n, depth, taps, a, 0, w, y, ldy, e};
+    rows[m - 1](&job, 0, 0, 1, 1, next);
+}
+
+/* In tiles that share the pixels evenly: of one size, and before them of one pixel more. */
+static void NAMED(gemm_line_f32)(int64_t count, int n, int depth, int taps, const float *const *lines,
+                                 ptrdiff_t step, const float *w, const float *next, float *y,
+                                 ptrdiff_t ldy, const xk_epilogue *e)
+{
+    static gemm_rows *const rows[] = GEMM_TABLE(gemm_line);
+    const gemm_job job = {n, depth, taps, lines, step, w, y, ldy, e};
+    const int64_t tiles = (count + MR - 1) / MR, size = count / tiles, larger = count % tiles;
+    if (larger)
+        rows[size](&job, 0, 0, larger, tiles, next);
+    rows[size - 1](&job, larger * (size + 1), larger, tiles, tiles, next);
 }

@@ -108,20 +108,12 @@ static void line(const char *what, double flop, double seconds, double bytes)
  * pixels before the next one is touched; rows of the maps are `depth` apart. */
 static void product(int pixels, int outputs, int depth, const float *w, const xk_epilogue *e)
 {
-    const int tiles = (pixels + table->gemm.mr - 1) / table->gemm.mr;
+    const float *rows = maps;
     for (int first = 0; first < outputs; first += table->gemm.nr) {
-        int n = outputs - first < table->gemm.nr ? outputs - first : table->gemm.nr;
-        for (int t = 0, p = 0; t < tiles; t++) {
-            int m = (pixels - p + tiles - t - 1) / (tiles - t); /* tiles of equal size */
-            const float *rows[XK_MAX_MR];
-            for (int i = 0; i < m; i++)
-                rows[i] = maps + (size_t)(p + i) * depth;
-            table->gemm.tile(m, n, depth, 1, rows, w,
-                        xk_next_panel(table, t, tiles, depth, w + (size_t)depth * table->gemm.nr),
-                        results + (size_t)p * outputs + first, outputs, e);
-            p += m;
-        }
-        w += (size_t)depth * table->gemm.nr;
+        const int n = outputs - first < table->gemm.nr ? outputs - first : table->gemm.nr;
+        const float *next = w + (size_t)depth * table->gemm.nr;
+        table->gemm.line(pixels, n, depth, 1, &rows, depth, w, next, results + first, outputs, e);
+        w = next;
     }
 }
 

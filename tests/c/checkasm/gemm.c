@@ -1,4 +1,4 @@
-/* gemm.c: the tile, and its packer. */
+/* gemm.c: the tile, lines of pixels, and the packer. */
 #include "checkasm.h"
 
 #include <math.h>
@@ -48,12 +48,50 @@ static void check_gemm_once(int m, int n, int k, enum side side)
     release();
 }
 
+/* A line against its pixels one by one, which check_gemm_once holds to the plain sum. */
+static void check_line_once(int count, int n, int k, enum side side)
+{
+    static const int depths[] = {1, 3, 4, 7, 16, 33, 70};
+    const int depth = depths[between(0, 6)], taps = between(1, 3), nr = table->gemm.nr;
+    const int step = between(1, 2 * depth), ldy = n + between(0, 5), ldr = n + between(0, 5);
+    const float *w = guarded((size_t)taps * depth * nr, side), *rows[3], *pixel[3];
+    const float *residual = guarded((size_t)(count - 1) * ldr + n, side);
+    float *y = guarded((size_t)(count - 1) * ldy + n, side);
+    float *alone = guarded((size_t)nr, side);
+    for (int t = 0; t < taps; t++)
+        rows[t] = guarded((size_t)(count - 1) * step + depth, side);
+    xk_epilogue e = epilogue(k, n, residual, side);
+    e.residual_col = ldr;
+    for (int i = 0; i < (count - 1) * ldy + n; i++)
+        y[i] = CANARY;
+    table->gemm.line(count, n, depth, taps, rows, step, w, k & 1 ? w : NULL, y, ldy, &e);
+    for (int i = 0; i < count; i++) {
+        for (int t = 0; t < taps; t++)
+            pixel[t] = rows[t] + (ptrdiff_t)i * step;
+        xk_epilogue one = e;
+        if (one.residual)
+            one.residual += (ptrdiff_t)i * ldr;
+        table->gemm.tile(1, n, depth, taps, pixel, w, NULL, alone, 0, &one);
+        for (int j = 0; j < n; j++)
+            if (y[i * ldy + j] != alone[j])
+                report("line of %d, n %d: pixel %d column %d", count, n, i, j);
+        for (int j = n; j < ldy && i < count - 1; j++)
+            if (y[i * ldy + j] != CANARY)
+                report("line of %d, n %d: wrote at pixel %d column %d", count, n, i, j);
+    }
+    release();
+}
+
 void check_gemm(void)
 {
     for (int m = 1; m <= table->gemm.mr; m++)
         for (int n = 1; n <= table->gemm.nr; n++)
             for (int k = 0; k < 12; k++)
                 check_gemm_once(m, n, k, (m + n + k) & 1 ? BACK : FRONT);
+    for (int count = 1; count <= 3 * table->gemm.mr; count++)
+        for (int n = 1; n <= table->gemm.nr; n++)
+            for (int k = 0; k < 6; k++)
+                check_line_once(count, n, k, (count + n + k) & 1 ? BACK : FRONT);
 }
 
 void check_pack(void)
