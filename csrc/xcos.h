@@ -108,6 +108,13 @@ typedef struct {
  * Thread-safe. */
 xcos_status xcos_image_decode(const uint8_t *data, size_t size, int64_t max_pixels,
                               xcos_image *out, xcos_error *err);
+
+/* The same; a baseline JPEG may come smaller, by `*reduction` = 1, 2, 4 or 8, which divides its sides: the largest
+ * that leaves its longer side `at_least` pixels.  Pixel x of that has its middle at
+ * (x + 0.5) * reduction - 0.5 of the whole picture. */
+xcos_status xcos_image_decode_reduced(const uint8_t *data, size_t size, int64_t max_pixels,
+                                      int64_t at_least, xcos_image *out, int *reduction,
+                                      xcos_error *err);
 void xcos_image_free(xcos_image *image);
 
 /* Bilinear warp.  `matrix` (2x3, row-major) maps destination pixel centres

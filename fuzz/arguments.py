@@ -71,6 +71,7 @@ CALLS: list[tuple[Callable[..., Any], list[Any]]] = [
     (WHOLE.compare_all, [GRIDS, GRIDS[:3], True, 2, EMBEDDINGS, EMBEDDINGS[:3]]),
     (_core.transport, [GRIDS[:1], GRIDS, True, 0.05, 3, True, 2]),
     (_core.decode, [b"P6 2 1 255\nabcdef", 10**6]),
+    (_core.decode_reduced, [b"P6 2 1 255\nabcdef", 10**6, 1]),
     (_core.warp, [PICTURE, np.array([[1.0, 0.1, 2.0], [-0.1, 1.0, 3.0]]), 12, 11, (1, 2, 3)]),
     (_core.resize, [PICTURE, 7, 50]),
     (_core.normalize, [PICTURE[None], [1, 2, 3], normal(3), True]),

@@ -28,6 +28,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint8_t small[16 * 16 * 3];
         if (xcos_image_resize(image.pixels, image.height, image.width, small, 16, 16, &err))
             abort();
+        const int64_t width = image.width, height = image.height;
+        xcos_image_free(&image);
+        int reduction;
+        if (xcos_image_decode_reduced(data + 1, size - 1, max_pixels, data[0], &image, &reduction, &err) ||
+            (int64_t)image.width * reduction != width || (int64_t)image.height * reduction != height)
+            abort();
         xcos_image_free(&image);
     }
     return 0;

@@ -80,6 +80,7 @@ YUNET = [[np.full(n * width, 0.4, np.float32) for n in (16, 4, 1)] for width in 
 PICTURE = RNG.integers(0, 256, (20, 30, 3), np.uint8)
 CALLS = {
     "decode": lambda: [_core.decode(data, 10**6) for data in PICTURES],
+    "decode, reduced": lambda: [_core.decode_reduced(data, 10**6, 1) for data in PICTURES],
     "decode a buffer": lambda: _core.decode(bytearray(PICTURES[0]), 10**6),
     "warp": lambda: _core.warp(PICTURE[::-1], [[1, 0, 2], [0, 1, 3]], 9, 9),
     "resize": lambda: _core.resize(PICTURE, 9, 40),
@@ -97,6 +98,7 @@ CALLS = {
 }
 WRONG = {
     "decode": lambda: [_core.decode(data[: len(data) // 2], 10**6) for data in PICTURES],
+    "decode, reduced": lambda: [_core.decode_reduced(data[: len(data) // 2], 10**6, 1) for data in PICTURES],
     "decode, too large": lambda: _core.decode(PICTURES[0], 5),
     "warp": lambda: _core.warp(PICTURE, [[1, 0, np.nan], [0, 1, 3]], 9, 9),
     "nms": lambda: _core.nms([[0, 0, 9, 9]], [np.nan], 0.4),

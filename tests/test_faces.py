@@ -1,5 +1,6 @@
 """detect, align, choose and crop, against OpenCV and NumPy."""
 
+import io
 import itertools
 import json
 import pickle
@@ -13,7 +14,7 @@ from PIL import Image
 import xcos
 from xcos import _core
 from xcos.errors import ImageError, NoFaceError
-from xcos.faces import TEMPLATE, Face, align, choose, crop, detect, looks
+from xcos.faces import TEMPLATE, Face, align, choose, crop, detect, detection, looks
 from xcos.faces.folders import collection
 
 RNG = np.random.default_rng(11)
@@ -427,3 +428,30 @@ def test_one_way_of_looking(photos, scene):
             main = found.index(choose(found, pixels.shape))
             np.testing.assert_array_equal(xcos.crop(pixels), xcos.crop(pixels, face=main))
             assert xcos.verify(pixels, pixels, face=(None, main)).score == pytest.approx(1, abs=1e-5)
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=92)
+    return file.getvalue()
+
+
+def test_a_large_jpeg_is_read_at_reduced_scale(photos, portrait, monkeypatch):
+    """For one large face that is enough: the same face at the same place, the same person to the third digit."""
+    data = jpeg(np.asarray(Image.fromarray(portrait).resize((2160, 2704), Image.Resampling.BICUBIC)))
+    whole = detection.cut(xcos.read_image(data))
+    with monkeypatch.context() as patch:
+        patch.setattr(detection, "read_content", None)  # which reads whole ones
+        reduced = detection.cut(data)
+    assert reduced.shape == whole.shape == (2704, 2160)
+    assert np.abs(reduced.face.points - whole.face.points).max() < 3 and iou(reduced.face.box, whole.face.box) > 0.98
+    other = xcos.crop(photos["obama_congress_2009"])
+    scores = [xcos.verify(cut.crop, other, aligned=True).score for cut in (reduced, whole)]
+    assert scores[0] == pytest.approx(scores[1], abs=0.01)
+
+
+def test_a_small_face_of_a_large_jpeg_is_taken_from_all_its_pixels(portrait):
+    canvas = np.full((2000, 3000, 3), 96, np.uint8)
+    canvas[200:650, 400:760] = cv2.resize(portrait, (360, 450), interpolation=cv2.INTER_AREA)
+    data = jpeg(canvas)
+    np.testing.assert_array_equal(xcos.crop(data), xcos.crop(xcos.read_image(data)))

@@ -84,6 +84,56 @@ def test_shipped_photographs(photos):
         assert d.mean() < 0.2 and d.max() <= 4, path
 
 
+def cosines(n: int) -> np.ndarray:
+    """The orthonormal DCT of n points, as a matrix."""
+    k = np.arange(n)
+    return np.where(k == 0, 1 / n, 2 / n)[:, None] ** 0.5 * np.cos(np.outer(k, k + 0.5) * np.pi / n)
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 7}, {"optimize": True}])
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+def test_a_reduced_jpeg_has_the_lowest_coefficients(reduction, subsampling, options, photos):
+    """Of brightness against an own transform of libjpeg's; colours, of which it keeps more, against means."""
+    image = Image.open(photos["obama_portrait_2012"]).resize((320, 400))
+    data = encode(image, "JPEG", quality=92, subsampling=subsampling, **options)
+    pixels, by = _core.decode_reduced(data, 10**6, 400 // reduction)
+    assert by == reduction and pixels.shape == (400 // reduction, 320 // reduction, 3)
+
+    whole = np.asarray(Image.open(io.BytesIO(data)).convert("YCbCr"), float)
+    few = 8 // reduction
+    down = cosines(few).T @ cosines(8)[:few] * reduction**-0.5
+    blocks = whole[..., 0].reshape(50, 8, 40, 8).swapaxes(1, 2)
+    luma = (down @ blocks @ down.T).swapaxes(1, 2).reshape(400 // reduction, 320 // reduction)
+    mine = np.asarray(Image.fromarray(pixels).convert("YCbCr"), float)
+    d = np.abs(mine[..., 0] - luma.clip(0, 255))
+    assert d.mean() < 0.6 and np.quantile(d, 0.999) <= 5
+    means = whole[..., 1:].reshape(400 // reduction, reduction, 320 // reduction, reduction, 2).mean(axis=(1, 3))
+    assert np.abs(mine[..., 1:] - means).mean() < (4 if subsampling == 1 else 1.5)  # 4:2:2: from half as many
+
+
+def test_what_is_reduced_and_by_how_much(photos):
+    image = Image.open(photos["obama_portrait_2012"])
+
+    def reduction(size, at_least, kind="JPEG", **options):
+        data = encode(image.resize(size), kind, **options)
+        pixels, by = _core.decode_reduced(data, 10**6, at_least)
+        assert pixels.shape == (size[1] // by, size[0] // by, 3)
+        if by == 1:
+            np.testing.assert_array_equal(pixels, _core.decode(data, 10**6))
+        return by
+
+    assert [reduction((320, 480), n) for n in (481, 480, 241, 240, 120, 60, 1, 0, -1)] == [1, 1, 1, 2, 4, 8, 8, 8, 8]
+    assert [reduction(size, 1) for size in ((320, 481), (322, 480), (316, 480))] == [1, 2, 4]  # whole pixels
+    assert [reduction((320, 480), 1, kind) for kind in ("PNG", "BMP", "PPM")] == [1, 1, 1]
+    assert reduction((320, 480), 1, progressive=True) == 1
+    turned = encode(image.resize((320, 480)), "JPEG", exif=exif(6))
+    assert _core.decode_reduced(turned, 10**6, 1)[0].shape == (40, 60, 3)
+    damaged = encode(image.resize((320, 480)), "JPEG")
+    with pytest.raises(_core.FormatError, match="truncated"):
+        _core.decode_reduced(damaged[:-200], 10**6, 1)
+
+
 def test_grey_jpeg():
     data = encode(Image.fromarray(SMOOTH[..., 0]), "JPEG")
     assert difference(read_image(data), pillow(data)).max() <= 2

@@ -40,6 +40,12 @@ def default_threads() -> int:
 def decode(data: bytes | bytearray | memoryview, max_pixels: int, /) -> NDArray[np.uint8]:
     """Encoded picture -> (H, W, 3) uint8 RGB, EXIF orientation applied. The GIL is free meanwhile."""
 
+def decode_reduced(
+    data: bytes | bytearray | memoryview, max_pixels: int, at_least: int, /
+) -> tuple[NDArray[np.uint8], int]:
+    """The same, and by how much it is made smaller: 1, or of a baseline JPEG the largest of 2, 4 and 8 that divides
+    its sides and leaves the longer one `at_least` pixels."""
+
 def warp(
     image: NDArray[np.uint8], matrix: ArrayLike, height: int, width: int, border: tuple[int, int, int] = (0, 0, 0)
 ) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "call.h"
 #include "image/image.h"
+#include "image/jpeg.h"
 
 /* What stb_image takes is zeroed, for it reads tables that a file leaves undefined, and each
  * piece is bounded by what a picture of the declared size may need: compressed data that
@@ -131,8 +132,131 @@ static int orientation(const xi_container *container)
     return o ? o : 1;
 }
 
-static xcos_status stb_decode(const uint8_t *data, size_t size, const char *name,
-                              const xi_container *container, xcos_image *out, xcos_error *err)
+/* -------------------------------------------------------------------- JPEG */
+
+/* stb_image reads the headers and knows how to make pixels of a block, to widen colours and to make RGB; between
+ * them stands our reading of the scan, which is faster and can do less.  What is unusual or damaged is left to
+ * stb_image alone. */
+typedef struct {
+    stbi__context context;
+    stbi__jpeg jpeg;
+    xi_codes codes[2][4]; /* DC, AC */
+} quick_jpeg;
+
+/* Up to the data of a scan; 0 where that is no baseline scan of Y, Cb and Cr, of which the colours may be halved. */
+static int read_headers(stbi__jpeg *z)
+{
+    for (int i = 0; i < 4; i++)
+        z->img_comp[i].raw_data = z->img_comp[i].raw_coeff = z->img_comp[i].linebuf = NULL;
+    if (!stbi__decode_jpeg_header(z, STBI__SCAN_load))
+        return 0;
+    for (int marker = stbi__get_marker(z); !stbi__SOS(marker); marker = stbi__get_marker(z))
+        if (stbi__EOI(marker) || !stbi__process_marker(z, marker))
+            return 0;
+    if (!stbi__process_scan_header(z) || z->progressive || z->s->img_n != 3 || z->scan_n != 3 ||
+        z->rgb == 3 || (z->app14_color_transform == 0 && !z->jfif))
+        return 0;
+    for (int i = 0; i < 3; i++)
+        if (z->order[i] != i || z->img_h_max > 2 * z->img_comp[i].h ||
+            z->img_v_max > 2 * z->img_comp[i].v)
+            return 0;
+    return z->img_h_max == z->img_comp[0].h && z->img_v_max == z->img_comp[0].v;
+}
+
+/* RGB of the planes, of which plane 0 is as large as the picture. */
+static int to_rgb(stbi__jpeg *z, const xi_component components[3], xcos_image *out)
+{
+    uint8_t *wide = stb_malloc(7 * ((size_t)out->width + 8)); /* a row of RGBA, and three widened planes */
+    out->pixels = stb_malloc((size_t)out->width * out->height * 3 + 1); /* four bytes are written of a pixel */
+    for (int y = 0; wide && out->pixels && y < out->height; y++) {
+        const uint8_t *rows[3];
+        for (int i = 0; i < 3; i++) {
+            const xi_component *c = &components[i];
+            const int across = components[0].across * components[0].side / (c->across * c->side);
+            const int down = components[0].down * components[0].side / (c->down * c->side);
+            /* The nearest row, and the next nearest, of those that there are. */
+            const int height = (out->height + down - 1) / down, width = (out->width + across - 1) / across;
+            const int near = y / down, other = down == 1 ? near : near + (y % down ? 1 : -1);
+            uint8_t *first = c->plane + near * c->ld;
+            uint8_t *second = c->plane + (other < 0 ? 0 : other < height ? other : height - 1) * c->ld;
+            const resample_row_func resample = across == 1 ? down == 1 ? resample_row_1 : stbi__resample_row_v_2
+                                               : down == 1 ? stbi__resample_row_h_2
+                                                           : z->resample_row_hv_2_kernel;
+            rows[i] = resample(wide + (4 + i) * ((size_t)out->width + 8), first, second, width, across);
+        }
+        z->YCbCr_to_RGB_kernel(wide, rows[0], rows[1], rows[2], out->width, 4);
+        uint8_t *to = out->pixels + 3 * (size_t)y * out->width;
+        for (int x = 0; x < out->width; x++)
+            memcpy(to + 3 * x, wide + 4 * x, 4);
+    }
+    free(wide);
+    return wide && out->pixels;
+}
+
+static int decode_scan(quick_jpeg *q, int reduction, xcos_image *out)
+{
+    stbi__jpeg *z = &q->jpeg;
+    xi_component components[3];
+    for (int i = 0; i < 3; i++) {
+        const int across = z->img_h_max / z->img_comp[i].h, down = z->img_v_max / z->img_comp[i].v;
+        const int narrower = across < down ? across : down, side = 8 / reduction * narrower;
+        const int dc = z->img_comp[i].hd, ac = z->img_comp[i].ha;
+        if (!q->codes[0][dc].values) /* colours share them */
+            xi_codes_make(&q->codes[0][dc], z->huff_dc[dc].size, z->huff_dc[dc].values);
+        if (!q->codes[1][ac].values)
+            xi_codes_make(&q->codes[1][ac], z->huff_ac[ac].size, z->huff_ac[ac].values);
+        components[i] = (xi_component){
+            .across = z->img_comp[i].h, .down = z->img_comp[i].v, .side = side < 8 ? side : 8,
+            .dc = &q->codes[0][dc], .ac = &q->codes[1][ac], .quantizers = z->dequant[z->img_comp[i].tq],
+            .plane = z->img_comp[i].data};
+        components[i].ld = z->img_comp[i].w2 / 8 * components[i].side;
+    }
+    const stbi__context *s = z->s;
+    const uint8_t *marker = xi_scan_decode(s->img_buffer, (size_t)(s->img_buffer_end - s->img_buffer), components,
+                                           3, z->img_mcu_x, z->img_mcu_y, z->restart_interval,
+                                           z->idct_block_kernel);
+    if (!marker || s->img_buffer_end - marker < 2 || !stbi__EOI(marker[1]))
+        return 0;
+    out->width = (int)s->img_x / reduction;
+    out->height = (int)s->img_y / reduction;
+    return to_rgb(z, components, out);
+}
+
+/* A usual JPEG, made smaller by `reduction` (1, 2, 4 or 8), which divides its sides; 0 for any other. */
+static int quick_decode(const uint8_t *data, size_t size, int reduction, xcos_image *out)
+{
+    quick_jpeg *q = stb_malloc(sizeof *q);
+    if (!q)
+        return 0;
+    stbi__start_mem(&q->context, data, (int)size);
+    q->jpeg.s = &q->context; /* which has no components yet that could be freed */
+    stbi__setup_jpeg(&q->jpeg);
+    const int done = read_headers(&q->jpeg) && decode_scan(q, reduction, out);
+    stbi__cleanup_jpeg(&q->jpeg);
+    free(q);
+    if (!done) {
+        free(out->pixels);
+        *out = (xcos_image){0};
+    }
+    return done;
+}
+
+/* ------------------------------------------------------------------ decode */
+
+/* By how much a picture is made smaller whose longer side is to keep `at_least` pixels, and at least one. */
+static int reduction_to(const xi_container *container, int64_t at_least)
+{
+    const int64_t w = container->width, h = container->height, longer = w > h ? w : h;
+    int reduction = 8;
+    while (reduction > 1 && (w % reduction || h % reduction || longer / reduction < at_least))
+        reduction /= 2;
+    return reduction;
+}
+
+/* `*reduction`: as xcos_image_decode_reduced has it. */
+static xcos_status stb_decode(const uint8_t *data, size_t size, xi_format format, const char *name,
+                              const xi_container *container, int *reduction, xcos_image *out,
+                              xcos_error *err)
 {
     int channels;
     if (size > INT_MAX)
@@ -141,6 +265,9 @@ static xcos_status stb_decode(const uint8_t *data, size_t size, const char *name
      * pixels, 16-bit RGBA of a PNG, twice (buffers grow by doubling); the file's own data. */
     stb_limit = 32 * ((size_t)container->width + 32) * ((size_t)container->height + 32) +
                 2 * size + 65536;
+    if (format == XI_JPEG && quick_decode(data, size, *reduction, out))
+        return XCOS_OK;
+    *reduction = 1;
     stb_memory = STB_GOT_ALL;
     out->pixels = stbi_load_from_memory(data, (int)size, &out->width, &out->height, &channels,
                                         container->alpha ? 4 : 3);
@@ -159,8 +286,8 @@ static xcos_status stb_decode(const uint8_t *data, size_t size, const char *name
     return XCOS_OK;
 }
 
-static xcos_status decode(const uint8_t *data, size_t size, int64_t max_pixels, xcos_image *out,
-                          xcos_error *err)
+static xcos_status decode(const uint8_t *data, size_t size, int64_t max_pixels, int64_t at_least,
+                          xcos_image *out, int *reduction, xcos_error *err)
 {
     const char *name;
     xi_container container;
@@ -178,8 +305,10 @@ static xcos_status decode(const uint8_t *data, size_t size, int64_t max_pixels, 
     xcos_status status = xi_container_walk(format, data, size, &container, err);
     if (!status)
         status = xi_check_pixels(container.width, container.height, max_pixels, err);
-    if (!status)
-        status = stb_decode(data, size, name, &container, out, err);
+    if (!status) {
+        *reduction = reduction_to(&container, at_least);
+        status = stb_decode(data, size, format, name, &container, reduction, out, err);
+    }
     if (!status)
         status = orient(out, orientation(&container), err);
     return status;
@@ -188,10 +317,19 @@ static xcos_status decode(const uint8_t *data, size_t size, int64_t max_pixels, 
 xcos_status xcos_image_decode(const uint8_t *data, size_t size, int64_t max_pixels,
                               xcos_image *out, xcos_error *err)
 {
+    int reduction;
+    return xcos_image_decode_reduced(data, size, max_pixels, INT64_MAX, out, &reduction, err);
+}
+
+xcos_status xcos_image_decode_reduced(const uint8_t *data, size_t size, int64_t max_pixels,
+                                      int64_t at_least, xcos_image *out, int *reduction,
+                                      xcos_error *err)
+{
     xc_call call;
     *out = (xcos_image){0};
+    *reduction = 1;
     xc_open(&call, 1);
-    const xcos_status status = decode(data, size, max_pixels, out, err);
+    const xcos_status status = decode(data, size, max_pixels, at_least, out, reduction, err);
     if (status)
         xcos_image_free(out);
     return xc_close(&call, status, err);

@@ -26,14 +26,13 @@ static PyObject *adopt(xcos_image *image)
     return array;
 }
 
-static PyObject *decode(PyObject *module, PyObject *args)
+/* `given` as pixels. Numbers are read before: code of theirs could resize an array whose buffer is out already. */
+static PyObject *decoded(PyObject *module, PyObject *given, long long max_pixels, long long at_least,
+                         int *reduction)
 {
-    PyObject *given, *copy = NULL;
+    PyObject *copy = NULL;
     Py_buffer data;
-    long long max_pixels;
-    /* Numbers first: code of theirs could resize an array whose buffer is out already. */
-    if (!PyArg_ParseTuple(args, "OL:decode", &given, &max_pixels) ||
-        PyObject_GetBuffer(given, &data, PyBUF_SIMPLE) < 0)
+    if (PyObject_GetBuffer(given, &data, PyBUF_SIMPLE) < 0)
         return NULL;
     if (!data.obj || !PyBytes_CheckExact(data.obj)) { /* might change while the lock is free */
         if (!(copy = PyBytes_FromStringAndSize(data.buf, data.len))) {
@@ -44,11 +43,33 @@ static PyObject *decode(PyObject *module, PyObject *args)
     const char *bytes = copy ? PyBytes_AS_STRING(copy) : data.buf;
     xcos_image image;
     xcos_error err;
-    const int ok = XPY_CALL(module, xcos_image_decode((const uint8_t *)bytes, (size_t)data.len,
-                                                      max_pixels, &image, &err));
+    const int ok = XPY_CALL(
+        module, xcos_image_decode_reduced((const uint8_t *)bytes, (size_t)data.len, max_pixels,
+                                          at_least, &image, reduction, &err));
     Py_XDECREF(copy);
     PyBuffer_Release(&data);
     return ok ? adopt(&image) : NULL;
+}
+
+static PyObject *decode(PyObject *module, PyObject *args)
+{
+    PyObject *given;
+    long long max_pixels;
+    int reduction;
+    if (!PyArg_ParseTuple(args, "OL:decode", &given, &max_pixels))
+        return NULL;
+    return decoded(module, given, max_pixels, LLONG_MAX, &reduction);
+}
+
+static PyObject *decode_reduced(PyObject *module, PyObject *args)
+{
+    PyObject *given, *pixels;
+    long long max_pixels, at_least;
+    int reduction;
+    if (!PyArg_ParseTuple(args, "OLL:decode_reduced", &given, &max_pixels, &at_least))
+        return NULL;
+    pixels = decoded(module, given, max_pixels, at_least, &reduction);
+    return pixels ? Py_BuildValue("Ni", pixels, reduction) : NULL;
 }
 
 #define PICTURE                                                                                    \
@@ -166,6 +187,9 @@ done:
 PyMethodDef xpy_image_methods[] = {
     {"decode", decode, METH_VARARGS,
      "decode($module, data, max_pixels, /)\n--\n\nEncoded picture to (H, W, 3) uint8 RGB."},
+    {"decode_reduced", decode_reduced, METH_VARARGS,
+     "decode_reduced($module, data, max_pixels, at_least, /)\n--\n\n"
+     "The same, of a JPEG perhaps smaller: pixels, and by how much."},
     {"warp", (PyCFunction)(void (*)(void))warp, METH_VARARGS | METH_KEYWORDS,
      "warp($module, image, matrix, height, width, border=(0, 0, 0))\n--\n\n"
      "Bilinear warp of (H, W, 3) uint8."},

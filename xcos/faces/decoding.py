@@ -65,6 +65,14 @@ def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.u
     return pixels
 
 
+def decode_reduced(data: bytes, name: str, max_pixels: int, at_least: int) -> tuple[NDArray[np.uint8], int]:
+    """The same, and by how much it is made smaller (`_core.decode_reduced`): a large JPEG is read sooner that way."""
+    try:
+        return _core.decode_reduced(data, max_pixels, at_least)
+    except (_core.LimitError, _core.FormatError, _core.UnsupportedError):
+        return decode(data, name, max_pixels), 1
+
+
 def _without_end(data: bytes, max_pixels: int) -> NDArray[np.uint8] | None:
     """A JPEG that breaks off, where no more than `_MISSING` of its pixels depend on what is missing: those that change
     with what is put in its place."""

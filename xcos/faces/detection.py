@@ -24,8 +24,19 @@ from numpy.typing import NDArray
 from .. import _core
 from ..base.values import ByValue
 from ..errors import ImageError, NoFaceError
-from .image import MAX_PIXELS, ImageLike, Many, OneImage, as_list, describe, read_image
-from .looks import MAX_IOU, MAX_SIDE, MIN_SCORE, TURN, find, main_box, run
+from .image import (
+    MAX_PIXELS,
+    ImageLike,
+    Many,
+    OneImage,
+    as_list,
+    content_of,
+    describe,
+    read_content,
+    read_image,
+    read_reduced,
+)  # fmt: skip
+from .looks import MAX_IOU, MAX_SIDE, MIN_SCORE, SMALLEST, TURN, find, find_large, main_box, run
 
 # Where ArcFace's aligned crops of 112 x 112 pixels have the eyes, the nose and the corners of the mouth
 # (Deng et al., arXiv 1801.07698; InsightFace).
@@ -337,7 +348,16 @@ class How:
 
 def cut(image: ImageLike, how: How = How(), *, face: int | Face | None = None, threads: int | None = None) -> Cut:
     """The face of a picture as verification uses it, and where it was found. Parameters and errors as of `crop`."""
-    name, pixels = describe(image), read_image(image, bgr=how.bgr, max_pixels=how.max_pixels)
+    name, content = describe(image), content_of(image)
+    if face is None and not how.aligned:
+        pixels, reduction = read_reduced(content, name, how.bgr, how.max_pixels, SMALLEST)
+        if reduction > 1:
+            if found := _as_faces(pixels, find_large(pixels, MIN_SCORE, MAX_IOU, how.upright, threads), threads):
+                height, width = (side * reduction for side in pixels.shape[:2])
+                return Cut(align(pixels, found[0]), _enlarged(found[0], reduction), (height, width), _path(image))
+            pixels = read_content(content, name, how.bgr, how.max_pixels)
+    else:
+        pixels = read_content(content, name, how.bgr, how.max_pixels)
     height, width = pixels.shape[:2]
     if how.aligned or (how.aligned is None and (height, width) == (SIDE, SIDE)):
         if (height, width) != (SIDE, SIDE):
@@ -351,6 +371,13 @@ def cut(image: ImageLike, how: How = How(), *, face: int | Face | None = None, t
     if not 0 <= (face or 0) < len(found):
         raise NoFaceError(f"{name}: there is no face {face}; {len(found)} found, counted from 0")
     return Cut(align(pixels, found[face or 0]), found[face or 0], (height, width), _path(image))
+
+
+def _enlarged(face: Face, reduction: int) -> Face:
+    """A face of a picture that was made smaller, in pixels of the whole one."""
+    left, top, right, bottom = (side * reduction for side in face.box)
+    points = (face.points + 0.5) * reduction - 0.5
+    return Face((left, top, right, bottom), face.score, points.astype(np.float32), face.turn)
 
 
 def _path(image: Any) -> str | None:

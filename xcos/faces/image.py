@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from ..base.names import LONGEST, shown
 from ..errors import ImageError
 from . import decoding
-from .decoding import MAX_PIXELS, decode
+from .decoding import MAX_PIXELS, decode, decode_reduced
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
     "MAX_PIXELS", "ImageLike", "Many", "OneImage", "as_encoded", "as_list", "content_of", "describe", "encoded_text",
-    "local_path", "read_image", "title",
+    "local_path", "read_content", "read_image", "read_reduced", "title",
 ]  # fmt: skip
 
 
@@ -103,12 +103,23 @@ def read_image(x: ImageLike, *, bgr: bool = False, max_pixels: int = MAX_PIXELS)
     """
     if max_pixels < 1:
         raise ValueError(f"max_pixels: expected at least 1, got {max_pixels}")
-    name, content = describe(x), content_of(x)
+    return read_content(content_of(x), describe(x), bgr, max_pixels)
+
+
+def read_content(content: Any, name: str, bgr: bool, max_pixels: int) -> NDArray[np.uint8]:
+    """The pixels of what `content_of` gives. Raises ImageError, beginning with `name`."""
     if isinstance(content, bytes):
         return decode(content, name, max_pixels)
     if isinstance(content, np.ndarray):
         return _from_array(content, bgr, name)
     return decoding.from_pil(content, name, max_pixels)
+
+
+def read_reduced(content: Any, name: str, bgr: bool, max_pixels: int, at_least: int) -> tuple[NDArray[np.uint8], int]:
+    """The same; a large JPEG perhaps made smaller, and by how much: its longer side keeps `at_least` pixels."""
+    if isinstance(content, bytes):
+        return decode_reduced(content, name, max_pixels, at_least)
+    return read_content(content, name, bgr, max_pixels), 1
 
 
 def as_list(images: Any) -> tuple[list[Any], bool]:

@@ -37,6 +37,10 @@ MIN_SCORE, MAX_IOU, MAX_SIDE = 0.6, 0.3, 1280  # the first two are those of Open
 # pixels are found there, and one of this height is taken from there: the large look may miss it, if it is very large.
 _SMALL_LOOK, _SURE_FACE = 320, 40
 
+# A picture whose longer side has so many pixels for each of such a face shows all that a crop of 112 x 112 can hold of
+# it: between the brows' top and the chin such a crop has 107 rows (`_CROP_BOX` of detection.py).
+SMALLEST = 107 * _SMALL_LOOK // _SURE_FACE
+
 # A picture whose main face has less is looked at turned, too. Of 290 photographs of CelebA and LFW, each upright
 # and turned by the three quarters: upright 0.859 to 0.96 (4 % below this), turned at most 0.906 (1 of 870 above), and
 # the upright look had the best score of the four each time. What comes of it: benchmarks/turned.py.
@@ -82,7 +86,7 @@ def find(
     """
     doubtful = min_score if upright or main else min(min_score, _DOUBTFUL)
     scores = (min_score, doubtful)
-    if min(pixels.shape[:2]) * _LONG < max(pixels.shape[:2]) > max_side:
+    if _is_long(pixels, max_side):
         found = _along(pixels, scores, max_iou, max_side, upright, threads)
     else:
         found = _at_two_sizes(pixels, scores, max_iou, max_side, upright, threads, main)
@@ -91,6 +95,37 @@ def find(
     if not (upright or main or (found[:, 4] < min_score).all()):
         found = _each_turned(pixels, found, min_score, max_iou, threads)
     return found[found[:, 4] >= min_score]
+
+
+def find_large(
+    pixels: NDArray[np.uint8], min_score: float, max_iou: float, upright: bool, threads: int | None
+) -> NDArray[np.float32]:
+    """The face that `find` with `main` gives, alone, if the small look is sure of it; else none."""
+    if _is_long(pixels, MAX_SIDE):
+        return np.empty((0, 16), np.float32)
+    found, sure = _small_look(pixels, (min_score, min_score), max_iou, _SMALL_LOOK, upright, threads)
+    main = [main_box(found[:, :4], pixels.shape)] if len(found) else []
+    return found[main] if sure[main].all() else found[:0]
+
+
+def _is_long(pixels: NDArray[np.uint8], max_side: int) -> bool:
+    height, width = pixels.shape[:2]
+    short, long = min(height, width), max(height, width)
+    return bool(long > max_side and short * _LONG < long)
+
+
+def _small_look(
+    pixels: NDArray[np.uint8],
+    scores: tuple[float, float],
+    max_iou: float,
+    side: int,
+    upright: bool,
+    threads: int | None,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Faces seen at that size, and which of them are sure."""
+    found = look(pixels, scores, max_iou, side, (0,) if upright else TURNS, threads)
+    sure = ((found[:, 3] - found[:, 1]) * side >= _SURE_FACE * max(pixels.shape[:2])) & (found[:, 4] >= scores[0])
+    return found, sure
 
 
 def _at_two_sizes(
@@ -104,8 +139,7 @@ def _at_two_sizes(
 ) -> NDArray[np.float32]:
     """Small and at `max_side`, as the parameters of `find` have it."""
     longest, side = max(pixels.shape[:2]), min(_SMALL_LOOK, max_side)
-    found = look(pixels, scores, max_iou, side, (0,) if upright else TURNS, threads)
-    sure = ((found[:, 3] - found[:, 1]) * side >= _SURE_FACE * longest) & (found[:, 4] >= scores[0])
+    found, sure = _small_look(pixels, scores, max_iou, side, upright, threads)
     enough = main and len(found) > 0 and sure[main_box(found[:, :4], pixels.shape)]
     if longest > side < max_side and not enough:
         found = found[sure]
