@@ -34,7 +34,7 @@ def random_conv(rng, depthwise):
         "dilation": dilation,
         "groups": groups,
     }
-    size = [dilation[axis] * (kernel[axis] - 1) + 1 + int(rng.integers(0, 16)) for axis in range(2)]
+    size = [dilation[axis] * (kernel[axis] - 1) + 1 + int(rng.integers(0, 16 << axis)) for axis in range(2)]
     tensors = {"w": rng.standard_normal((outside, inside // groups, *kernel)).astype(np.float32)}
     tensors["w"] /= np.float32(np.sqrt(tensors["w"][0].size))
     if rng.random() < 0.6:

@@ -3,7 +3,7 @@
  * What can be computed once, is; what can ride along with a convolution, does:
  *
  *   conv or linear, then batch norm,         that becomes part of weights and bias
- *   or a number per output added or times
+ *   or a number (per output) added or times
  *   ... then addition of an earlier value    added before the result is stored, in schedules
  *                                            where both have one shape
  *   ... then PReLU, ReLU or clip             applied before the result is stored
@@ -72,15 +72,22 @@ static bool has_channels(const xcos_net *net, const xn_node *node)
     return node->layer.op == XCOS_OP_CONV || net->values[node->output].shape.rank == 2;
 }
 
-/* Whether a constant has one number per output of a node, and adds no axis to its values. */
+/* Whether a constant has one number, or one per output of a node, and adds no axis to its values. */
 static bool is_per_output(const xcos_net *net, const xn_node *node, const xn_value *value)
 {
     const xn_shape *s = &value->shape;
     const int rank = net->values[node->output].shape.rank;
     const int behind = node->layer.op == XCOS_OP_CONV ? 2 : 0; /* axes behind the outputs' */
     const int64_t outputs = node->layer.weight.dims[0];
-    return value->constant && s->rank <= rank && xn_count(s) == outputs &&
-           (outputs == 1 || (s->rank > behind && s->dims[s->rank - 1 - behind] == outputs));
+    return value->constant && s->rank <= rank &&
+           (xn_count(s) == 1 || (xn_count(s) == outputs && s->rank > behind &&
+                                 s->dims[s->rank - 1 - behind] == outputs));
+}
+
+/* Its number for an output. */
+static float number_of(const xn_value *value, int64_t output)
+{
+    return value->constant[xn_count(&value->shape) == 1 ? 0 : output];
 }
 
 /* Lets the reader of what `last` gives ride along with `node`, at whose chain's end `last` is, if
@@ -112,7 +119,7 @@ static int take_along(xcos_net *net, xn_node *node, xn_node *last)
         const xn_value *value = &net->values[other];
         if (node->residual < 0 && is_per_output(net, node, value)) {
             for (int64_t i = 0; i < outputs; i++)
-                node->bias[i] += value->constant[i];
+                node->bias[i] += number_of(value, i);
             break;
         }
         if (node->residual >= 0 || value->constant || value->producer >= place)
@@ -131,8 +138,8 @@ static int take_along(xcos_net *net, xn_node *node, xn_node *last)
                 node->out_scale[i] = 1;
         }
         for (int64_t i = 0; i < outputs; i++) {
-            node->bias[i] *= value->constant[i];
-            node->out_scale[i] *= value->constant[i];
+            node->bias[i] *= number_of(value, i);
+            node->out_scale[i] *= number_of(value, i);
         }
         break;
     }

@@ -1,5 +1,6 @@
 /* arithmetic.c: add, sub, mul, div, maximum and minimum of two values, of which one may be a constant. */
 #include <math.h>
+#include <string.h>
 
 #include "ops/ops.h"
 #include "pool.h"
@@ -26,6 +27,30 @@ static xcos_status infer(const xcos_net *net, const xn_node *node, const xn_shap
     return XCOS_OK;
 }
 
+/* Axes along which both operands go on as the output does become one: rows are as long as can be. */
+static void merge_axes(xn_step *step)
+{
+    xn_shape *s = &step->out_shape;
+    int to = s->rank - 1;
+    for (int i = s->rank - 2; i >= 0; i--) {
+        bool goes_on = true;
+        for (int k = 0; k < 2; k++)
+            goes_on = goes_on && step->stride[k][i] == step->stride[k][to] * s->dims[to];
+        if (goes_on || s->dims[i] == 1) {
+            s->dims[to] *= s->dims[i];
+            continue;
+        }
+        to -= s->dims[to] > 1;
+        s->dims[to] = s->dims[i];
+        step->stride[0][to] = step->stride[0][i];
+        step->stride[1][to] = step->stride[1][i];
+    }
+    s->rank -= to;
+    memmove(s->dims, s->dims + to, (size_t)s->rank * sizeof *s->dims);
+    for (int k = 0; k < 2; k++)
+        memmove(step->stride[k], step->stride[k] + to, (size_t)s->rank * sizeof *step->stride[k]);
+}
+
 /* Strides with which each operand is read along the output's axes (0: broadcast). */
 static void plan(const xcos_net *net, xn_step *step, bool nhwc)
 {
@@ -39,9 +64,10 @@ static void plan(const xcos_net *net, xn_step *step, bool nhwc)
             step->stride[k][i] = axis < 0 || s->dims[axis] == 1 ? 0 : stride[axis];
         }
     }
+    merge_axes(step);
 }
 
-static float apply(xcos_op op, float a, float b)
+static inline float apply(const xcos_op op, float a, float b)
 {
     switch (op) {
     case XCOS_OP_ADD:
@@ -67,32 +93,32 @@ static int64_t rows_of_piece(const xn_shape *s)
     return width < PIECE ? PIECE / width : 1;
 }
 
-/* a + b and a * b of rows side by side, which compilers make vectors of; b may be one number. */
-static bool run_row(xcos_op op, const float *a, const float *b, int64_t db, int64_t width, float *y)
+/* One row; where the operands lie side by side, or are one number, loops of which compilers make
+ * vectors. */
+static inline void run_row(const xcos_op op, const float *a, int64_t da, const float *b, int64_t db,
+                           int64_t width, float *y)
 {
-    if (op != XCOS_OP_ADD && op != XCOS_OP_MUL)
-        return false;
-    if (op == XCOS_OP_ADD && db)
+    if (da == 1 && db == 1)
         for (int64_t i = 0; i < width; i++)
-            y[i] = a[i] + b[i];
-    else if (op == XCOS_OP_ADD)
+            y[i] = apply(op, a[i], b[i]);
+    else if (da == 1 && db == 0)
         for (int64_t i = 0; i < width; i++)
-            y[i] = a[i] + *b;
-    else if (db)
-        for (int64_t i = 0; i < width; i++)
-            y[i] = a[i] * b[i];
+            y[i] = apply(op, a[i], *b);
     else
         for (int64_t i = 0; i < width; i++)
-            y[i] = a[i] * *b;
-    return true;
+            y[i] = apply(op, a[i * da], b[i * db]);
 }
+
+#define ROW(ID)                                                                                    \
+    case XCOS_OP_##ID:                                                                             \
+        run_row(XCOS_OP_##ID, a, da, b, db, width, y);                                             \
+        break
 
 static void run_piece(void *context, int64_t piece, int worker)
 {
     const xn_task *task = context;
     const xn_step *step = task->step;
     const xn_shape *s = &step->out_shape;
-    const xcos_op op = step->node->layer.op;
     const int last = s->rank - 1;
     const int64_t width = s->dims[last], rows = xn_count(s) / width, each = rows_of_piece(s);
     const int64_t end = (piece + 1) * each < rows ? (piece + 1) * each : rows;
@@ -107,10 +133,16 @@ static void run_piece(void *context, int64_t piece, int worker)
             b += rest % s->dims[i] * step->stride[1][i];
             rest /= s->dims[i];
         }
-        if (da == 1 && run_row(op, a, b, db, width, y))
-            continue;
-        for (int64_t i = 0; i < width; i++)
-            y[i] = apply(op, a[i * da], b[i * db]);
+        switch (step->node->layer.op) {
+            ROW(ADD);
+            ROW(SUB);
+            ROW(MUL);
+            ROW(DIV);
+            ROW(MAXIMUM);
+            ROW(MINIMUM);
+        default:
+            break;
+        }
     }
 }
 

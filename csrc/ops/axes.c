@@ -55,6 +55,21 @@ static int64_t outer_of(const xn_shape *s, int axis)
     return count;
 }
 
+/* Copies `rows` rows of `part` floats, one every `from_row` and one every `to_row`. */
+static void copy_rows(const float *from, int64_t from_row, float *to, int64_t to_row, int64_t part,
+                      int64_t rows)
+{
+    for (int64_t i = 0; i < rows; i++, from += from_row, to += to_row)
+        if (part == 1) /* such short ones are quicker than a call */
+            *to = *from;
+        else if (part == 2)
+            memcpy(to, from, 2 * sizeof *to);
+        else if (part == 4)
+            memcpy(to, from, 4 * sizeof *to);
+        else
+            memcpy(to, from, (size_t)part * sizeof *to);
+}
+
 static void run_concat(const xn_task *task)
 {
     const xn_step *step = task->step;
@@ -63,8 +78,7 @@ static void run_concat(const xn_task *task)
     float *to = task->out;
     for (int k = 0; k < step->n_in; k++) {
         const int64_t part = xn_count(&step->in_shape[k]) / outer;
-        for (int64_t i = 0; i < outer; i++)
-            memcpy(to + i * row, task->in[k] + i * part, (size_t)part * sizeof *to);
+        copy_rows(task->in[k], part, to, row, part, outer);
         to += part;
     }
 }
@@ -76,21 +90,20 @@ static void run_slice(const xn_task *task)
     const int64_t part = xn_count(&step->out_shape) / outer;
     const int64_t row = xn_count(&step->in_shape[0]) / outer;
     const int64_t start = step->start * (row / step->in_shape[0].dims[step->axis]);
-    for (int64_t i = 0; i < outer; i++)
-        memcpy(task->out + i * part, task->in[0] + i * row + start, (size_t)part * sizeof(float));
+    copy_rows(task->in[0] + start, row, task->out, part, part, outer);
 }
 
-/* Softmax of everything at one index before the axis. */
-static void softmax_part(void *context, int64_t o, int worker)
+enum { PIECE = 1 << 12 }; /* numbers in a work item, about */
+
+/* Softmax of everything at index `o` before the axis. */
+static void softmax_part(const xn_task *task, int64_t o)
 {
-    const xn_task *task = context;
     const xn_step *step = task->step;
     const xn_shape *s = &step->out_shape;
     const int64_t size = s->dims[step->axis];
     const int64_t inner = xn_count(s) / (outer_of(s, step->axis) * size);
     const float *x = task->in[0] + o * size * inner;
     float *y = task->out + o * size * inner;
-    (void)worker;
     if (inner == 1) {
         task->net->kernels->softmax(size, x, y);
         return;
@@ -106,10 +119,27 @@ static void softmax_part(void *context, int64_t o, int worker)
     }
 }
 
+static int64_t pieces_of(const xn_shape *s, int64_t outer)
+{
+    const int64_t pieces = xn_count(s) / PIECE;
+    return pieces < 1 ? 1 : pieces > outer ? outer : pieces;
+}
+
+static void softmax_piece(void *context, int64_t piece, int worker)
+{
+    const xn_task *task = context;
+    const xn_shape *s = &task->step->out_shape;
+    const int64_t outer = outer_of(s, task->step->axis), pieces = pieces_of(s, outer);
+    (void)worker;
+    for (int64_t o = piece * outer / pieces; o < (piece + 1) * outer / pieces; o++)
+        softmax_part(task, o);
+}
+
 static void run_softmax(const xn_task *task)
 {
-    const int64_t outer = outer_of(&task->step->out_shape, task->step->axis);
-    xc_spread(task->call, task->step->threads, outer, softmax_part, (void *)task);
+    const xn_shape *s = &task->step->out_shape;
+    xc_spread(task->call, task->step->threads, pieces_of(s, outer_of(s, task->step->axis)),
+              softmax_piece, (void *)task);
 }
 
 static void run(const xn_task *task)
