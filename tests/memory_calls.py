@@ -80,7 +80,7 @@ YUNET = [[np.full(n * width, 0.4, np.float32) for n in (16, 4, 1)] for width in 
 PICTURE = RNG.integers(0, 256, (20, 30, 3), np.uint8)
 CALLS = {
     "decode": lambda: [_core.decode(data, 10**6) for data in PICTURES],
-    "decode, reduced": lambda: [_core.decode_reduced(data, 10**6, 1) for data in PICTURES],
+    "decode, reduced": lambda: [_core.decode_reduced(data, 10**6, 1)[0] for data in PICTURES],
     "decode a buffer": lambda: _core.decode(bytearray(PICTURES[0]), 10**6),
     "warp": lambda: _core.warp(PICTURE[::-1], [[1, 0, 2], [0, 1, 3]], 9, 9),
     "resize": lambda: _core.resize(PICTURE, 9, 40),

@@ -212,9 +212,13 @@ static int decode_scan(quick_jpeg *q, int reduction, xcos_image *out)
         components[i].ld = z->img_comp[i].w2 / 8 * components[i].side;
     }
     const stbi__context *s = z->s;
-    const uint8_t *marker = xi_scan_decode(s->img_buffer, (size_t)(s->img_buffer_end - s->img_buffer), components,
-                                           3, z->img_mcu_x, z->img_mcu_y, z->restart_interval,
-                                           z->idct_block_kernel);
+    const size_t size = (size_t)(s->img_buffer_end - s->img_buffer);
+    uint8_t *room = stb_malloc(size + 8);
+    const uint8_t *marker =
+        room ? xi_scan_decode(s->img_buffer, size, components, 3, z->img_mcu_x, z->img_mcu_y,
+                              z->restart_interval, z->idct_block_kernel, room)
+             : NULL;
+    free(room);
     if (!marker || s->img_buffer_end - marker < 2 || !stbi__EOI(marker[1]))
         return 0;
     out->width = (int)s->img_x / reduction;
@@ -225,9 +229,11 @@ static int decode_scan(quick_jpeg *q, int reduction, xcos_image *out)
 /* A usual JPEG, made smaller by `reduction` (1, 2, 4 or 8), which divides its sides; 0 for any other. */
 static int quick_decode(const uint8_t *data, size_t size, int reduction, xcos_image *out)
 {
-    quick_jpeg *q = stb_malloc(sizeof *q);
-    if (!q)
+    quick_jpeg *q = calloc(1, sizeof *q); /* its size is no matter of the picture */
+    if (!q) {
+        stb_memory = STB_NO_MEMORY;
         return 0;
+    }
     stbi__start_mem(&q->context, data, (int)size);
     q->jpeg.s = &q->context; /* which has no components yet that could be freed */
     stbi__setup_jpeg(&q->jpeg);
@@ -265,8 +271,11 @@ static xcos_status stb_decode(const uint8_t *data, size_t size, xi_format format
      * pixels, 16-bit RGBA of a PNG, twice (buffers grow by doubling); the file's own data. */
     stb_limit = 32 * ((size_t)container->width + 32) * ((size_t)container->height + 32) +
                 2 * size + 65536;
+    stb_memory = STB_GOT_ALL;
     if (format == XI_JPEG && quick_decode(data, size, *reduction, out))
         return XCOS_OK;
+    if (stb_memory == STB_NO_MEMORY)
+        return xcos_fail(err, XCOS_E_NOMEM, "out of memory");
     *reduction = 1;
     stb_memory = STB_GOT_ALL;
     out->pixels = stbi_load_from_memory(data, (int)size, &out->width, &out->height, &channels,

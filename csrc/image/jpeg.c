@@ -5,7 +5,6 @@
  *
  * Sources: ITU-T T.81, F.2.2 (decoding), B.1.1.5 (0xFF in the data); an inverse DCT of fewer points over the
  * lowest coefficients: Dugad and Ahuja, "A fast scheme for image size change in the compressed domain", 2001. */
-#include <stdlib.h>
 #include <string.h>
 #include "image/jpeg.h"
 
@@ -297,13 +296,13 @@ static int read_unit(reader *r, xi_component *c, int count, int column, int row,
 }
 
 const uint8_t *xi_scan_decode(const uint8_t *data, size_t size, xi_component *components, int count,
-                              int units_across, int units_down, int restart, xi_idct *whole)
+                              int units_across, int units_down, int restart, xi_idct *whole,
+                              uint8_t *room)
 {
     const uint8_t *end = data + size;
     const int64_t units = (int64_t)units_across * units_down;
     const int64_t interval = restart ? restart : units;
-    uint8_t *plain = malloc(size + 8);
-    int sound = plain != NULL;
+    int sound = 1;
     for (int64_t unit = 0; sound && unit < units; unit += interval) {
         if (unit) {
             sound = end - data >= 2 && data[1] >= 0xD0 && data[1] <= 0xD7;
@@ -311,9 +310,9 @@ const uint8_t *xi_scan_decode(const uint8_t *data, size_t size, xi_component *co
             if (!sound)
                 break;
         }
-        uint8_t *stop = unstuff(&data, end, plain);
+        uint8_t *stop = unstuff(&data, end, room);
         memset(stop, 0, 8);
-        reader r = {plain, stop, 0, 0};
+        reader r = {room, stop, 0, 0};
         int levels[3] = {0};
         for (int64_t u = unit; sound && u < units && u < unit + interval; u++)
             sound = read_unit(&r, components, count, (int)(u % units_across),
@@ -321,6 +320,5 @@ const uint8_t *xi_scan_decode(const uint8_t *data, size_t size, xi_component *co
                     bits_left(&r) >= 0;
         sound = sound && bits_left(&r) < 8; /* which fill the last byte */
     }
-    free(plain);
     return sound ? data : NULL;
 }

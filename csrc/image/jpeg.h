@@ -41,8 +41,9 @@ typedef void xi_idct(uint8_t *out, int ld, short coefficients[64]);
 
 /* Decodes the one scan of all components, whose data `data` begins with.  `restart`: units from one restart
  * marker to the next, or 0.  `whole`: what makes 8 x 8 pixels of a block.  Returns where the marker behind the
- * scan is, or NULL: there was no memory, or anything is unusual or damaged, and others shall look at it. */
+ * scan is, or NULL where anything is unusual or damaged, and others shall look at it.  `room`: size + 8 bytes. */
 const uint8_t *xi_scan_decode(const uint8_t *data, size_t size, xi_component *components, int count,
-                              int units_across, int units_down, int restart, xi_idct *whole);
+                              int units_across, int units_down, int restart, xi_idct *whole,
+                              uint8_t *room);
 
 #endif
