@@ -61,8 +61,14 @@ class BuildExt(build_ext):
     """Compiles the core and puts OpenBLAS's shared library beside it.
 
     scipy-openblas32 asks other packages not to depend on it at run time, so the
-    library travels inside our package and the extension finds it by $ORIGIN.
+    library travels inside our package, where the extension finds it by its own
+    place: by $ORIGIN or @loader_path in _libs; on Windows in its own folder.
     """
+
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        if WINDOWS:  # Microsoft's compiler has neither vector extensions nor all of C11
+            self.compiler = "mingw32"
 
     def build_extension(self, ext: Extension) -> None:
         # One place holds the version: pyproject.toml.
@@ -82,9 +88,9 @@ class BuildExt(build_ext):
         return outfile, True
 
     def copy_openblas(self, package: Path) -> None:
-        target = package / "_libs"
+        target = package if WINDOWS else package / "_libs"
         target.mkdir(exist_ok=True)
-        for library in Path(scipy_openblas32.get_lib_dir()).glob("libscipy_openblas*"):
+        for library in Path(scipy_openblas32.get_lib_dir()).glob("*.dll" if WINDOWS else "libscipy_openblas*"):
             self.copy_file(str(library), str(target / library.name))
 
 
@@ -101,7 +107,19 @@ class BuildPy(build_py):
 
 
 compile_args = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-math-errno", "-Wall", "-Wextra"]
-link_args = ["-Wl,-rpath,$ORIGIN/_libs"] if sys.platform.startswith("linux") else []
+link_args = []
+libraries = [scipy_openblas32.get_library()]
+macros = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
+if WINDOWS:
+    # GCC does not align the stack as it expects there (bug 54412).
+    compile_args.append("-Wa,-muse-unaligned-vector-move")
+    link_args.append("-static")  # GCC's own libraries; those of the system and of Python are shared all the same
+    # What pyconfig.h defines for Microsoft's compiler alone; the formats of C99.
+    macros += [("MS_WIN64", ""), ("__USE_MINGW_ANSI_STDIO", "1")]
+else:
+    libraries += ["m", "pthread"]
+    origin = "@loader_path" if sys.platform == "darwin" else "$ORIGIN"
+    link_args.append(f"-Wl,-rpath,{origin}/_libs")
 if os.environ.get("XCOS_WERROR") == "1":
     compile_args.append("-Werror")
 if os.environ.get("XCOS_SANITIZE"):
@@ -124,10 +142,10 @@ setup(
                 scipy_openblas32.get_include_dir(),
             ],
             library_dirs=[scipy_openblas32.get_lib_dir()],
-            libraries=[scipy_openblas32.get_library(), "m", "pthread"],
+            libraries=libraries,
             extra_compile_args=compile_args,
             extra_link_args=link_args,
-            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+            define_macros=macros,
         )
     ],
 )

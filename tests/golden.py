@@ -10,9 +10,7 @@ import itertools
 import json
 from pathlib import Path
 
-import head_oracle
 import numpy as np
-import plan_oracle
 
 import xcos
 
@@ -22,6 +20,8 @@ PAIRS = list(itertools.combinations([path.stem for path in PHOTOS], 2))
 
 
 def head_weights(file):
+    import head_oracle
+
     parts = {}
     for layer in ("embed", "attend1", "attend2"):
         parts[f"{layer}_weight"] = file.tensors[f"head.{layer}.weight"]
@@ -33,6 +33,9 @@ def head_weights(file):
 
 
 def main():
+    import head_oracle  # here, since the test, which needs no twins, also runs where PyTorch is not (tools/arm.sh)
+    import plan_oracle
+
     model = xcos.load()
     pre, head = model.file.preprocess, model.file.head
     x = model.crops([str(path) for path in PHOTOS]).astype(np.float64)

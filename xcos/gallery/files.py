@@ -72,10 +72,13 @@ class Column:
 
 
 def column(folder: str | os.PathLike[str], version: int, name: str, width: int, dtype: Any) -> Column | None:
-    """A column of a version of the table in this folder; None where its numbers do not lie there as they are.
+    """A column of a version of the table in this folder; None where its numbers do not lie there as they are, or
+    where the system can't read at a place without moving to it (Windows): LanceDB then reads.
 
     The numbers of the fields are those of table.proto and file2.proto of Lance.
     """
+    if not hasattr(os, "preadv"):
+        return None
     try:
         manifest = _manifest(Path(folder), version)
         field = next(_number(f, 3) for f in map(_fields, manifest.get(1, [])) if f[2] == [name.encode()])

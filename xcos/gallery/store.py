@@ -14,7 +14,6 @@ Which network saw the faces stands in the table's schema. Grids in float16 move 
 from __future__ import annotations
 
 import datetime
-import fcntl
 import json
 import math
 import os
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 
 from ..recognition.features import Features
 from ..recognition.model import Model
+from ..storage.files import alone
 from .files import Column, Rows, column
 
 try:
@@ -112,8 +112,7 @@ class Store:
             yield
             return
         Path(self.path).mkdir(parents=True, exist_ok=True)
-        with open(Path(self.path, ".writer"), "ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with alone(Path(self.path, ".writer")):
             if hasattr(self, "table"):
                 self.table.checkout_latest()
             yield

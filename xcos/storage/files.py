@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,6 +16,27 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: int) -> None:
+        """Waits for the lock of an open file, which closing it gives back."""
+        os.lseek(file, 0, os.SEEK_SET)
+        while True:
+            try:
+                return msvcrt.locking(file, msvcrt.LK_LOCK, 1)
+            except OSError as error:
+                if error.errno != errno.EDEADLOCK:  # ten seconds went by: it asks no longer by itself
+                    raise
+
+else:
+    import fcntl
+
+    def _lock(file: int) -> None:
+        """Waits for the lock of an open file, which closing it gives back."""
+        fcntl.flock(file, fcntl.LOCK_EX)
+
 
 _log = logging.getLogger("xcos")
 
@@ -59,6 +81,15 @@ def check_target(path: str | os.PathLike[str]) -> os.stat_result | None:
         if not there.st_mode & 0o222 or not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
         return there
+
+
+@contextmanager
+def alone(path: str | os.PathLike[str]) -> Iterator[None]:
+    """One process of this machine at a time is in such a block; others wait. `path`, a file for this alone, is made
+    where it is missing, and stays. A process that dies in the block lets the next one in."""
+    with open(path, "ab") as file:
+        _lock(file.fileno())
+        yield
 
 
 @contextmanager
