@@ -267,6 +267,14 @@ xcos_status xcos_net_run(xcos_net *net, const int64_t (*in_dims)[XCOS_MAX_RANK],
                          const float *const *inputs, float *const *outputs, int threads,
                          xcos_error *err);
 
+/* Runs a network with one input (N, C, H, W) on an image (C, H, W) seen through N masks (H, W):
+ * mask*image + (1 - mask)*fill.  What xcos_net_run gives for those pictures, sooner where masks of
+ * zeros and ones leave much of the image, or of the filling, as it is.  Takes memory for all values
+ * of the network at once, for each thread and twice more. */
+xcos_status xcos_net_run_masked(xcos_net *net, const int64_t (*in_dims)[XCOS_MAX_RANK],
+                                const float *image, const float *fill, const float *masks,
+                                float *const *outputs, int threads, xcos_error *err);
+
 /* ------------------------------------------------------------------- head */
 
 /* The xCos head: weights of the attention (METHOD: paper section 3; layouts as

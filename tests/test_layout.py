@@ -245,7 +245,9 @@ def test_signatures_are_what_the_binding_parses():
                 keywords = [name for name in inspect.signature(what).parameters if name != "self"]
                 assert re.findall(r'"(\w+)"', names) == keywords, function
                 seen.add(function)
-    assert seen == {"Network", "run", "Head", "compare", "compare_all", "warp", "normalize", "mask_blend", "transport"}
+    assert seen == {
+        "Network", "run", "run_masked", "Head", "compare", "compare_all", "warp", "normalize", "mask_blend", "transport"
+    }  # fmt: skip
 
 
 def test_limits_are_those_of_the_header():

@@ -109,6 +109,11 @@ class Network:
     def run(self, inputs: Sequence[ArrayLike], threads: int = 0) -> list[NDArray[np.float32]]:
         """Inputs in the order of `inputs`, outputs in the order of `outputs`, float32, batch first."""
 
+    def run_masked(
+        self, image: ArrayLike, fill: ArrayLike, masks: ArrayLike, threads: int = 0
+    ) -> list[NDArray[np.float32]]:
+        """As run on an image (C, H, W) seen through masks (N, H, W), with a filling behind them."""
+
     def output_shapes(self, shapes: Sequence[Sequence[int]], /) -> list[tuple[int, ...]]:
         """Shapes of the outputs for the given shapes of the inputs (batch included)."""
 

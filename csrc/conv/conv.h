@@ -56,6 +56,11 @@ typedef struct {
     void *scratch;      /* plan->scratch_bytes, at a cache line */
 } xv_run;
 
+/* Pixels from..to-1 of an output map, row after row. */
+typedef struct {
+    int64_t from, to;
+} xv_span;
+
 struct xv_algorithm {
     const char *name;
     bool transforms; /* see xv_plan.exact */
@@ -68,6 +73,9 @@ struct xv_algorithm {
     int64_t (*packed)(const xk_table *k, const xv_weights *w);
     void (*pack)(xc_call *call, const xk_table *k, const xv_weights *w, void *to);
     void (*run)(const xv_run *run);
+    /* The same for some pixels of one image alone, on the calling thread: each as in the whole, bit
+     * by bit. Not for scaled plans. NULL: it computes no pixel by itself. */
+    void (*run_spans)(const xv_run *run, const xv_span *spans, int count);
 };
 
 /* In the order in which pick.c asks them; of two equal costs the first wins. */

@@ -250,6 +250,53 @@ static void run_tiles(const xv_run *original)
     xc_spread(run.call, plan->threads, items * job.splits, one_block, &job);
 }
 
+/* Pixels begin .. end, as in the whole. */
+static void multiply_span(const tiles_job *job, const panel *p, int64_t begin, int64_t end, const float **a)
+{
+    const int mr = job->run->plan->kernels->gemm.mr, ow = job->run->plan->g.ow;
+    int from, to;
+    inner_columns(&job->run->plan->g, &from, &to);
+    if (job->way == ONE_LINE)
+        multiply_pixels(p, begin, end);
+    for (int64_t at = begin, next; job->way == PIXELS && at < end; at = next) {
+        next = at + mr < end ? at + mr : end;
+        point_taps(job->run, at, false, p->in, (int)(next - at), a);
+        multiply_tile(p, at, (int)(next - at), 1, a, NULL);
+    }
+    for (int64_t at = begin, next; job->way == ROWS && at < end; at = next) {
+        const int64_t row = at / ow;
+        next = (row + 1) * ow < end ? (row + 1) * ow : end;
+        const int x0 = (int)(at - row * ow), x1 = (int)(next - row * ow);
+        const int left = from < x1 ? from : x1, right = to > x0 ? to : x0;
+        const int first = x0 > from ? x0 : from, last = x1 < to ? x1 : to;
+        multiply_columns(p, x0, left, row, row + 1, a);
+        multiply_columns(p, right, x1, row, row + 1, a);
+        if (first < last)
+            multiply_row(p, first, last, row, a, NULL);
+    }
+}
+
+static void run_tiles_of_spans(const xv_run *run, const xv_span *spans, int count)
+{
+    const tiles_job job = shape_job(run);
+    const xv_geometry *g = &run->plan->g;
+    const int64_t most = (int64_t)run->plan->unit * (job.way == ROWS ? g->ow : 1); /* in a block */
+    for (int64_t group = 0; group < g->groups; group++)
+        for (int s = 0, end; s < count; s = end) {
+            int64_t pixels = 0;
+            for (end = s; end < count && pixels < most; end++)
+                pixels += spans[end].to - spans[end].from;
+            for (int i = 0; i < job.panels; i++) {
+                panel p = panel_of(&job, group, i, i + 1 == job.panels);
+                const float *next = p.next;
+                for (int k = s; k < end; k++) {
+                    p.next = k + 1 == end ? next : NULL;
+                    multiply_span(&job, &p, spans[k].from, spans[k].to, (const float **)run->scratch);
+                }
+            }
+        }
+}
+
 static bool fits(const xv_geometry *g)
 {
     (void)g;
@@ -327,4 +374,5 @@ const xv_algorithm xv_tiles = {.name = "tiles",
                                .dtype = XC_F32,
                                .packed = packed,
                                .pack = pack,
-                               .run = run_tiles};
+                               .run = run_tiles,
+                               .run_spans = run_tiles_of_spans};

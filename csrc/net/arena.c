@@ -36,8 +36,7 @@ static int by_size(const void *a, const void *b)
     return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : (x > y) - (x < y);
 }
 
-/* The first offset from `least` on where buffer `index` may begin. */
-static size_t skewed(size_t least, ptrdiff_t index)
+size_t xn_skewed(size_t least, ptrdiff_t index)
 {
     const size_t wanted = (size_t)index * SKEW % PAGE;
     return least + (wanted + PAGE - least % PAGE) % PAGE;
@@ -59,12 +58,12 @@ bool xn_lay_out(xn_schedule *schedule)
     qsort(order, (size_t)count, sizeof *order, by_size);
     for (int i = 0; i < count; i++) {
         xn_buffer *x = order[i];
-        x->offset = skewed(0, x - schedule->buffers);
+        x->offset = xn_skewed(0, x - schedule->buffers);
         for (int j = 0; j < i; j++) {
             const xn_buffer *y = placed[j];
             bool together = x->first <= y->last && y->first <= x->last;
             if (together && x->offset < y->offset + y->bytes && y->offset < x->offset + x->bytes)
-                x->offset = skewed(y->offset + y->bytes, x - schedule->buffers);
+                x->offset = xn_skewed(y->offset + y->bytes, x - schedule->buffers);
         }
         int at = i;
         for (; at > 0 && placed[at - 1]->offset > x->offset; at--)

@@ -80,5 +80,8 @@ bool xn_pack(xc_call *call, const xcos_net *net, xn_node *node, const xv_algorit
 xcos_status xn_infer(const xcos_net *net, const xn_node *node, xn_shape *shapes, xcos_error *err);
 /* Fills in the shapes of all values, of which those of the inputs stand there already. */
 xcos_status xn_infer_all(const xcos_net *net, xn_shape *shapes, xcos_error *err);
+/* run.c: copies the caller's shapes, and checks them against the declared inputs. */
+xcos_status xn_read_shapes(const xcos_net *net, const int64_t (*dims)[XCOS_MAX_RANK],
+                           xn_shape *shapes, xcos_error *err);
 
 #endif

@@ -14,9 +14,8 @@ enum { LIGHT_WEIGHTS = 4 << 20 };
 /* More than the pool has: each takes an arena when images are spread. */
 enum { MAX_THREADS = 64 };
 
-/* Copies and checks the caller's shapes against the declared inputs. */
-static xcos_status read_shapes(const xcos_net *net, const int64_t (*dims)[XCOS_MAX_RANK],
-                               xn_shape *shapes, xcos_error *err)
+xcos_status xn_read_shapes(const xcos_net *net, const int64_t (*dims)[XCOS_MAX_RANK],
+                           xn_shape *shapes, xcos_error *err)
 {
     if (!net->finished)
         return xcos_fail(err, XCOS_E_ARG, "the network is not finished");
@@ -46,7 +45,7 @@ xcos_status xcos_net_shapes(xcos_net *net, const int64_t (*in_dims)[XCOS_MAX_RAN
                             int64_t (*out_dims)[XCOS_MAX_RANK], xcos_error *err)
 {
     xn_shape inputs[XCOS_MAX_INPUTS];
-    xcos_status status = read_shapes(net, in_dims, inputs, err);
+    xcos_status status = xn_read_shapes(net, in_dims, inputs, err);
     if (status != XCOS_OK)
         return status;
     xn_shape *shapes = xo_alloc((size_t)net->n_values * sizeof *shapes);
@@ -162,7 +161,7 @@ xcos_status xcos_net_run(xcos_net *net, const int64_t (*in_dims)[XCOS_MAX_RANK],
                          xcos_error *err)
 {
     xn_shape shapes[XCOS_MAX_INPUTS];
-    xcos_status status = read_shapes(net, in_dims, shapes, err);
+    xcos_status status = xn_read_shapes(net, in_dims, shapes, err);
     const int64_t batch = status == XCOS_OK ? shapes[0].dims[0] : 0;
     if (batch == 0)
         return status;

@@ -66,6 +66,8 @@ xcos_status xn_schedule_build(xc_call *call, xcos_net *net, const xn_shape *in, 
 void xn_schedule_free(xn_schedule *schedule);
 /* arena.c: gives each buffer its offset and the schedule its size; false: no memory. */
 bool xn_lay_out(xn_schedule *schedule);
+/* The first offset from `least` on where buffer `index` may begin. */
+size_t xn_skewed(size_t least, ptrdiff_t index);
 
 /* schedules.c: those that a network keeps, and their arenas. */
 xcos_status xn_schedule_get(xc_call *call, xcos_net *net, const xn_shape *in, int threads,

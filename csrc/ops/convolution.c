@@ -97,26 +97,37 @@ static void plan(const xcos_net *net, xn_step *step, bool nhwc)
     xv_pick(&step->conv);
 }
 
-static void run(const xn_task *task)
+static xv_run run_of(const xn_task *task)
 {
     const xn_step *step = task->step;
     const xn_node *node = step->node;
-    const xv_run r = {.call = task->call,
-                      .plan = &step->conv,
-                      .weights = node->packed[xv_index(step->conv.algorithm)].data,
-                      .in = task->in[0],
-                      .residual = task->residual,
-                      .out = task->out,
-                      .bias = node->bias,
-                      .slope = node->slope,
-                      .pre_scale = node->pre_scale,
-                      .pre_shift = node->pre_shift,
-                      .activation = step->alone ? XK_NONE : node->activation,
-                      .lo = node->lo,
-                      .hi = node->hi,
-                      .zeros = task->net->zeros,
-                      .scratch = task->scratch};
-    step->conv.algorithm->run(&r);
+    return (xv_run){.call = task->call,
+                    .plan = &step->conv,
+                    .weights = node->packed[xv_index(step->conv.algorithm)].data,
+                    .in = task->in[0],
+                    .residual = task->residual,
+                    .out = task->out,
+                    .bias = node->bias,
+                    .slope = node->slope,
+                    .pre_scale = node->pre_scale,
+                    .pre_shift = node->pre_shift,
+                    .activation = step->alone ? XK_NONE : node->activation,
+                    .lo = node->lo,
+                    .hi = node->hi,
+                    .zeros = task->net->zeros,
+                    .scratch = task->scratch};
+}
+
+static void run(const xn_task *task)
+{
+    const xv_run r = run_of(task);
+    r.plan->algorithm->run(&r);
+}
+
+void xn_conv_spans(const xn_task *task, const xv_span *spans, int count)
+{
+    const xv_run r = run_of(task);
+    r.plan->algorithm->run_spans(&r, spans, count);
 }
 
 const xn_family xn_conv = {

@@ -54,6 +54,8 @@ int xn_physical_axis(int axis, bool nhwc);
 void xn_strides(const xn_shape *shape, int64_t *stride);
 /* convolution.c: the geometry of conv or linear; shapes in memory order. */
 xv_geometry xn_conv_geometry(const xcos_layer *layer, const xn_shape *in, const xn_shape *out);
+/* The step of a conv for some pixels of one image: see xv_algorithm.run_spans. */
+void xn_conv_spans(const xn_task *task, const xv_span *spans, int count);
 
 /* layout.c: changes of layout, and copies. */
 void xn_run_to_nhwc(const xn_task *task);

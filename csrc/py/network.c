@@ -140,6 +140,42 @@ done:
     return result;
 }
 
+static PyObject *network_run_masked(Network *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"image", "fill", "masks", "threads", NULL};
+    enum { IMAGE, FILL, MASKS, COUNT };
+    xpy_arg a[COUNT] = {{.name = "image", .type = NPY_FLOAT32, .rank = 3},
+                        {.name = "fill", .type = NPY_FLOAT32, .rank = 3},
+                        {.name = "masks", .type = NPY_FLOAT32, .rank = 3}};
+    PyObject *result = NULL;
+    int threads = 0, out_rank[XCOS_MAX_OUTPUTS];
+    xcos_error err;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|i:run_masked", names, &a[IMAGE].given,
+                                     &a[FILL].given, &a[MASKS].given, &threads))
+        return NULL;
+    if (!xpy_convert(a, COUNT))
+        goto done;
+    const npy_intp *d = PyArray_DIMS(a[IMAGE].array), n = xpy_dim(&a[MASKS], 0);
+    const npy_intp masks[3] = {n, d[1], d[2]};
+    if (!xpy_has_shape(&a[FILL], 3, d) || !xpy_has_shape(&a[MASKS], 3, masks))
+        goto done;
+    const int64_t in_dims[1][XCOS_MAX_RANK] = {{n, d[0], d[1], d[2]}};
+    int64_t out_dims[XCOS_MAX_OUTPUTS][XCOS_MAX_RANK];
+    float *out[XCOS_MAX_OUTPUTS];
+    if (self->n_inputs != 1)
+        PyErr_Format(PyExc_ValueError, "expected a network with one input, got one with %zd",
+                     self->n_inputs);
+    else if (XPY_CALL(self->module, xcos_net_shapes(self->net, in_dims, out_rank, out_dims, &err)) &&
+             (result = new_outputs(self, out_rank, out_dims, out)) &&
+             !XPY_CALL(self->module,
+                       xcos_net_run_masked(self->net, in_dims, xpy_data(&a[IMAGE]), xpy_data(&a[FILL]),
+                                           xpy_data(&a[MASKS]), out, threads, &err)))
+        Py_CLEAR(result);
+done:
+    xpy_release(a, COUNT);
+    return result;
+}
+
 static PyObject *network_output_shapes(Network *self, PyObject *shapes)
 {
     int64_t in_dims[XCOS_MAX_INPUTS][XCOS_MAX_RANK] = {{0}}, out_dims[XCOS_MAX_OUTPUTS][XCOS_MAX_RANK];
@@ -203,6 +239,9 @@ static PyMethodDef methods[] = {
     {"run", (PyCFunction)(void (*)(void))network_run, METH_VARARGS | METH_KEYWORDS,
      "run($self, inputs, threads=0)\n--\n\n"
      "Outputs as float32 arrays, in the order of the plan's outputs."},
+    {"run_masked", (PyCFunction)(void (*)(void))network_run_masked, METH_VARARGS | METH_KEYWORDS,
+     "run_masked($self, image, fill, masks, threads=0)\n--\n\n"
+     "As run on an image (C, H, W) seen through masks (N, H, W), with a filling behind them."},
     {"output_shapes", (PyCFunction)network_output_shapes, METH_O,
      "output_shapes($self, shapes, /)\n--\n\n"
      "Shapes of the outputs for the given shapes of the inputs."},

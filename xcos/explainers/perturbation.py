@@ -108,11 +108,12 @@ class OcclusionMap(_Perturbation):
         return 2 + 2 * sum(len(range(0, SIDE - size, self.stride)) ** 2 for size in self.sizes)
 
     def _map(self, probe: Probe, clean: float) -> NDArray[np.floating]:
+        seen = [_squares(size, self.stride) for size in self.sizes]
+        scores = np.split(probe(np.concatenate(seen)), np.cumsum([len(masks) for masks in seen])[:-1])
         maps = []
-        for size in self.sizes:
-            seen = _squares(size, self.stride)
-            hidden = 1 - seen
-            maps.append(np.tensordot(clean - probe(seen), hidden, 1) / np.maximum(hidden.sum(0), 1))
+        for masks, score in zip(seen, scores, strict=True):
+            hidden = 1 - masks
+            maps.append(np.tensordot(clean - score, hidden, 1) / np.maximum(hidden.sum(0), 1))
         return np.asarray(np.mean(maps, axis=0))
 
 

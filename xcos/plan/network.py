@@ -172,8 +172,7 @@ class Network:
         ValueError
             Names, shapes or types of the inputs are not those of the network.
         """
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads is {threads}; expected 1 or more, or None for the default")
+        self._check_threads(threads)
         names = list(self.inputs)
         if not isinstance(x, Mapping):
             if len(names) != 1:
@@ -184,6 +183,48 @@ class Network:
         if len({len(array) for array in arrays}) > 1:
             raise ValueError(f"inputs differ in their batch: {[array.shape for array in arrays]}")
         results = self._core.run(arrays, threads or 0)
+        return dict(zip(self._file.outputs, results, strict=True))
+
+    def run_masked(
+        self, image: ArrayLike, fill: ArrayLike, masks: ArrayLike, threads: int | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Runs the network on one picture seen through many masks: ``mask * image + (1 - mask) * fill``.
+
+        Gives what :meth:`run` gives for these pictures. What layers make of those parts that a mask leaves as they
+        are, or hides altogether, is computed once for all masks.
+
+        Parameters
+        ----------
+        image, fill : (C, H, W) array
+            The picture, and what stands where a mask hides it.
+        masks : (N, H, W) array
+            1 where the picture is seen, 0 where it is hidden.
+        threads : int, optional
+            See :meth:`run`.
+
+        Returns
+        -------
+        dict of (N, ...) ndarray of float32
+            Outputs by name.
+
+        Raises
+        ------
+        ValueError
+            The network has another input than one (N, C, H, W), or the arrays do not fit it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xcos
+        >>> network = xcos.Network(xcos.load().file)
+        >>> picture, nothing = np.ones((3, 112, 112)), np.zeros((3, 112, 112))
+        >>> masks = np.ones((20, 112, 112))
+        >>> masks[:, :28, :28] = 0
+        >>> network.run_masked(picture, nothing, masks)["embedding"].shape
+        (20, 512)
+        """
+        self._check_threads(threads)
+        results = self._core.run_masked(image, fill, masks, threads or 0)
         return dict(zip(self._file.outputs, results, strict=True))
 
     def __repr__(self) -> str:
@@ -197,6 +238,10 @@ class Network:
             return dict.fromkeys(self._file.outputs)
         shapes = self.output_shapes({name: [size or 1 for size in shape] for name, shape in self.inputs.items()})
         return {name: (None, *shape[1:]) for name, shape in shapes.items()}
+
+    def _check_threads(self, threads: int | None) -> None:
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads is {threads}; expected 1 or more, or None for the default")
 
     def _check_names(self, given: Mapping[str, Any]) -> None:
         if set(given) != set(self.inputs):
