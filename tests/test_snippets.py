@@ -77,6 +77,7 @@ def test_page(page, tmp_path, monkeypatch):
         blocks = [block._replace(text=block.text.replace(long, short)) for block in blocks]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr("xcos.evaluation.fitting.REFITS", 20)  # of 200: no page is asked how wide intervals are
     reader = Reader(tmp_path, blocks, MAKES.get(page, ()))
     reader.names.update(NAMES.get(page, {}))
     try:

@@ -159,11 +159,15 @@ def test_xcos_checkpoint(color, se, tmp_path, capsys):
     same_results(network, model, color)
 
 
-@pytest.mark.slow
-def test_xcos_checkpoint_of_full_size(tmp_path):
-    network = networks.with_random_state(XCos(networks.IR_DEPTHS[50]))
+@pytest.mark.parametrize(
+    ("depths", "widths", "kind"),
+    [(networks.IR_DEPTHS[50], NARROW, "-50"), ((1, 1, 1, 1), networks.WIDTHS, " of [1, 1, 1, 1] units")],
+)
+def test_xcos_checkpoint_as_deep_and_as_wide_as_the_reference(depths, widths, kind, tmp_path):
+    """Each by itself: both at once are 700 MB, and no other layers."""
+    network = networks.with_random_state(XCos(depths, widths))
     file = import_torch(checkpoint(network, tmp_path / "20200217_accu_9931_Arcface.pth"))
-    assert "xCos on IR-SE-50 for the grid, IR-SE-50 for the embedding" in file.origin
+    assert f"xCos on IR-SE{kind} for the grid, IR-SE{kind} for the embedding" in file.origin
     same_results(network, xcos.Model(file), "RGB")
 
 
