@@ -108,6 +108,21 @@ def test_photographs_given_as_content_are_given_again(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["case.pdf"]
 
 
+def test_a_large_photograph_is_the_one_that_was_compared(tmp_path):
+    """Read at a quarter of its size for the comparison, and the same again."""
+    photo = tmp_path / "photo.jpg"
+    with Image.open(A) as portrait:
+        portrait.resize((4 * portrait.width, 4 * portrait.height)).save(photo, quality=90)
+    e = xcos.explain(photo, B)
+    assert e.looks[0].reduction == 4 and e.looks[1].reduction == 1
+    e.report(tmp_path / "case.pdf")
+    assert "2880 x 3600 pixels" in text_of(PdfReader(tmp_path / "case.pdf"))
+    with Image.open(photo) as picture:
+        picture.point(lambda level: min(level + 9, 255)).save(photo, quality=90)
+    with pytest.raises(ValueError, match="not the photograph that was compared"):
+        e.report(tmp_path / "other.pdf")
+
+
 def test_a_photograph_that_changed_is_refused(tmp_path):
     photo = tmp_path / "photo.png"
     Image.open(A).save(photo)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..faces.decoding import decode
-from ..faces.detection import SIDE, align
+from ..faces.decoding import decode, decode_reduced
+from ..faces.detection import SIDE, align, align_reduced
 from ..faces.image import ImageLike, content_of, describe, read_image
 from ..faces.quality import Look
 
@@ -55,15 +55,26 @@ class Photograph:
         content, most = content_of(image), look.shape[0] * look.shape[1]
         encoded = isinstance(content, bytes)  # what is decoded is what is hashed
         pixels = decode(content, describe(image), most) if encoded else read_image(image, max_pixels=most)
-        given = align(pixels, look.face) if look.face else pixels
-        if pixels.shape[:2] != look.shape or not np.array_equal(given, crop):
+        if pixels.shape[:2] != look.shape or not np.array_equal(_cut_again(content, pixels, look), crop):
             raise ValueError(f"{describe(image)}: is not the photograph that was compared; has it changed since?")
         digest = sha256(content if encoded else pixels.tobytes()).hexdigest()
-        facts = {"Given as": describe(image), "SHA-256": digest if encoded else f"{digest}, of its pixels as RGB"}
+        given = "content, without a name" if describe(image) == "<bytes>" else describe(image)
+        facts = {"Given as": given, "SHA-256": digest if encoded else f"{digest}, of its pixels as RGB"}
         facts |= _file_facts(content) if encoded else {"File": "none: given as pixels", "Orientation": "—"}
         height, width = look.shape
         facts |= {"Size, upright": f"{width} x {height} pixels", "Face": _where(look)}
         return cls(name, digest, facts, _quality(look), _shown(pixels, look), _png(crop))
+
+
+def _cut_again(content: Any, pixels: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
+    """The crop of a photograph, out of its `pixels`, or made smaller as it was then."""
+    if look.face is None:
+        return pixels
+    if look.reduction == 1:
+        return align(pixels, look.face)
+    side = max(look.shape)
+    reduced, reduction = decode_reduced(content, "", pixels.shape[0] * pixels.shape[1], side // look.reduction)
+    return align_reduced(reduced, look.face, reduction)
 
 
 def _file_facts(content: bytes) -> dict[str, str]:

@@ -324,12 +324,14 @@ class Cut(ByValue):
     face   where it was found; None for a picture that was such a crop already
     shape  height and width of the upright picture, pixels
     path   of the picture, absolute; None for what was no file that can be read again
+    reduction  by how much the picture had been made smaller when the face was cut out of it (`read_reduced`)
     """
 
     crop: NDArray[np.uint8]
     face: Face | None
     shape: tuple[int, int]
     path: str | None = None
+    reduction: int = 1
 
 
 _Choice: TypeAlias = int | Face | None
@@ -354,7 +356,8 @@ def cut(image: ImageLike, how: How = How(), *, face: int | Face | None = None, t
         if reduction > 1:
             if found := _as_faces(pixels, find_large(pixels, MIN_SCORE, MAX_IOU, how.upright, threads), threads):
                 height, width = (side * reduction for side in pixels.shape[:2])
-                return Cut(align(pixels, found[0]), _enlarged(found[0], reduction), (height, width), _path(image))
+                large = _scaled(found[0], reduction)
+                return Cut(align_reduced(pixels, large, reduction), large, (height, width), _path(image), reduction)
             pixels = read_content(content, name, how.bgr, how.max_pixels)
     else:
         pixels = read_content(content, name, how.bgr, how.max_pixels)
@@ -373,10 +376,15 @@ def cut(image: ImageLike, how: How = How(), *, face: int | Face | None = None, t
     return Cut(align(pixels, found[face or 0]), found[face or 0], (height, width), _path(image))
 
 
-def _enlarged(face: Face, reduction: int) -> Face:
-    """A face of a picture that was made smaller, in pixels of the whole one."""
-    left, top, right, bottom = (side * reduction for side in face.box)
-    points = (face.points + 0.5) * reduction - 0.5
+def align_reduced(pixels: NDArray[np.uint8], face: Face, reduction: int) -> NDArray[np.uint8]:
+    """The crop of a face of the whole picture, out of one made smaller."""
+    return align(pixels, _scaled(face, 1 / reduction))
+
+
+def _scaled(face: Face, factor: float) -> Face:
+    """The face in pixels of a picture that is larger by that factor."""
+    left, top, right, bottom = (side * factor for side in face.box)
+    points = (face.points + 0.5) * factor - 0.5
     return Face((left, top, right, bottom), face.score, points.astype(np.float32), face.turn)
 
 

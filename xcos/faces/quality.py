@@ -98,12 +98,14 @@ class Look:
     face     where it was found; None for a picture that was a crop already
     shape    height and width of the upright photograph, pixels
     path     of the photograph, absolute; None for what was no file that can be read again
+    reduction  by how much it had been made smaller when the face was cut out of it: a large JPEG is read so
     """
 
     quality: Quality
     face: Face | None
     shape: tuple[int, int]
     path: str | None = None
+    reduction: int = 1
 
     @property
     def turn(self) -> int:
@@ -113,7 +115,7 @@ class Look:
 
 def look_at(cut: Cut) -> Look:
     """The quality of a face that was cut out of a picture."""
-    return Look(measure(cut.crop, cut.face), cut.face, cut.shape, cut.path)
+    return Look(measure(cut.crop, cut.face), cut.face, cut.shape, cut.path, cut.reduction)
 
 
 def measure(crop: NDArray[np.uint8], face: Face | None) -> Quality:
