@@ -74,6 +74,28 @@ def test_conv(convolved, depthwise, isa):
         np.testing.assert_allclose(Network(file).run(x)["y"], expected.numpy(), atol=1e-5)
 
 
+def test_narrow_convolutions_of_one_value(isa):
+    """Heads of a detector, which the core computes together where nothing rides along with them."""
+    rng = np.random.default_rng(12)
+    layers, tensors = [{"op": "max_pool", "kernel": [1, 1], "output": "p"}], {}
+    for head, outputs in enumerate((1, 4, 1, 10, 7, 3)):
+        tensors[f"w{head}"] = rng.standard_normal((outputs, 9, 1, 1)).astype(np.float32)
+        tensors[f"d{head}"] = rng.standard_normal((outputs, 1, 3, 3)).astype(np.float32)
+        conv = {"op": "conv", "weight": f"w{head}", "inputs": ["p"], "output": f"c{head}"}
+        if head % 2:
+            tensors[f"b{head}"] = rng.standard_normal(outputs).astype(np.float32)
+            conv["bias"] = f"b{head}"
+        layers.append(conv)
+        if head == 2:
+            layers.append({"op": "relu", "inputs": ["c2"], "output": "r2"})
+        source = "r2" if head == 2 else f"c{head}"
+        deep = {"op": "conv", "weight": f"d{head}", "groups": outputs, "pad": [1, 1, 1, 1], "output": f"y{head}"}
+        layers.append({**deep, "inputs": [source]})
+    outputs = [*(f"y{head}" for head in range(6)), "c4"]
+    file = plan(layers, tensors, [{"name": "x", "shape": [9, 6, 21]}], outputs)
+    check(file, {"x": rng.standard_normal((3, 9, 6, 21)).astype(np.float32)})
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_conv_with_neighbours(convolved, isa):
     """Batch norms before and after, activations, and a residual sum: what the core fuses."""

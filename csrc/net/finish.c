@@ -284,7 +284,7 @@ static bool own_weights(xc_call *call, xcos_net *net, const xn_shape *shapes)
         if (is_conv(node)) {
             node->algorithm = algorithm_of(net, node, shapes);
             if (node->algorithm ? !xn_pack(call, net, node, node->algorithm)
-                                : !(node->weights = padded(w->data, count_of(w))))
+                                : !node->weights && !(node->weights = padded(w->data, count_of(w))))
                 return false;
         }
         xcos_tensor *borrowed[] = {w,
@@ -341,6 +341,8 @@ static bool make_zeros(xcos_net *net)
 static bool complete(xc_call *call, xcos_net *net)
 {
     int state = 0;
+    if (!xn_merge_siblings(net))
+        return false;
     for (int i = 0; i < net->n_nodes; i++)
         if (!own_vectors(&net->nodes[i]))
             return false;

@@ -73,6 +73,9 @@ struct xcos_net {
 void xn_register(xcos_net *net);
 void xn_unregister(xcos_net *net);
 
+/* siblings.c: narrow convolutions of one value become one; false: no memory. */
+bool xn_merge_siblings(xcos_net *net);
+
 /* finish.c: packs a node's weights for an algorithm, once; false: no memory. */
 bool xn_pack(xc_call *call, const xcos_net *net, xn_node *node, const xv_algorithm *algorithm);
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "ops/ops.h"
+#include "pool.h"
 
 /* --------------------------------------------------------------- transpose */
 
@@ -129,25 +130,35 @@ static int alias_reshape(const xn_node *node, bool nhwc)
 
 /* ----------------------------------------------------------------- layouts */
 
-void xn_run_to_nhwc(const xn_task *task)
+enum { PIECE = 1 << 13 }; /* pixels in a work item: an input's pictures are large */
+
+static void piece_to_nhwc(void *context, int64_t index, int worker)
 {
+    const xn_task *task = context;
     const xn_shape *s = &task->step->out_shape; /* N, H, W, C */
     const int64_t pixels = s->dims[1] * s->dims[2], channels = s->dims[3];
-    for (int64_t n = 0; n < s->dims[0]; n++) {
-        const float *x = task->in[0] + n * pixels * channels;
-        float *y = task->out + n * pixels * channels;
-        if (channels == 3) { /* pictures: the one large map that changes its layout */
-            for (int64_t p = 0; p < pixels; p++) {
-                y[3 * p] = x[p];
-                y[3 * p + 1] = x[p + pixels];
-                y[3 * p + 2] = x[p + 2 * pixels];
-            }
-            continue;
+    const int64_t pieces = (pixels + PIECE - 1) / PIECE, image = index / pieces * pixels * channels;
+    const int64_t first = index % pieces * PIECE, end = first + PIECE < pixels ? first + PIECE : pixels;
+    const float *x = task->in[0] + image;
+    float *y = task->out + image;
+    (void)worker;
+    if (channels == 3)
+        for (int64_t p = first; p < end; p++) {
+            y[3 * p] = x[p];
+            y[3 * p + 1] = x[p + pixels];
+            y[3 * p + 2] = x[p + 2 * pixels];
         }
-        for (int64_t p = 0; p < pixels; p++)
+    else
+        for (int64_t p = first; p < end; p++)
             for (int64_t c = 0; c < channels; c++)
                 y[p * channels + c] = x[c * pixels + p];
-    }
+}
+
+void xn_run_to_nhwc(const xn_task *task)
+{
+    const xn_shape *s = &task->step->out_shape;
+    const int64_t pieces = (s->dims[1] * s->dims[2] + PIECE - 1) / PIECE;
+    xc_spread(task->call, task->step->threads, s->dims[0] * pieces, piece_to_nhwc, (void *)task);
 }
 
 void xn_run_to_plain(const xn_task *task)
