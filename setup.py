@@ -15,17 +15,26 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy
-import scipy_openblas32
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 WINDOWS = sys.platform == "win32"
+
+
+def openblas() -> Path:
+    """Folder of the package that has OpenBLAS. It is not imported, which would load the library: that may be another
+    machine's (tools/arm.sh)."""
+    found = find_spec("scipy_openblas32")
+    if found is None or found.origin is None:
+        sys.exit("xcos: scipy-openblas32 was not found. Install it from PyPI.")
+    return Path(found.origin).parent
 
 
 def sources() -> list[str]:
@@ -90,7 +99,7 @@ class BuildExt(build_ext):
     def copy_openblas(self, package: Path) -> None:
         target = package if WINDOWS else package / "_libs"
         target.mkdir(exist_ok=True)
-        for library in Path(scipy_openblas32.get_lib_dir()).glob("*.dll" if WINDOWS else "libscipy_openblas*"):
+        for library in (openblas() / "lib").glob("*.dll" if WINDOWS else "libscipy_openblas*"):
             self.copy_file(str(library), str(target / library.name))
 
 
@@ -108,7 +117,7 @@ class BuildPy(build_py):
 
 compile_args = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-math-errno", "-Wall", "-Wextra"]
 link_args = []
-libraries = [scipy_openblas32.get_library()]
+libraries = ["libscipy_openblas" if WINDOWS else "scipy_openblas"]
 macros = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
 if WINDOWS:
     # GCC does not align the stack as it expects there (bug 54412).
@@ -139,9 +148,9 @@ setup(
                 "csrc",
                 numpy.get_include(),
                 stb_include(),
-                scipy_openblas32.get_include_dir(),
+                str(openblas() / "include"),
             ],
-            library_dirs=[scipy_openblas32.get_lib_dir()],
+            library_dirs=[str(openblas() / "lib")],
             libraries=libraries,
             extra_compile_args=compile_args,
             extra_link_args=link_args,

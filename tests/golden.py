@@ -2,8 +2,8 @@
 
     python tests/golden.py      after a change of the default model, its preprocessing or the crops
 
-The aligned crops are those of the package (test_faces.py compares them with OpenCV's); network and head are the
-twins, plan_oracle and head_oracle, which share no code with the core.
+The aligned crops, which it keeps in tests/golden.png, are those of the package (test_faces.py compares them with
+OpenCV's); network and head are the twins, plan_oracle and head_oracle, which share no code with the core.
 """
 
 import itertools
@@ -15,6 +15,7 @@ import numpy as np
 import xcos
 
 PLACE = Path(__file__).with_name("golden.json")
+CROPS = PLACE.with_suffix(".png")  # one above the other
 PHOTOS = sorted((Path(__file__).parents[1] / "examples").glob("*.jpg"))
 PAIRS = list(itertools.combinations([path.stem for path in PHOTOS], 2))
 
@@ -35,10 +36,13 @@ def head_weights(file):
 def main():
     import head_oracle  # here, since the test, which needs no twins, also runs where PyTorch is not (tools/arm.sh)
     import plan_oracle
+    from PIL import Image
 
     model = xcos.load()
     pre, head = model.file.preprocess, model.file.head
-    x = model.crops([str(path) for path in PHOTOS]).astype(np.float64)
+    crops = model.crops([str(path) for path in PHOTOS])
+    Image.fromarray(np.concatenate(list(crops))).save(CROPS, optimize=True)
+    x = crops.astype(np.float64)
     x = x[..., ::-1] if pre["color"] == "BGR" else x
     x = ((x - pre["mean"]) * pre["scale"]).transpose(0, 3, 1, 2)
     outputs = plan_oracle.run(model.file, {model.file.inputs[0]["name"]: x})
