@@ -1,5 +1,5 @@
-"""A photograph of 12 megapixels from its file to its embedding: xcos beside Pillow's draft mode, OpenCV's YuNet and SFace;
-and what reading at reduced scale does to scores. Prints two tables.
+"""A photograph of 12 megapixels from its file to its embedding: xcos beside Pillow's draft mode, OpenCV's YuNet and
+SFace; and what reading at reduced scale does to scores. Prints two tables.
 
     python benchmarks/large_photographs.py [ARCHIVE.tar ...] > benchmarks/results/large_photographs.md
 
@@ -11,8 +11,8 @@ rounds the least. What is asked of the rivals grows from row to row:
 - Pillow keeps what xcos keeps, YuNet looks at it made as small as xcos makes it: the same plan from their parts;
 - Pillow keeps what xcos keeps, YuNet looks at all of that.
 
-The second table compares embeddings and scores of crops from reduced and from whole pictures: of the shipped photographs
-and those of archives of JPEGs named NAME_0001.jpg, each enlarged to 4,032 pixels.
+The second table compares embeddings and scores of crops from reduced and from whole pictures: of the shipped
+photographs and those of archives of JPEGs named NAME_0001.jpg, each enlarged to 4,032 pixels.
 """
 
 import argparse

@@ -155,7 +155,7 @@ def stages(threads: int, rounds: int, clock: Clock) -> None:
 
 # What a process of its own does: for each line that it is given, some warm calls.
 TURN = """
-import sys, time, xcos
+import statistics, sys, time, xcos
 clock, threads, photographs = getattr(time, sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 for _ in range(10):
     xcos.verify(*photographs, threads=threads)
@@ -165,12 +165,12 @@ for line in sys.stdin:
         start = clock()
         xcos.verify(*photographs, threads=threads)
         times.append(clock() - start)
-    print(min(times), flush=True)
+    print(statistics.median(times), flush=True)
 """
 
 
 def against(other: Path, threads: int, rounds: int, clock: Clock) -> None:
-    """Prints what verify takes here and in the other checkout: turns of twenty calls, of each the least disturbed."""
+    """Prints what verify takes here and in the other checkout: turns of twenty calls, medians of medians."""
     processes = []
     for root in (ROOT, other.resolve()):
         command = [sys.executable, "-c", TURN, clock.__name__, str(threads), *PHOTOGRAPHS]

@@ -216,10 +216,15 @@ def _each_turned(
 
 def main_box(boxes: NDArray[Any], image_shape: Sequence[int]) -> int:
     """Index of the largest x most central of the boxes (K, 4)."""
-    size, middle = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
-    frame = np.array([image_shape[1], image_shape[0]])
-    away = np.linalg.norm(middle - frame / 2, axis=1) / (np.linalg.norm(frame) / 2)
-    return int(np.argmax(size.prod(axis=1) * np.maximum(1 - away, 0)))
+    height, width = image_shape[:2]
+
+    def weight(box: list[float]) -> float:
+        left, top, right, bottom = box
+        away = math.hypot(left + right - width, top + bottom - height) / math.hypot(width, height)
+        return (right - left) * (bottom - top) * max(1 - away, 0)
+
+    weights = [weight(box) for box in boxes.tolist()]
+    return weights.index(max(weights))
 
 
 def look(

@@ -54,10 +54,10 @@ def cut_each(
         return cut(image if read is None else read(image), how, face=face, threads=threads)
 
     results: Generator[tuple[int, Callable[[], Cut]], None, None]
-    if len(beginning) < 2:
-        results = ((i, partial(one, *pair, threads)) for i, pair in beginning)
+    workers = threads or _core.default_threads()
+    if len(beginning) < 2 or workers == 1:
+        results = ((i, partial(one, *pair, threads)) for i, pair in chain(beginning, source))
     else:
-        workers = threads or _core.default_threads()
         jobs = ((i, partial(one, *pair, 1)) for i, pair in chain(beginning, source))
         results = _at_work(jobs, workers, ahead or 4 * workers)
     # After an error the threads end here; left to the collector, they could be asked to wait for themselves.

@@ -159,9 +159,11 @@ def describe(crop: NDArray[np.uint8], face: Face | None) -> tuple[dict[str, Any]
 
 
 def _structure(grey: NDArray[np.float32], step: int) -> float:
-    """How strong structures of `step` pixels are inside the face: deviation of pixels from their four neighbours."""
-    rows, columns = grey.shape[0] // step, grey.shape[1] // step
-    small = grey.reshape(rows, step, columns, step).mean(axis=(1, 3))
+    """How strong structures of `step` (1, 2 or 4) pixels are inside the face: deviation of pixels from their four
+    neighbours."""
+    small = grey
+    for _ in range(step.bit_length() - 1):  # means of four, as often as it takes
+        small = np.float32(0.25) * (small[::2, ::2] + small[::2, 1::2] + small[1::2, ::2] + small[1::2, 1::2])
     around = small[:-2, 1:-1] + small[2:, 1:-1] + small[1:-1, :-2] + small[1:-1, 2:]
     inside = _INSIDE[::step, ::step][1:-1, 1:-1]
     return max(float((small[1:-1, 1:-1] - around / 4)[inside].std()), 1e-3)
