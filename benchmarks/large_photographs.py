@@ -120,7 +120,7 @@ def moved_scores(archives: list[Path], most: int) -> None:
     one = np.array([names[i] == names[j] for i, j in zip(first, second, strict=True)])
     apart = np.abs(scores[0] - scores[1])
     decisions = [score >= model.threshold for score in scores]
-    print("\nReduced against whole:\n\n| | |\n|---|---|")
+    print("\nReduced against whole:\n\n| what | |\n|---|---|")
     print(f"| photographs; pairs of one person, of two | {len(names)}; {one.sum()}, {(~one).sum()} |")
     print(f"| cosine of the embeddings of both, least and median | {cosines.min():.4f}, {np.median(cosines):.4f} |")
     print(f"| points apart, pixels of the crop, most and median | {max(points):.2f}, {statistics.median(points):.2f} |")
@@ -153,6 +153,7 @@ def main() -> None:
         found = least(ways, options.rounds)
     machine = Machine.here()
     print(
+        "# A photograph of 12 megapixels\n\n"
         f"{machine.cpu} ({machine.isa}), one thread; Pillow {PIL.__version__}, OpenCV {cv2.__version__}; "
         f"3,024 x {LONGER:,} pixels in {size / 1e6:.1f} MB.\n\n"
         "| from the file to the embedding | ms | beside xcos |\n|---|---|---|"

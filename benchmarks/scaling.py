@@ -114,6 +114,7 @@ def main() -> None:
         parser.error("one core shows no scaling: two are needed")
     bandwidth = read_bandwidth(machine.cores)
     print(
+        "# Scaling\n\n"
         f"{machine.cpu}, {machine.cores} cores ({machine.isa}), which together read "
         f"{bandwidth / 1e9:.0f} GB/s from memory. {datetime.date.today()}, load average {os.getloadavg()[0]:.1f}.\n"
         f"Images a second: of {options.rounds} turns the best.\n"
