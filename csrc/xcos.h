@@ -71,8 +71,8 @@ xcos_status xcos_isa_select(const char *name, xcos_error *err);
 const char *const *xcos_isa_available(void);
 
 /* Narrows how convolutions are computed from then on: "tiles", "winograd4", "winograd2",
- * "depthwise" or "columns" wherever that way fits; NULL: whichever costs least.  For tests and
- * benchmarks, as above. */
+ * "depthwise" or "columns" wherever that way fits; NULL: whichever costs least, and a first
+ * convolution may read the picture's planes as they lie.  For tests and benchmarks, as above. */
 xcos_status xcos_conv_select(const char *name, xcos_error *err);
 
 /* ---------------------------------------------------------------- threads */

@@ -24,6 +24,7 @@ typedef struct {
     const float *data;
     const float *scale; /* per output channel of all groups, or NULL: each 1 */
     int groups, outputs, depth, taps; /* outputs and depth of one group */
+    int row_taps;                     /* of a kernel row */
     ptrdiff_t ld_out, ld_depth;       /* a tap is one float from the next */
 } xv_weights;
 
@@ -64,6 +65,7 @@ typedef struct {
 struct xv_algorithm {
     const char *name;
     bool transforms; /* see xv_plan.exact */
+    bool planes;     /* reads (N, C, H, W): only where xv_fits_planes says so */
     bool (*fits)(const xv_geometry *g);
     /* Of one image, in multiply-adds of a tile of vector kernels (see mac_cost in kernels.h). */
     double (*cost)(const xk_table *k, const xv_geometry *g);
@@ -79,8 +81,8 @@ struct xv_algorithm {
 };
 
 /* In the order in which pick.c asks them; of two equal costs the first wins. */
-enum { XV_DEPTHWISE, XV_TILES, XV_WINOGRAD4, XV_WINOGRAD2, XV_COLUMNS, XV_ALGORITHMS };
-extern const xv_algorithm xv_depthwise, xv_tiles, xv_winograd4, xv_winograd2, xv_columns;
+enum { XV_DEPTHWISE, XV_TILES, XV_WINOGRAD4, XV_WINOGRAD2, XV_COLUMNS, XV_PLANES, XV_ALGORITHMS };
+extern const xv_algorithm xv_depthwise, xv_tiles, xv_winograd4, xv_winograd2, xv_columns, xv_planes;
 extern const xv_algorithm *const xv_algorithms[XV_ALGORITHMS];
 
 /* pick.c: sets algorithm (unless one is set), tiles and scratch of a plan that has all else. */
@@ -88,6 +90,8 @@ void xv_pick(xv_plan *plan);
 /* The algorithm that maps of every size get, NULL where it depends on the size; `g` needs no n,
  * h, w, oh and ow. */
 const xv_algorithm *xv_pick_for_all(const xk_table *k, const xv_geometry *g);
+/* Whether an input that is plain should be read so, by xv_planes; `g` as above. */
+bool xv_fits_planes(const xk_table *k, const xv_geometry *g);
 /* Place of an algorithm in xv_algorithms. */
 int xv_index(const xv_algorithm *algorithm);
 

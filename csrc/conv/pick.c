@@ -7,6 +7,7 @@
 const xv_algorithm *const xv_algorithms[XV_ALGORITHMS] = {
     [XV_DEPTHWISE] = &xv_depthwise, [XV_TILES] = &xv_tiles,     [XV_WINOGRAD4] = &xv_winograd4,
     [XV_WINOGRAD2] = &xv_winograd2, [XV_COLUMNS] = &xv_columns,
+    [XV_PLANES] = &xv_planes,
 };
 
 static const xv_algorithm *wish; /* for tests and benchmarks */
@@ -15,7 +16,7 @@ xcos_status xcos_conv_select(const char *name, xcos_error *err)
 {
     const xv_algorithm *found = NULL;
     for (int i = 0; name && i < XV_ALGORITHMS; i++)
-        if (strcmp(name, xv_algorithms[i]->name) == 0)
+        if (!xv_algorithms[i]->planes && strcmp(name, xv_algorithms[i]->name) == 0)
             found = xv_algorithms[i];
     if (name && !found)
         return xcos_fail(err, XCOS_E_ARG,
@@ -41,7 +42,7 @@ static const xv_algorithm *cheapest(const xk_table *k, const xv_geometry *g, boo
     double least = 0;
     for (int i = 0; i < XV_ALGORITHMS; i++) {
         const xv_algorithm *algorithm = xv_algorithms[i];
-        if (!algorithm->fits(g) || (exact && algorithm->transforms))
+        if (algorithm->planes || !algorithm->fits(g) || (exact && algorithm->transforms))
             continue;
         const double cost = algorithm->cost(k, g);
         if (!best || cost < least) {
@@ -67,6 +68,13 @@ const xv_algorithm *xv_pick_for_all(const xk_table *k, const xv_geometry *g)
     if (xv_winograd4.fits(&any) && !wish)
         return NULL;
     return cheapest(k, &any, false);
+}
+
+bool xv_fits_planes(const xk_table *k, const xv_geometry *g)
+{
+    xv_geometry any = *g;
+    any.h = any.w = any.oh = any.ow = 1;
+    return !wish && xv_planes.fits(g) && xv_planes.cost(k, &any) <= xv_columns.cost(k, &any);
 }
 
 /* Weights that no cache holds until the next run have to be fetched, at some 8 multiply-adds a

@@ -241,6 +241,7 @@ bool xn_pack(xc_call *call, const xcos_net *net, xn_node *node, const xv_algorit
                           .outputs = (int)(l->weight.dims[0] / groups),
                           .depth = (int)l->weight.dims[1],
                           .taps = taps,
+                          .row_taps = l->op == XCOS_OP_LINEAR ? 1 : l->kernel[1],
                           .ld_out = (ptrdiff_t)l->weight.dims[1] * taps,
                           .ld_depth = taps};
     xn_packed *packed = &node->packed[xv_index(algorithm)];
@@ -263,6 +264,8 @@ static const xv_algorithm *algorithm_of(const xcos_net *net, const xn_node *node
 {
     const xcos_layer *l = &node->layer;
     xn_shape in = {0}, out = {0};
+    if (node->planes)
+        return &xv_planes;
     if (!shapes || l->op == XCOS_OP_LINEAR) {
         const xv_geometry any = xn_conv_geometry(l, &in, &out);
         return xv_pick_for_all(net->kernels, &any);
@@ -276,12 +279,22 @@ static const xv_algorithm *algorithm_of(const xcos_net *net, const xn_node *node
     return plan.algorithm;
 }
 
+/* Whether a convolution reads an input of the network as the caller gives it. */
+static bool reads_planes(const xcos_net *net, const xn_node *node)
+{
+    const xn_shape any = {0};
+    const xv_geometry g = xn_conv_geometry(&node->layer, &any, &any);
+    return node->layer.op == XCOS_OP_CONV && net->values[node->layer.inputs[0]].is_input &&
+           !node->pre_scale && xv_fits_planes(net->kernels, &g);
+}
+
 static bool own_weights(xc_call *call, xcos_net *net, const xn_shape *shapes)
 {
     for (int i = 0; i < net->n_nodes; i++) {
         xn_node *node = &net->nodes[i];
         xcos_tensor *w = &node->layer.weight;
         if (is_conv(node)) {
+            node->planes = reads_planes(net, node);
             node->algorithm = algorithm_of(net, node, shapes);
             if (node->algorithm ? !xn_pack(call, net, node, node->algorithm)
                                 : !node->weights && !(node->weights = padded(w->data, count_of(w))))

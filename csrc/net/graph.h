@@ -50,6 +50,7 @@ typedef struct {
      * on sizes which the inputs leave open: each schedule packs what it needs from `weights`. */
     const xv_algorithm *algorithm;
     float *weights;
+    bool planes; /* reads its input, a picture, plain */
     xn_packed packed[XV_ALGORITHMS]; /* by place in xv_algorithms */
 } xn_node;
 

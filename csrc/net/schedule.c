@@ -156,7 +156,7 @@ static void add_node(builder *b, xn_node *node, int result, bool alone)
     const bool nhwc = wants_nhwc(b, node), out_nhwc = nhwc && family->layout != XN_AS_IT_LIES;
     int in[XCOS_MAX_INPUTS];
     for (int i = 0; i < l->n_inputs; i++)
-        in[i] = buffer_of(b, l->inputs[i], nhwc && b->shapes[l->inputs[i]].rank == 4);
+        in[i] = buffer_of(b, l->inputs[i], nhwc && b->shapes[l->inputs[i]].rank == 4 && !node->planes);
     const int alias = family->alias ? family->alias(node, nhwc) : -1;
     if (alias >= 0) {
         b->places[result][alias] = in[0];

@@ -38,7 +38,7 @@ struct xn_step {
     int n_in;
     int in[XCOS_MAX_INPUTS]; /* buffers, and below */
     int out, residual, scratch; /* the latter two may be -1 */
-    xn_shape in_shape[XCOS_MAX_INPUTS], out_shape; /* in physical order */
+    xn_shape in_shape[XCOS_MAX_INPUTS], out_shape; /* in physical order (planes: as if NHWC) */
     bool alone;   /* nothing rides along though something might */
     xv_plan conv; /* of convolutions */
     int axis;     /* physical */
