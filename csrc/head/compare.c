@@ -19,7 +19,7 @@
 
 enum {
     CHUNK_FLOATS = 1 << 22, /* of records on one side: 16 MiB, 1,747 faces of 7x7x32 */
-    RUN = 64,               /* first faces that one call of the loop compares with a block */
+    RUN = 5 * XK_PAIR_ROWS, /* first faces that one call of the loop compares with a block */
     STRIP = 256,            /* values of a record that are spread over a block's lanes at once: 16 KiB of it */
     MAX_WORKERS = 256,      /* each has some 300 KiB of scratch */
     MAX_EMBEDDING = 1 << 20,
@@ -119,26 +119,34 @@ static bool make_unit(const float *x, int size, float *restrict unit)
     return isfinite(norm);
 }
 
-/* Compares `rows` first faces with `count` second ones and writes what the caller sees.
- * whole [rows][lanes]: cosines of their embeddings. */
-static void compare_tile(job *j, const float *const *a, int rows, int a_stride, const float *block,
+/* Faces of a group: as many blocks as the kernel takes. */
+static int group_of(const xcos_head *h)
+{
+    return h->kernels->pairs.lanes * XK_PAIR_BLOCKS;
+}
+
+/* Compares `rows` first faces with `count` second ones, a group of blocks at most, and writes what the
+ * caller sees.  whole [rows][group]: cosines of their embeddings. */
+static void compare_tile(job *j, const float *const *a, int rows, int a_stride, const float *blocks,
                          int64_t row, int64_t col, int count, const float *whole, float *results)
 {
     const xcos_head *h = j->head;
-    const int lanes = h->kernels->pairs.lanes;
+    const int lanes = h->kernels->pairs.lanes, group = group_of(h);
     const size_t cells = (size_t)h->cells, map = cells * (size_t)lanes;
-    float *scores = results, *attention = scores + XK_PAIR_ROWS * lanes;
-    float *cosine = j->cosine ? attention + XK_PAIR_ROWS * map : NULL;
-    h->kernels->pairs.run(&h->pairs, a, rows, a_stride, block, scores, cosine, attention);
+    float *scores = results, *attention = scores + XK_PAIR_ROWS * group;
+    float *cosine = j->cosine ? attention + XK_PAIR_ROWS * XK_PAIR_BLOCKS * map : NULL;
+    h->kernels->pairs.run(&h->pairs, a, rows, a_stride, blocks, (count + lanes - 1) / lanes, scores,
+                          cosine, attention);
     for (int i = 0; i < rows; i++)
-        for (int l = 0; l < count; l++) {
-            const int64_t pair = (row + i) * j->m + col + l;
-            const size_t from = (size_t)i * map + (size_t)l, to = (size_t)pair * cells;
-            float score = scores[i * lanes + l];
+        for (int k = 0; k < count; k++) {
+            const int64_t pair = (row + i) * j->m + col + k;
+            const int place = k / lanes * rows + i, l = k % lanes;
+            const size_t from = (size_t)place * map + (size_t)l, to = (size_t)pair * cells;
+            float score = scores[place * lanes + l];
             if (!isfinite(score))
                 xh_lower(&j->bad_pair, pair);
             if (j->size)
-                score = (1 - h->whole) * score + h->whole * whole[i * lanes + l];
+                score = (1 - h->whole) * score + h->whole * whole[i * group + k];
             j->scores[pair] = within_one(score);
             if (j->cosine)
                 for (size_t cell = 0; cell < cells; cell++)
@@ -163,34 +171,37 @@ static void prepare_first(void *context, int64_t index, int worker)
         xh_lower(&j->bad_a, j->a0 + index);
 }
 
-/* Second faces from..to-1 of the chunk as a block, and their embeddings. */
-static void prepare_columns(job *j, int64_t from, int64_t to, int worker, float *block, float *unit)
+/* Second faces from..to-1 of the chunk as blocks, and their embeddings. */
+static void prepare_columns(job *j, int64_t from, int64_t to, int worker, float *blocks, float *unit)
 {
-    prepare_block(j, true, j->b0 + from, (int)(to - from),
-                  j->scratch + (size_t)worker * j->scratch_size, block);
+    const int64_t lanes = j->head->kernels->pairs.lanes;
+    for (int64_t i = from; i < to; i += lanes)
+        prepare_block(j, true, j->b0 + i, (int)smaller(lanes, to - i),
+                      j->scratch + (size_t)worker * j->scratch_size,
+                      blocks + (size_t)(i - from) * j->head->values);
     for (int64_t i = from; j->size && i < to; i++)
         if (!make_unit(j->b_whole + (j->b0 + i) * j->size, j->size, unit + (i - from) * j->size))
             xh_lower(&j->bad_b, j->b0 + i);
 }
 
-/* Compares first faces from..to-1 of the chunk, one run at most, with the block of `count`
+/* Compares first faces from..to-1 of the chunk, one run at most, with the group of `count`
  * second ones from `col` on. */
 static void compare_columns(job *j, int64_t from, int64_t to, int64_t col, int count, int worker,
-                            const float *block, const float *unit)
+                            const float *blocks, const float *unit)
 {
-    const int lanes = j->head->kernels->pairs.lanes;
+    const int group = group_of(j->head);
     float *scratch = j->scratch + (size_t)worker * j->scratch_size;
     float *products = scratch + j->products;
     if (j->size)
         xb_multiply((int)(to - from), count, j->size, j->a_unit + from * j->size, j->size, unit,
-                    j->size, true, products, lanes);
+                    j->size, true, products, group);
     for (int64_t i = from; i < to; i += XK_PAIR_ROWS) {
         const int rows = (int)smaller(XK_PAIR_ROWS, to - i);
         const float *a[XK_PAIR_ROWS];
         for (int r = 0; r < rows; r++)
             a[r] = j->a_records + (size_t)(i + r) * j->head->values;
-        compare_tile(j, a, rows, 1, block, j->a0 + i, j->b0 + col, count,
-                     products + (i - from) * lanes, scratch + j->results);
+        compare_tile(j, a, rows, 1, blocks, j->a0 + i, j->b0 + col, count,
+                     products + (i - from) * group, scratch + j->results);
     }
 }
 
@@ -199,39 +210,38 @@ static void prepare_second(void *context, int64_t index, int worker)
     job *j = context;
     if (xc_stop(&j->call, worker))
         return;
-    const int lanes = j->head->kernels->pairs.lanes;
-    const int64_t from = index * lanes;
-    prepare_columns(j, from, smaller(from + lanes, j->b_count), worker,
+    const int64_t from = index * j->head->kernels->pairs.lanes;
+    prepare_columns(j, from, smaller(from + j->head->kernels->pairs.lanes, j->b_count), worker,
                     j->b_blocks + (size_t)from * j->head->values, j->b_unit + from * j->size);
 }
 
-/* Index: block of second faces, run of first ones, the latter faster. */
+/* Index: group of second faces, run of first ones, the latter faster. */
 static void compare_run(void *context, int64_t index, int worker)
 {
     job *j = context;
     if (xc_stop(&j->call, worker))
         return;
-    const int lanes = j->head->kernels->pairs.lanes;
-    const int64_t runs = (j->a_count + RUN - 1) / RUN, col = index / runs * lanes;
+    const int group = group_of(j->head);
+    const int64_t runs = (j->a_count + RUN - 1) / RUN, col = index / runs * group;
     const int64_t from = index % runs * RUN;
     compare_columns(j, from, smaller(from + RUN, j->a_count), col,
-                    (int)smaller(lanes, j->b_count - col), worker,
+                    (int)smaller(group, j->b_count - col), worker,
                     j->b_blocks + (size_t)col * j->head->values, j->b_unit + col * j->size);
 }
 
-/* Index: block of second faces, prepared in the worker's own memory. */
+/* Index: group of second faces, prepared in the worker's own memory. */
 static void compare_few(void *context, int64_t index, int worker)
 {
     job *j = context;
     if (xc_stop(&j->call, worker))
         return;
-    const int64_t lanes = j->head->kernels->pairs.lanes;
-    const int64_t from = index * lanes, to = smaller(from + lanes, j->b_count);
-    float *block = j->b_blocks + (size_t)(worker * lanes) * j->head->values;
-    float *unit = j->b_unit + worker * lanes * j->size;
-    prepare_columns(j, from, to, worker, block, unit);
+    const int64_t group = group_of(j->head);
+    const int64_t from = index * group, to = smaller(from + group, j->b_count);
+    float *blocks = j->b_blocks + (size_t)(worker * group) * j->head->values;
+    float *unit = j->b_unit + worker * group * j->size;
+    prepare_columns(j, from, to, worker, blocks, unit);
     if (j->bad_a == NONE && j->bad_b == NONE)
-        compare_columns(j, 0, j->a_count, from, (int)(to - from), worker, block, unit);
+        compare_columns(j, 0, j->a_count, from, (int)(to - from), worker, blocks, unit);
 }
 
 static void compare_block(void *context, int64_t index, int worker)
@@ -274,8 +284,9 @@ static bool job_alloc(job *j, int workers, size_t a_faces, size_t b_faces, size_
     const size_t maps = j->cosine ? 2 : 1;
     j->record = xh_scratch_size(j->head);
     j->products = j->record + (size_t)smaller((int64_t)lanes, j->m) * j->head->values;
-    j->results = (j->products + (j->size ? RUN * lanes : 0) + 15) / 16 * 16;
-    j->scratch_size = j->results + XK_PAIR_ROWS * lanes * (1 + maps * cells);
+    const size_t group = lanes * XK_PAIR_BLOCKS;
+    j->results = (j->products + (j->size ? RUN * group : 0) + 15) / 16 * 16;
+    j->scratch_size = j->results + XK_PAIR_ROWS * group * (1 + maps * cells);
     j->scratch = xh_alloc((size_t)workers * j->scratch_size);
     j->a_records = xh_alloc(a_faces * j->head->values);
     j->b_blocks = xh_alloc(b_faces * j->head->values);
@@ -379,27 +390,31 @@ xcos_status xcos_head_compare_all(const xcos_head *h, const float *a, int64_t n,
     const xcos_status status = job_begin(&j, n, whole, err);
     if (status != XCOS_OK || !n || !m)
         return status;
-    const int64_t lanes = h->kernels->pairs.lanes;
-    const int64_t fit = (int64_t)(CHUNK_FLOATS / (h->values + (size_t)j.size)) / lanes * lanes;
-    const int64_t chunk = fit > lanes ? fit : lanes;
+    const int64_t lanes = h->kernels->pairs.lanes, group = group_of(h);
+    const int64_t fit = (int64_t)(CHUNK_FLOATS / (h->values + (size_t)j.size)) / group * group;
+    const int64_t chunk = fit > group ? fit : group;
     const bool few = n <= smaller(chunk, RUN); /* then there is one chunk of second faces: all */
     const int64_t a_chunk = smaller(chunk, n), b_all = (m + lanes - 1) / lanes * lanes;
     const int64_t b_chunk = few ? b_all : smaller(chunk, b_all);
-    const int64_t tiles = b_chunk / lanes * ((a_chunk + RUN - 1) / RUN);
+    const int64_t tiles = (b_chunk + group - 1) / group * ((a_chunk + RUN - 1) / RUN);
     const int workers = open_call(&j, threads, a_chunk > tiles ? a_chunk : tiles);
     const bool allocated = job_alloc(&j, workers, (size_t)a_chunk,
-                                     (size_t)(few ? workers * lanes : b_chunk), (size_t)j.size);
+                                     (size_t)(few ? workers * group : b_chunk), (size_t)j.size);
     for (j.a0 = 0; allocated && j.a0 < n; j.a0 += chunk) {
         j.a_count = smaller(chunk, n - j.a0);
         xc_spread(&j.call, workers, j.a_count, prepare_first, &j);
         for (j.b0 = 0; j.b0 < m; j.b0 += b_chunk) {
             j.b_count = smaller(b_chunk, m - j.b0);
             const int64_t blocks = (j.b_count + lanes - 1) / lanes;
-            xc_spread(&j.call, workers, blocks, few ? compare_few : prepare_second, &j);
+            const int64_t groups = (j.b_count + group - 1) / group;
+            if (few)
+                xc_spread(&j.call, workers, groups, compare_few, &j);
+            else
+                xc_spread(&j.call, workers, blocks, prepare_second, &j);
             if (j.bad_a != NONE || j.bad_b != NONE || j.call.stop || j.call.torn)
                 return job_end(&j, allocated, false, err);
             if (!few)
-                xc_spread(&j.call, workers, blocks * ((j.a_count + RUN - 1) / RUN), compare_run,
+                xc_spread(&j.call, workers, groups * ((j.a_count + RUN - 1) / RUN), compare_run,
                           &j);
         }
     }

@@ -29,17 +29,19 @@ typedef struct {
     int minmax;          /* (x - min)/sum instead of softmax; equal logits: uniform */
 } xk_pair_head;
 
-enum { XK_PAIR_ROWS = 8, XK_PAIR_LANES = 4 };
+enum { XK_PAIR_ROWS = 12, XK_PAIR_BLOCKS = 2, XK_PAIR_LANES = 4 };
 
 typedef struct {
     int lanes; /* a multiple of XK_PAIR_LANES */
-    /* Compares rows <= XK_PAIR_ROWS first faces with a block of second faces.
+    /* Compares rows <= XK_PAIR_ROWS first faces with blocks <= XK_PAIR_BLOCKS of second faces that
+     * lie one behind the other.
      * a_stride 1: a[i] is one record, compared with every lane of b.  a_stride lanes:
-     * a[i] is a block, compared with b lane by lane.
-     * Out: scores [rows][lanes]; attention and (unless NULL) cosine [rows][cells][lanes].
+     * a[i] is a block, compared with one block b lane by lane.
+     * Out: scores [blocks][rows][lanes]; attention and (unless NULL) cosine
+     * [blocks][rows][cells][lanes].
      * A pair's result depends on neither its lane, nor its row, nor the others. */
     void (*run)(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
-                const float *b, float *scores, float *cosine, float *attention);
+                const float *b, int blocks, float *scores, float *cosine, float *attention);
 } xk_pairs;
 
 #endif

@@ -54,8 +54,8 @@ static void normalize(const xk_pair_head *h, int cells, float *x)
         x[i * LANES] = sum < FLT_MIN ? 1.0f / (float)cells : x[i * LANES] / sum;
 }
 
-void pairs_f32_8_ref(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
-                     const float *b, float *scores, float *cosine, float *attention)
+static void compare_block(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
+                          const float *b, float *scores, float *cosine, float *attention)
 {
     const int lane = a_stride > 1, cells = h->height * h->width, depth = h->depth;
     for (int i = 0; i < rows; i++, scores += LANES, attention += cells * LANES) {
@@ -76,4 +76,13 @@ void pairs_f32_8_ref(const xk_pair_head *h, const float *const *a, int rows, int
             }
         }
     }
+}
+
+void pairs_f32_8_ref(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
+                     const float *b, int blocks, float *scores, float *cosine, float *attention)
+{
+    const ptrdiff_t cells = (ptrdiff_t)h->height * h->width, map = rows * cells * LANES;
+    for (int k = 0; k < blocks; k++)
+        compare_block(h, a, rows, a_stride, b + k * cells * (h->depth + h->channels + 1) * LANES,
+                      scores + k * rows * LANES, cosine ? cosine + k * map : NULL, attention + k * map);
 }

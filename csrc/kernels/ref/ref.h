@@ -25,7 +25,7 @@ void winograd4_output_f32_ref(const float *m, ptrdiff_t ldp, int channels, float
 void winograd2_output_f32_ref(const float *m, ptrdiff_t ldp, int channels, float *y, ptrdiff_t row,
                               ptrdiff_t col, int rows, int cols, const xk_epilogue *e);
 void pairs_f32_8_ref(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
-                     const float *b, float *scores, float *cosine, float *attention);
+                     const float *b, int blocks, float *scores, float *cosine, float *attention);
 void mix_rows_u8_ref(const uint8_t *x, ptrdiff_t ld, int count, const float *weights, int64_t n,
                      float *out);
 void mix_columns_u8_ref(const float *row, const xk_taps *taps, int n, uint8_t *out);

@@ -2,14 +2,19 @@
  *
  * The includer gives the vector operations and TILE_ROWS, how many rows of the map the
  * convolution adds to at once: TILE_ROWS x TILE_COLS sums and TILE_ROWS x 3 weights must
- * fit the registers, 3 x 7 + 9 of AVX-512's 32, 1 x 7 + 3 of AVX2's 16.
+ * fit the registers, 3 x 7 + 9 of AVX-512's 32, 1 x 7 + 3 of AVX2's 16; and WEIGH_ROWS, how many
+ * first faces the cosines are of at once, with two blocks of second ones: 2 x 12 + 3 and 2 x 6 + 3.
  *
  * A maximum is taken where it is used and never stored: a loaded vector of the second
  * faces' halves against one broadcast value, then up to TILE_ROWS x 3 multiply-adds. */
 #include <float.h>
 #include <math.h>
 
-enum { TILE_COLS = 7 };
+enum {
+    TILE_COLS = 7,
+    WEIGH_CELLS = 4, /* of one row, whose sums are to be as many as a multiply-add takes cycles */
+    WEIGH_SUMS = WEIGH_ROWS > WEIGH_CELLS ? WEIGH_ROWS : WEIGH_CELLS,
+};
 
 /* Value v of a first face, for all lanes. */
 INLINE vf first_face(const float *a, ptrdiff_t v, const int paired)
@@ -118,64 +123,106 @@ INLINE void normalize(const xk_pair_head *h, int cells, float *x)
         v_store(x + i * VL, v_fma(v_load(x + i * VL), scale, offset));
 }
 
-/* Cosines of n rows, and what they add to the scores. */
-INLINE void weigh(const xk_pair_head *h, const float *const *a, const float *b, float *scores,
-                  float *cosine, const float *attention, const int n, const int paired)
+/* Cosines of n rows and m cells from `cell` on with all lanes of some blocks, and what they add to the
+ * scores, of `rows` rows in all. */
+INLINE void weigh_tile(const xk_pair_head *h, const float *const *a, const float *b, int rows,
+                       ptrdiff_t cell, float *scores, float *cosine, const float *attention,
+                       const int n, const int m, const int blocks, const int paired)
 {
-    const ptrdiff_t cells = (ptrdiff_t)h->height * h->width;
-    for (ptrdiff_t cell = 0, d = 0; cell < cells; cell++) {
-        vf sum[XK_PAIR_ROWS];
-#pragma GCC unroll 8
-        for (int i = 0; i < n; i++)
-            sum[i] = v_zero();
-        for (const ptrdiff_t end = d + h->depth; d < end; d++) {
-            const vf q = v_load(b + d * VL);
-#pragma GCC unroll 8
-            for (int i = 0; i < n; i++)
-                sum[i] = v_fma(first_face(a[i], d, paired), q, sum[i]);
+    const ptrdiff_t cells = (ptrdiff_t)h->height * h->width, depth = h->depth;
+    const ptrdiff_t block = cells * (depth + h->channels + 1) * VL;
+    vf sum[WEIGH_SUMS][XK_PAIR_BLOCKS];
+    UNROLL_LOOP
+    for (int s = 0; s < n * m; s++)
+        UNROLL_LOOP
+        for (int k = 0; k < blocks; k++)
+            sum[s][k] = v_zero();
+    for (ptrdiff_t d = cell * depth, end = d + depth; d < end; d++)
+        UNROLL_LOOP
+        for (int c = 0; c < m; c++) {
+            const ptrdiff_t at = d + c * depth;
+            vf q[XK_PAIR_BLOCKS];
+            UNROLL_LOOP
+            for (int k = 0; k < blocks; k++)
+                q[k] = v_load(b + k * block + at * VL);
+            UNROLL_LOOP
+            for (int i = 0; i < n; i++) {
+                const vf p = first_face(a[i], at, paired);
+                UNROLL_LOOP
+                for (int k = 0; k < blocks; k++)
+                    sum[i * m + c][k] = v_fma(p, q[k], sum[i * m + c][k]);
+            }
         }
-#pragma GCC unroll 8
-        for (int i = 0; i < n; i++) {
-            const ptrdiff_t at = (i * cells + cell) * VL;
-            const vf score = v_load(scores + i * VL);
-            v_store(scores + i * VL, v_fma(v_load(attention + at), sum[i], score));
-            if (cosine)
-                v_store(cosine + at, sum[i]);
-        }
-    }
+    UNROLL_LOOP
+    for (int i = 0; i < n; i++)
+        UNROLL_LOOP
+        for (int k = 0; k < blocks; k++)
+            UNROLL_LOOP
+            for (int c = 0; c < m; c++) {
+                float *score = scores + (k * rows + i) * VL;
+                const ptrdiff_t at = ((k * rows + i) * cells + cell + c) * VL;
+                v_store(score, v_fma(v_load(attention + at), sum[i * m + c][k], v_load(score)));
+                if (cosine)
+                    v_store(cosine + at, sum[i * m + c][k]);
+            }
 }
 
-INLINE void pairs_of(const xk_pair_head *h, const float *const *a, int rows, const float *b,
-                     float *scores, float *cosine, float *attention, const int paired)
+/* The same for n rows and all cells. */
+INLINE void weigh(const xk_pair_head *h, const float *const *a, const float *b, int rows, float *scores,
+                  float *cosine, const float *attention, const int n, const int m, const int blocks,
+                  const int paired)
+{
+    const ptrdiff_t cells = (ptrdiff_t)h->height * h->width;
+    ptrdiff_t cell = 0;
+    for (; cell + m <= cells; cell += m)
+        weigh_tile(h, a, b, rows, cell, scores, cosine, attention, n, m, blocks, paired);
+    for (; cell < cells; cell++)
+        weigh_tile(h, a, b, rows, cell, scores, cosine, attention, n, 1, blocks, paired);
+}
+
+/* Attention of `rows` first faces to a block of second ones. */
+INLINE void attend_all(const xk_pair_head *h, const float *const *a, int rows, const float *b,
+                       float *attention, const int paired)
 {
     const int cells = h->height * h->width;
     const ptrdiff_t linear = (ptrdiff_t)cells * (h->depth + h->channels);
     const ptrdiff_t map = (ptrdiff_t)cells * VL;
-    for (int i = 0; i < rows; i++) {
-        v_store(scores + i * VL, v_zero());
+    for (int i = 0; i < rows; i++)
         for (int cell = 0; cell < cells; cell++)
             v_store(attention + i * map + cell * VL,
                     first_face(a[i], linear + cell, paired) + v_load(b + (linear + cell) * VL));
-    }
     for (int y = 0; y < h->height; y++) /* outside: a row of b's halves stays in the cache */
         for (int i = 0; i < rows; i++)
             attend(h, a[i], b, y, attention + i * map, paired);
     for (int i = 0; i < rows; i++)
         normalize(h, cells, attention + i * map);
-    if (rows == XK_PAIR_ROWS && !paired) {
-        weigh(h, a, b, scores, cosine, attention, XK_PAIR_ROWS, paired);
-        return;
-    }
-    for (int i = 0; i < rows; i++)
-        weigh(h, a + i, b, scores + i * VL, cosine ? cosine + i * map : NULL, attention + i * map,
-              1, paired);
+}
+
+INLINE void pairs_of(const xk_pair_head *h, const float *const *a, int rows, const float *b,
+                     float *scores, float *cosine, float *attention, const int blocks, const int paired)
+{
+    const ptrdiff_t cells = (ptrdiff_t)h->height * h->width, map = cells * VL;
+    for (int k = 0; k < blocks; k++)
+        attend_all(h, a, rows, b + k * cells * (h->depth + h->channels + 1) * VL,
+                   attention + k * rows * map, paired);
+    for (int s = 0; s < blocks * rows; s++)
+        v_store(scores + s * VL, v_zero());
+    int i = 0;
+    for (; i + WEIGH_ROWS <= rows && !paired; i += WEIGH_ROWS)
+        weigh(h, a + i, b, rows, scores + i * VL, cosine ? cosine + i * map : NULL, attention + i * map,
+              WEIGH_ROWS, 1, blocks, paired);
+    for (; i < rows; i++)
+        weigh(h, a + i, b, rows, scores + i * VL, cosine ? cosine + i * map : NULL, attention + i * map,
+              1, WEIGH_CELLS, blocks, paired);
 }
 
 TARGET static void NAMED(pairs_f32)(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
-                         const float *b, float *scores, float *cosine, float *attention)
+                         const float *b, int blocks, float *scores, float *cosine, float *attention)
 {
     if (a_stride > 1)
-        pairs_of(h, a, rows, b, scores, cosine, attention, 1);
+        pairs_of(h, a, rows, b, scores, cosine, attention, 1, 1);
+    else if (blocks > 1)
+        pairs_of(h, a, rows, b, scores, cosine, attention, XK_PAIR_BLOCKS, 0);
     else
-        pairs_of(h, a, rows, b, scores, cosine, attention, 0);
+        pairs_of(h, a, rows, b, scores, cosine, attention, 1, 0);
 }

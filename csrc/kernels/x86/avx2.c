@@ -6,6 +6,7 @@
 #define MR 6
 #define NR 16
 #define TILE_ROWS 1
+#define WEIGH_ROWS 6
 #include "../simd/table_template.h"
 #else
 typedef int xk_no_avx2; /* ISO C wants a declaration in every file */

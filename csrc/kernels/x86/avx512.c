@@ -6,6 +6,7 @@
 #define MR 14
 #define NR 32
 #define TILE_ROWS 3
+#define WEIGH_ROWS 12
 #include "../simd/table_template.h"
 #else
 typedef int xk_no_avx512; /* ISO C wants a declaration in every file */

@@ -50,8 +50,8 @@ static void pair(const xk_pair_head *h, const float *a, int a_stride, const floa
     }
 }
 
-static void check_once(int depth, int channels, int height, int width, int rows, int paired,
-                       int minmax, int maps, enum side side)
+static void check_once(int depth, int channels, int height, int width, int rows, int blocks,
+                       int paired, int minmax, int maps, enum side side)
 {
     const int lanes = table->pairs.lanes, cells = height * width;
     const size_t values = (size_t)cells * (size_t)(depth + channels + 1);
@@ -60,21 +60,22 @@ static void check_once(int depth, int channels, int height, int width, int rows,
         weight[i] /= sqrtf(9.0f * (float)channels);
     const xk_pair_head h = {.depth = depth, .channels = channels, .height = height, .width = width,
                             .weight = weight, .slope = 0.25f, .sharpness = 1.5f, .minmax = minmax};
-    const float *a[XK_PAIR_ROWS], *b = guarded(values * (size_t)lanes, side);
+    const float *a[XK_PAIR_ROWS], *b = guarded(values * (size_t)(blocks * lanes), side);
     for (int i = 0; i < rows; i++)
         a[i] = guarded(values * (size_t)(paired ? lanes : 1), side);
-    float *scores = guarded((size_t)(rows * lanes), side);
-    float *attention = guarded((size_t)(rows * cells * lanes), side);
-    float *cosine = maps ? guarded((size_t)(rows * cells * lanes), side) : NULL;
-    table->pairs.run(&h, a, rows, paired ? lanes : 1, b, scores, cosine, attention);
+    float *scores = guarded((size_t)(blocks * rows * lanes), side);
+    float *attention = guarded((size_t)(blocks * rows * cells * lanes), side);
+    float *cosine = maps ? guarded((size_t)(blocks * rows * cells * lanes), side) : NULL;
+    table->pairs.run(&h, a, rows, paired ? lanes : 1, b, blocks, scores, cosine, attention);
 
-    /* The same pairs, one first face at a time: a result depends on no other row. */
+    /* The same pairs, one first face and block at a time: a result depends on no other. */
     float *alone = guarded((size_t)lanes, side), *map = guarded((size_t)(cells * lanes), side);
-    for (int i = 0; i < rows; i++) {
-        table->pairs.run(&h, a + i, 1, paired ? lanes : 1, b, alone, NULL, map);
+    for (int i = 0; i < blocks * rows; i++) {
+        const float *const *first = a + i % rows, *second = b + i / rows * (ptrdiff_t)values * lanes;
+        table->pairs.run(&h, first, 1, paired ? lanes : 1, second, 1, alone, NULL, map);
         for (int l = 0; l < lanes; l++) {
             double score, cosines[MOST_CELLS], weights[MOST_CELLS];
-            pair(&h, a[i], paired ? lanes : 1, b, l, &score, cosines, weights);
+            pair(&h, *first, paired ? lanes : 1, second, l, &score, cosines, weights);
             const double size = sqrt(depth);
             if (!close_to(scores[i * lanes + l], score, 4 + 4 * size))
                 report("pairs: score of row %d lane %d of %d x %d", i, l, height, width);
@@ -98,6 +99,6 @@ void check_pairs(void)
     for (size_t m = 0; m < sizeof maps / sizeof *maps; m++)
         for (int k = 0; k < 16; k++)
             check_once(between(1, 40), between(1, 20), maps[m][0], maps[m][1],
-                       k & 1 ? XK_PAIR_ROWS : between(1, XK_PAIR_ROWS - 1), k >> 1 & 1, k >> 2 & 1,
-                       k >> 3 & 1, k & 1 ? BACK : FRONT);
+                       k & 1 ? XK_PAIR_ROWS : between(1, XK_PAIR_ROWS - 1),
+                       k >> 1 & 1 ? 1 : between(1, XK_PAIR_BLOCKS), k >> 1 & 1, k >> 2 & 1, k >> 3 & 1, k & 1 ? BACK : FRONT);
 }
