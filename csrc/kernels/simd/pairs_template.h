@@ -87,13 +87,15 @@ INLINE void attend(const xk_pair_head *h, const float *a, const float *b, int y,
     const float *p = a + half * (paired ? VL : 1), *q = b + half * VL;
     int row = y > 0 ? y - 1 : 0;
     const int end = y + 1 < h->height ? y + 2 : y + 1;
-    if (TILE_ROWS == 3 && end - row == 3) {
-        attend_rows(h, p, q, h->weight + 3 * (y + 1 - row), logits + row * width * VL, TILE_ROWS,
-                    paired);
-        return;
-    }
-    for (; row < end; row++)
-        attend_rows(h, p, q, h->weight + 3 * (y + 1 - row), logits + row * width * VL, 1, paired);
+    const float *w = h->weight + 3 * (y + 1 - row);
+    float *out = logits + row * width * VL;
+    if (TILE_ROWS == 3 && end - row == 3)
+        attend_rows(h, p, q, w, out, TILE_ROWS, paired);
+    else if (TILE_ROWS == 3 && end - row == 2)
+        attend_rows(h, p, q, w, out, TILE_ROWS - 1, paired);
+    else
+        for (; row < end; row++, w -= 3, out += width * VL)
+            attend_rows(h, p, q, w, out, 1, paired);
 }
 
 /* PReLU, then weights that sum to 1. */
