@@ -4,8 +4,8 @@
 
 The PyTorch side runs the same Python with the twin of the model file (xcos.train.twin) in place of the C engine, and
 torch operations in place of mask_blend: what one would write there. Both sides get the same batches and threads. On a
-busy machine look at the processor time. Black-box methods run with a tenth of their masks or squares and are scaled
-up, since every mask costs the same.
+busy machine look at the processor time. On the PyTorch side black-box methods run with a tenth of their masks or
+squares and are scaled up, since every mask costs the same there.
 """
 
 from __future__ import annotations
@@ -68,20 +68,20 @@ def main() -> None:
         (HeadDecomposition(model, **many), None),
         (GradCAM(model, **many), None),
         (xSSAB(model, **many), None),
-        (CorrRISE(model, masks=50, **many), CorrRISE(model)),
-        (MinPlus(model, stride=28, **many), MinPlus(model)),
-        (OcclusionMap(model, stride=16, **many), OcclusionMap(model)),
+        (CorrRISE(model, **many), CorrRISE(model, masks=50, **many)),
+        (MinPlus(model, **many), MinPlus(model, stride=28, **many)),
+        (OcclusionMap(model, **many), OcclusionMap(model, stride=16, **many)),
     ]
     print(f"| method | runs a pair | xcos s | xcos CPU s | PyTorch {torch.__version__} s | PyTorch CPU s |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for explainer, whole in methods:
-        scale = (whole or explainer).passes / explainer.passes
-        figures = [scale * seconds for seconds in cost(explainer, a, b)]
+    for explainer, small in methods:
+        figures = list(cost(explainer, a, b))
         if isinstance(explainer, (XCos, CorrRISE, MinPlus, OcclusionMap)):
-            vars(explainer)["scorer"] = TorchScorer(explainer.scorer)
-            figures += [scale * seconds for seconds in cost(explainer, a, b)]
+            part = small or explainer
+            vars(part)["scorer"] = TorchScorer(part.scorer)
+            figures += [explainer.passes / part.passes * seconds for seconds in cost(part, a, b)]
         texts = [f"{seconds:.3g}" for seconds in figures] + ["—"] * (4 - len(figures))
-        print(f"| {explainer.name} | {(whole or explainer).passes:,} | {' | '.join(texts)} |", flush=True)
+        print(f"| {explainer.name} | {explainer.passes:,} | {' | '.join(texts)} |", flush=True)
 
 
 if __name__ == "__main__":

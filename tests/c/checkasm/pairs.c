@@ -71,7 +71,8 @@ static void check_once(int depth, int channels, int height, int width, int rows,
     /* The same pairs, one first face and block at a time: a result depends on no other. */
     float *alone = guarded((size_t)lanes, side), *map = guarded((size_t)(cells * lanes), side);
     for (int i = 0; i < blocks * rows; i++) {
-        const float *const *first = a + i % rows, *second = b + i / rows * (ptrdiff_t)values * lanes;
+        const float *const *first = a + i % rows;
+        const float *second = b + i / rows * (ptrdiff_t)values * lanes;
         table->pairs.run(&h, first, 1, paired ? lanes : 1, second, 1, alone, NULL, map);
         for (int l = 0; l < lanes; l++) {
             double score, cosines[MOST_CELLS], weights[MOST_CELLS];
