@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum { XC_F32 } xc_dtype;
+typedef enum { XC_F32, XC_U32 } xc_dtype;
 
 static inline size_t xc_bytes(xc_dtype dtype, int64_t count)
 {
-    static const size_t sizes[] = {[XC_F32] = sizeof(float)};
+    static const size_t sizes[] = {[XC_F32] = sizeof(float), [XC_U32] = sizeof(uint32_t)};
     return (size_t)count * sizes[dtype];
 }
 

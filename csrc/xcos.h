@@ -243,6 +243,12 @@ typedef struct xcos_net xcos_net;
 xcos_status xcos_net_new(xcos_net **net, xcos_error *err);
 void xcos_net_free(xcos_net *net);
 
+/* Before finish: the precision of 1x1 convolutions and fully connected layers: "fp32", which every
+ * network has without this call, "bf16" (operands rounded to bfloat16) or "int8" (weights scaled per
+ * output channel, each pixel's inputs by their largest). Sums, and all other layers, are fp32.
+ * XCOS_E_UNSUPPORTED: the kernels in force have no such products. */
+xcos_status xcos_net_precision(xcos_net *net, const char *name, xcos_error *err);
+
 /* Declares an input: dims after the batch (rank-1 of them, -1 = any).  XCOS_MAX_INPUTS at most. */
 xcos_status xcos_net_input(xcos_net *net, const char *name, int rank, const int64_t *dims, int *id,
                            xcos_error *err);

@@ -164,7 +164,7 @@ def test_nothing_is_borrowed_from_the_caller():
 # Functions of xcos.h that compute nothing: they build, look at sizes, free, or are about the machine.
 IDLE = re.compile(
     r"xcos_(fail|start|isa_\w+|conv_select|default_threads|poll_with|operators|\w+_free"
-    r"|net_(new|input|constant|layer|output|shapes))"
+    r"|net_(new|precision|input|constant|layer|output|shapes))"
 )
 DEFINITION = re.compile(r"^[a-z][^;{}=]*?\b(\w+)\(([^;{}]*)\)\n\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 

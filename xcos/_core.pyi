@@ -103,6 +103,7 @@ class Network:
         layers: Sequence[Mapping[str, Any]],
         outputs: Sequence[str],
         tensors: Mapping[str, NDArray[np.float32]],
+        precision: str = "fp32",
     ) -> None:
         """`inputs`, `layers`, `outputs` as in docs/model-file.md; tensors are copied."""
 

@@ -34,6 +34,7 @@ typedef struct xv_algorithm xv_algorithm;
 typedef struct {
     const xk_table *kernels;
     xv_geometry g;
+    xk_precision precision; /* of products, where an algorithm of it fits */
     bool exact;  /* sums of products as they stand: no transforms */
     bool scaled; /* pixels become x*scale + shift first: a batch norm before a padded convolution */
     int threads; /* that may share it */
@@ -66,6 +67,7 @@ struct xv_algorithm {
     const char *name;
     bool transforms; /* see xv_plan.exact */
     bool planes;     /* reads (N, C, H, W): only where xv_fits_planes says so */
+    xk_precision precision; /* XK_FP32: for every plan; else for those that ask for it */
     bool (*fits)(const xv_geometry *g);
     /* Of one image, in multiply-adds of a tile of vector kernels (see mac_cost in kernels.h). */
     double (*cost)(const xk_table *k, const xv_geometry *g);
@@ -81,15 +83,17 @@ struct xv_algorithm {
 };
 
 /* In the order in which pick.c asks them; of two equal costs the first wins. */
-enum { XV_DEPTHWISE, XV_TILES, XV_WINOGRAD4, XV_WINOGRAD2, XV_COLUMNS, XV_PLANES, XV_ALGORITHMS };
-extern const xv_algorithm xv_depthwise, xv_tiles, xv_winograd4, xv_winograd2, xv_columns, xv_planes;
+enum {
+    XV_DEPTHWISE, XV_TILES, XV_WINOGRAD4, XV_WINOGRAD2, XV_COLUMNS, XV_PLANES, XV_BF16, XV_INT8, XV_ALGORITHMS
+};
+extern const xv_algorithm xv_depthwise, xv_tiles, xv_winograd4, xv_winograd2, xv_columns, xv_planes, xv_bf16, xv_int8;
 extern const xv_algorithm *const xv_algorithms[XV_ALGORITHMS];
 
 /* pick.c: sets algorithm (unless one is set), tiles and scratch of a plan that has all else. */
 void xv_pick(xv_plan *plan);
 /* The algorithm that maps of every size get, NULL where it depends on the size; `g` needs no n,
  * h, w, oh and ow. */
-const xv_algorithm *xv_pick_for_all(const xk_table *k, const xv_geometry *g);
+const xv_algorithm *xv_pick_for_all(const xk_table *k, const xv_geometry *g, xk_precision precision);
 /* Whether an input that is plain should be read so, by xv_planes; `g` as above. */
 bool xv_fits_planes(const xk_table *k, const xv_geometry *g);
 /* Place of an algorithm in xv_algorithms. */

@@ -7,7 +7,7 @@
 const xv_algorithm *const xv_algorithms[XV_ALGORITHMS] = {
     [XV_DEPTHWISE] = &xv_depthwise, [XV_TILES] = &xv_tiles,     [XV_WINOGRAD4] = &xv_winograd4,
     [XV_WINOGRAD2] = &xv_winograd2, [XV_COLUMNS] = &xv_columns,
-    [XV_PLANES] = &xv_planes,
+    [XV_PLANES] = &xv_planes,       [XV_BF16] = &xv_bf16,         [XV_INT8] = &xv_int8,
 };
 
 static const xv_algorithm *wish; /* for tests and benchmarks */
@@ -16,7 +16,8 @@ xcos_status xcos_conv_select(const char *name, xcos_error *err)
 {
     const xv_algorithm *found = NULL;
     for (int i = 0; name && i < XV_ALGORITHMS; i++)
-        if (!xv_algorithms[i]->planes && strcmp(name, xv_algorithms[i]->name) == 0)
+        if (!xv_algorithms[i]->planes && !xv_algorithms[i]->precision &&
+            strcmp(name, xv_algorithms[i]->name) == 0)
             found = xv_algorithms[i];
     if (name && !found)
         return xcos_fail(err, XCOS_E_ARG,
@@ -34,7 +35,8 @@ int xv_index(const xv_algorithm *algorithm)
     return i;
 }
 
-static const xv_algorithm *cheapest(const xk_table *k, const xv_geometry *g, bool exact)
+static const xv_algorithm *cheapest(const xk_table *k, const xv_geometry *g, bool exact,
+                                    xk_precision precision)
 {
     if (wish && wish->fits(g) && !exact)
         return wish;
@@ -42,7 +44,8 @@ static const xv_algorithm *cheapest(const xk_table *k, const xv_geometry *g, boo
     double least = 0;
     for (int i = 0; i < XV_ALGORITHMS; i++) {
         const xv_algorithm *algorithm = xv_algorithms[i];
-        if (algorithm->planes || !algorithm->fits(g) || (exact && algorithm->transforms))
+        if (algorithm->planes || !algorithm->fits(g) || (exact && algorithm->transforms) ||
+            (algorithm->precision && algorithm->precision != precision))
             continue;
         const double cost = algorithm->cost(k, g);
         if (!best || cost < least) {
@@ -56,18 +59,18 @@ static const xv_algorithm *cheapest(const xk_table *k, const xv_geometry *g, boo
 void xv_pick(xv_plan *plan)
 {
     if (!plan->algorithm)
-        plan->algorithm = cheapest(plan->kernels, &plan->g, plan->exact);
+        plan->algorithm = cheapest(plan->kernels, &plan->g, plan->exact, plan->precision);
     plan->algorithm->prepare(plan);
 }
 
-const xv_algorithm *xv_pick_for_all(const xk_table *k, const xv_geometry *g)
+const xv_algorithm *xv_pick_for_all(const xk_table *k, const xv_geometry *g, xk_precision precision)
 {
     xv_geometry any = *g;
     any.h = any.w = any.oh = any.ow = 1;
     /* How the cost of Winograd's compares depends on how many tiles the map fills. */
     if (xv_winograd4.fits(&any) && !wish)
         return NULL;
-    return cheapest(k, &any, false);
+    return cheapest(k, &any, false, precision);
 }
 
 bool xv_fits_planes(const xk_table *k, const xv_geometry *g)

@@ -75,6 +75,18 @@ const xk_table *xk_kernels(void)
     return atomic_load_explicit(&in_force, memory_order_relaxed);
 }
 
+const xk_products *xk_products_of(const xk_table *table, xk_precision precision)
+{
+    const xk_products *products = table->products[precision];
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if ((products == &xk_bf16_avx512 && !__builtin_cpu_supports("avx512bf16")) ||
+        (products == &xk_int8_avx512 && !__builtin_cpu_supports("avx512vnni")))
+        return NULL;
+#endif
+    return products;
+}
+
 const char *xcos_isa_name(void)
 {
     return xk_kernels()->isa;

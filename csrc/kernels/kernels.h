@@ -21,9 +21,11 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "kernels/pairs.h"
 #include "kernels/pictures.h"
+#include "kernels/products.h"
 
 typedef enum { XK_NONE, XK_PRELU, XK_CLIP } xk_activation;
 
@@ -33,7 +35,7 @@ typedef enum { XK_SIGMOID, XK_TANH, XK_ERF, XK_GELU } xk_function;
 /* What happens to a result before it is stored: y = act(x + bias + residual).
  * bias, slope and residual are given at the first channel of the block at hand;
  * bias and slope may be read up to the next multiple of 32 floats. */
-typedef struct {
+typedef struct xk_epilogue {
     const float *bias;     /* NULL: none */
     const float *residual; /* NULL: none; same geometry as the output, own strides */
     ptrdiff_t residual_row, residual_col; /* strides in floats, as the kernel's output strides */
@@ -119,6 +121,9 @@ typedef struct {
 
     xk_winograd winograd4, winograd2;
 
+    /* By precision, NULL: none.  Whether the processor can run them is cpu.c's: xk_products_of. */
+    const xk_products *products[XK_PRECISIONS];
+
     xk_pairs pairs; /* pairs.h */
 
     xk_pictures pictures; /* pictures.h */
@@ -141,6 +146,26 @@ typedef struct {
 static inline float xk_flushed(double x)
 {
     return fabs(x) < FLT_MIN ? 0.0f : (float)x;
+}
+
+/* A float as bfloat16: rounded to the nearest even; subnormal: zero; NaN stays one. */
+static inline uint16_t xk_bf16(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (isnan(x))
+        return (uint16_t)(bits >> 16 | 0x40);
+    if (fabsf(x) < FLT_MIN)
+        return (uint16_t)(bits >> 31 << 15);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static inline float xk_from_bf16(uint16_t x)
+{
+    const uint32_t bits = (uint32_t)x << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
 /* pack.c: the packers, which are one for all instruction sets. */
@@ -166,11 +191,14 @@ extern const xk_table xk_generic;
 extern const xk_table xk_sse2;
 extern const xk_table xk_avx2;
 extern const xk_table xk_avx512;
+extern const xk_products xk_bf16_avx512, xk_int8_avx512;
 #elif defined(__aarch64__)
 extern const xk_table xk_neon;
 #endif
 
 /* The table in force (cpu.c). */
 const xk_table *xk_kernels(void);
+/* Its products of a precision, NULL where it or the processor has none. */
+const xk_products *xk_products_of(const xk_table *table, xk_precision precision);
 
 #endif

@@ -268,12 +268,13 @@ static const xv_algorithm *algorithm_of(const xcos_net *net, const xn_node *node
         return &xv_planes;
     if (!shapes || l->op == XCOS_OP_LINEAR) {
         const xv_geometry any = xn_conv_geometry(l, &in, &out);
-        return xv_pick_for_all(net->kernels, &any);
+        return xv_pick_for_all(net->kernels, &any, net->precision);
     }
     in = xn_physical(&shapes[l->inputs[0]], true);
     out = xn_physical(&shapes[node->output], true);
     xv_plan plan = {.kernels = net->kernels,
                     .g = xn_conv_geometry(l, &in, &out),
+                    .precision = net->precision,
                     .threads = 1};
     xv_pick(&plan);
     return plan.algorithm;

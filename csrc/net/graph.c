@@ -19,6 +19,25 @@ xcos_status xcos_net_new(xcos_net **out, xcos_error *err)
     return XCOS_OK;
 }
 
+xcos_status xcos_net_precision(xcos_net *net, const char *name, xcos_error *err)
+{
+    static const char *const names[XK_PRECISIONS] = {"fp32", "bf16", "int8"};
+    static const char *const needs[XK_PRECISIONS] = {NULL, "AVX512-BF16", "AVX512-VNNI"};
+    if (net->finished)
+        return xcos_fail(err, XCOS_E_ARG, "the network is finished: its precision stays");
+    for (int i = 0; i < XK_PRECISIONS; i++) {
+        if (strcmp(name, names[i]) != 0)
+            continue;
+        if (i != XK_FP32 && !xk_products_of(net->kernels, (xk_precision)i))
+            return xcos_fail(err, XCOS_E_UNSUPPORTED,
+                             "precision '%s' takes a processor with %s; the kernels here (%s) have none of it",
+                             name, needs[i], net->kernels->isa);
+        net->precision = (xk_precision)i;
+        return XCOS_OK;
+    }
+    return xcos_fail(err, XCOS_E_ARG, "precision is '%s', expected fp32, bf16 or int8", name);
+}
+
 void xcos_net_free(xcos_net *net)
 {
     if (!net)

@@ -58,6 +58,7 @@ typedef struct xn_schedule xn_schedule;
 
 struct xcos_net {
     const xk_table *kernels;
+    xk_precision precision; /* of the products that can have it */
     int n_values, n_nodes, n_inputs, n_outputs;
     xn_value *values;
     xn_node *nodes;

@@ -91,6 +91,7 @@ static void plan(const xcos_net *net, xn_step *step, bool nhwc)
     (void)nhwc;
     step->conv = (xv_plan){.kernels = net->kernels,
                            .g = xn_conv_geometry(&node->layer, &step->in_shape[0], &step->out_shape),
+                           .precision = net->precision,
                            .scaled = node->pre_scale != NULL,
                            .threads = step->threads,
                            .algorithm = node->algorithm};

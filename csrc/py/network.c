@@ -14,10 +14,11 @@ typedef struct {
  * are frozen as they are read, and needed until the network is finished. */
 static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"inputs", "layers", "outputs", "tensors", NULL};
+    static char *names[] = {"inputs", "layers", "outputs", "tensors", "precision", NULL};
     PyObject *given[3], *lists[3] = {NULL}, *tensors;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO:Network", names, &given[0], &given[1],
-                                     &given[2], &tensors))
+    const char *precision = "fp32";
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO|s:Network", names, &given[0], &given[1],
+                                     &given[2], &tensors, &precision))
         return NULL;
     Network *self = (Network *)type->tp_alloc(type, 0);
     if (!self)
@@ -28,7 +29,8 @@ static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     xcos_error err;
     int failed = 1;
     if (!(b.ids = PyDict_New()) || !(b.kept = PyList_New(0)) ||
-        !xpy_ok(b.module, xcos_net_new(&self->net, &err), &err))
+        !xpy_ok(b.module, xcos_net_new(&self->net, &err), &err) ||
+        !xpy_ok(b.module, xcos_net_precision(self->net, precision, &err), &err))
         goto done;
     b.net = self->net;
     for (int i = 0; i < 3; i++)
@@ -249,7 +251,7 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "Network(inputs, layers, outputs, tensors)\n--\n\nA plan of layers, ready to run."},
+    {Py_tp_doc, "Network(inputs, layers, outputs, tensors, precision='fp32')\n--\n\nA plan of layers, ready to run."},
     {Py_tp_new, network_new},
     {Py_tp_dealloc, network_dealloc},
     {Py_tp_traverse, network_traverse},

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,7 @@ from .file import ModelFile
 from .safetensors import unload
 
 Shape = tuple[int | None, ...]
+Precision: TypeAlias = Literal["fp32", "bf16", "int8"]
 
 
 class Network:
@@ -27,11 +29,16 @@ class Network:
     ----------
     file : ModelFile
         The plan and its weights.
+    precision : {"fp32", "bf16", "int8"}, default "fp32"
+        Of the products in 1 x 1 convolutions and fully connected layers: "bf16" rounds what is multiplied to bfloat16,
+        "int8" to 8-bit integers, with a scale per output channel of the weights and one per pixel of the inputs. Sums,
+        and all other layers, stay float32. Faster and less exact (docs/engine.md).
 
     Raises
     ------
     ModelFileError
-        Shapes within the plan do not fit together; the layer is named.
+        Shapes within the plan do not fit together; the layer is named. Or there is no such precision, or this processor
+        has no instructions for it.
 
     Examples
     --------
@@ -44,23 +51,27 @@ class Network:
     True
     """
 
-    def __init__(self, file: ModelFile) -> None:
-        self._file = file
+    def __init__(self, file: ModelFile, *, precision: Precision = "fp32") -> None:
+        self._file, self._precision = file, precision
         try:
-            self._core = _core.Network(file.inputs, file.layers, file.outputs, file.tensors)
+            self._core = _core.Network(file.inputs, file.layers, file.outputs, file.tensors, precision)
             unload(file.tensors)
             self._outputs = self._infer_outputs()
         except ValueError as error:
             raise ModelFileError(f"{file.name}: {error}") from None
 
     @classmethod
-    def load(cls, source: str | os.PathLike[str] | bytes | ModelFile) -> "Network":
+    def load(
+        cls, source: str | os.PathLike[str] | bytes | ModelFile, *, precision: Precision = "fp32"
+    ) -> "Network":
         """Makes a network from a model file.
 
         Parameters
         ----------
         source : str, path, bytes or ModelFile
             Its path (memory-mapped), its bytes, or itself.
+        precision : {"fp32", "bf16", "int8"}, default "fp32"
+            Of the products: see the class.
 
         Returns
         -------
@@ -74,7 +85,7 @@ class Network:
         OSError
             It cannot be opened.
         """
-        return cls(source if isinstance(source, ModelFile) else ModelFile.read(source))
+        return cls(source if isinstance(source, ModelFile) else ModelFile.read(source), precision=precision)
 
     @classmethod
     def from_onnx(
@@ -117,6 +128,11 @@ class Network:
     def file(self) -> ModelFile:
         """The model file that the network was made from."""
         return self._file
+
+    @property
+    def precision(self) -> Precision:
+        """Of the products in 1 x 1 convolutions and fully connected layers: "fp32", "bf16" or "int8"."""
+        return self._precision
 
     @property
     def inputs(self) -> dict[str, Shape]:
@@ -231,7 +247,7 @@ class Network:
         return f"Network({self._file.name!r}, inputs={self.inputs}, outputs={list(self._file.outputs)})"
 
     def __reduce__(self) -> tuple[Callable[[ModelFile], "Network"], tuple[ModelFile]]:
-        return Network, (self._file,)
+        return partial(Network, precision=self._precision), (self._file,)
 
     def _infer_outputs(self) -> dict[str, Shape | None]:
         if any(None in shape[1:] for shape in self.inputs.values()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, Literal, overload
 
@@ -23,7 +23,7 @@ from ..measured.calibration import Calibration
 from ..measured.truth import CellTruth
 from ..measured.whole import WholeCurve
 from ..plan.file import ModelFile
-from ..plan.network import Network
+from ..plan.network import Network, Precision
 from ..plan.pixels import as_input
 from ..storage.progress import Progress, batches
 from .card import ModelCard
@@ -65,6 +65,9 @@ class Model:
         That of `file`, where there is one already.
     path : str, optional
         Where the file lies, for its card.
+    precision : {"fp32", "bf16", "int8"}, default "fp32"
+        Of the network's products, where none is given: see ``xcos.Network``. Features of all precisions compare with
+        each other; the threshold is the file's.
 
     Raises
     ------
@@ -83,7 +86,14 @@ class Model:
     0.0
     """
 
-    def __init__(self, file: ModelFile, *, network: Network | None = None, path: str | None = None) -> None:
+    def __init__(
+        self,
+        file: ModelFile,
+        *,
+        network: Network | None = None,
+        path: str | None = None,
+        precision: Precision = "fp32",
+    ) -> None:
         if file.kind != "recognizer" or not file.head:
             found = f"a {file.kind}" if file.head else f"a {file.kind} without head"
             raise ModelFileError(
@@ -97,7 +107,7 @@ class Model:
             absent = "threshold 'xcos'" if file.preprocess else "preprocess"
             raise ModelFileError(f"model {file.name!r}: its header gives no {absent}")
         self._file, self._path = file, path
-        self._network = network or Network.load(file)
+        self._network = network or Network(file, precision=precision)
         cells = _cells(file, self._network)
         self._head = core_head(file.tensors, file.head, cells)
         self._calibration = Calibration.from_dict(file.calibration) if file.calibration else None
@@ -108,13 +118,15 @@ class Model:
             )
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | bytes) -> Model:
+    def load(cls, path: str | os.PathLike[str] | bytes, *, precision: Precision = "fp32") -> Model:
         """Reads a model file (docs/model-file.md).
 
         Parameters
         ----------
         path : str, path or bytes
             Its path or its bytes.
+        precision : {"fp32", "bf16", "int8"}, default "fp32"
+            Of the network's products: see ``xcos.Network``.
 
         Returns
         -------
@@ -128,7 +140,8 @@ class Model:
         ModelFileError
             It is damaged or of another kind.
         """
-        return cls(ModelFile.read(path), path=None if isinstance(path, bytes) else os.path.abspath(os.fsdecode(path)))
+        lies = None if isinstance(path, bytes) else os.path.abspath(os.fsdecode(path))
+        return cls(ModelFile.read(path), path=lies, precision=precision)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model file; it appears whole or not at all.
@@ -140,17 +153,23 @@ class Model:
         """
         self._file.write(path)
 
-    def __reduce__(self) -> tuple[type[Model], tuple[ModelFile]]:
-        return type(self), (self._file,)
+    def __reduce__(self) -> tuple[Callable[[ModelFile], Model], tuple[ModelFile]]:
+        return partial(type(self), precision=self.precision), (self._file,)
 
     def __repr__(self) -> str:
         whole = f", whole {self.whole:g}" if self.whole else ""
-        return f"Model({self.name!r}, threshold {self.threshold:.4f}{whole})"
+        precision = f", {self.precision}" if self.precision != "fp32" else ""
+        return f"Model({self.name!r}, threshold {self.threshold:.4f}{whole}{precision})"
 
     @property
     def name(self) -> str:
         """What the model is called."""
         return self._file.name
+
+    @property
+    def precision(self) -> Precision:
+        """Of the network's products: "fp32", "bf16" or "int8"."""
+        return self._network.precision
 
     @property
     def file(self) -> ModelFile:

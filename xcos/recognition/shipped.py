@@ -9,12 +9,13 @@ from typing import TypeAlias
 
 from ..errors import ModelFileError
 from ..plan.file import ModelFile
+from ..plan.network import Precision
 from .model import Model
 
 DEFAULT = "mobilefacenet_xcos_v2"
 ModelLike: TypeAlias = Model | str | os.PathLike[str] | None  # None: the default; a name; a path
 _MODELS = Path(__file__).parents[1] / "models"
-_cache: dict[str, Model] = {}
+_cache: dict[tuple[str, Precision], Model] = {}
 _lock = Lock()
 
 
@@ -41,7 +42,9 @@ def model_path(name_or_path: str | os.PathLike[str] | None = None, kind: str = "
     raise ModelFileError(f"no model named {path.name!r}: expected a path or one of {', '.join(names) or 'none'}")
 
 
-def load(name_or_path: str | os.PathLike[str] | None = None, *, whole: float | None = None) -> Model:
+def load(
+    name_or_path: str | os.PathLike[str] | None = None, *, whole: float | None = None, precision: Precision = "fp32"
+) -> Model:
     """The default model, a model of the package by its name, or one from a file.
 
     Models of the package are loaded once and shared; other files are read anew each time. Safe from any number of
@@ -54,6 +57,10 @@ def load(name_or_path: str | os.PathLike[str] | None = None, *, whole: float | N
     whole : float, optional
         What the face as a whole counts in the score, 0 to 1, as ``Model.with_whole``; None: as in the file.
 
+    precision : {"fp32", "bf16", "int8"}, default "fp32"
+        Of the network's products, as ``xcos.Network`` has it: "bf16" and "int8" are faster and less exact, and take a
+        processor with AVX512-BF16 or AVX512-VNNI.
+
     Returns
     -------
     Model
@@ -64,8 +71,8 @@ def load(name_or_path: str | os.PathLike[str] | None = None, *, whole: float | N
     OSError
         The file can't be read.
     ModelFileError
-        It is damaged, holds no recognizer with an xCos head, there is no model of that name, or no threshold for this
-        `whole`.
+        It is damaged, holds no recognizer with an xCos head, there is no model of that name, no threshold for this
+        `whole`, or this processor has no instructions for the `precision`.
     ValueError
         `whole` is not in 0..1.
 
@@ -79,14 +86,15 @@ def load(name_or_path: str | os.PathLike[str] | None = None, *, whole: float | N
     0.0
     """
     if whole is not None:
-        return load(name_or_path).with_whole(whole)
+        return load(name_or_path, precision=precision).with_whole(whole)
     path = model_path(name_or_path, "recognizer")
     if path.parent != _MODELS:
-        return Model.load(path)
+        return Model.load(path, precision=precision)
+    key = path.name, precision
     with _lock:
-        if path.name not in _cache:
-            _cache[path.name] = Model.load(path)
-        return _cache[path.name]
+        if key not in _cache:
+            _cache[key] = Model.load(path, precision=precision)
+        return _cache[key]
 
 
 def as_model(model: ModelLike) -> Model:

@@ -24,6 +24,7 @@ void winograd4_output_f32_ref(const float *m, ptrdiff_t ldp, int channels, float
                               ptrdiff_t col, int rows, int cols, const xk_epilogue *e);
 void winograd2_output_f32_ref(const float *m, ptrdiff_t ldp, int channels, float *y, ptrdiff_t row,
                               ptrdiff_t col, int rows, int cols, const xk_epilogue *e);
+extern const xk_products xk_bf16_ref, xk_int8_ref;
 void pairs_f32_8_ref(const xk_pair_head *h, const float *const *a, int rows, int a_stride,
                      const float *b, int blocks, float *scores, float *cosine, float *attention);
 void mix_rows_u8_ref(const uint8_t *x, ptrdiff_t ld, int count, const float *weights, int64_t n,

@@ -10,6 +10,7 @@ const xk_table xk_generic = {
     .depthwise = depthwise_f32_ref,
     .winograd4 = {winograd4_input_f32_ref, winograd4_output_f32_ref, xk_pack_winograd4},
     .winograd2 = {winograd2_input_f32_ref, winograd2_output_f32_ref, xk_pack_winograd2},
+    .products = {[XK_BF16] = &xk_bf16_ref, [XK_INT8] = &xk_int8_ref},
     .pairs = {XK_REF_LANES, pairs_f32_8_ref},
     .pictures = {mix_rows_u8_ref, mix_columns_u8_ref, warp_u8_ref},
     .map = map_f32_ref,

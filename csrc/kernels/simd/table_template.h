@@ -18,6 +18,9 @@ const xk_table JOIN(xk, ISA) = {
     .depthwise = NAMED(depthwise_f32),
     .winograd4 = {NAMED(winograd4_input_f32), NAMED(winograd4_output_f32), xk_pack_winograd4},
     .winograd2 = {NAMED(winograd2_input_f32), NAMED(winograd2_output_f32), xk_pack_winograd2},
+#if defined(PRODUCTS)
+    .products = PRODUCTS,
+#endif
     .pairs = {VL, NAMED(pairs_f32)},
     .pictures = {NAMED(mix_rows_u8), NAMED(mix_columns_u8), NAMED(warp_u8)},
     .map = NAMED(map_f32),

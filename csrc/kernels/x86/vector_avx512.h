@@ -1,9 +1,12 @@
-/* vector_avx512.h: the vector operations that the templates use, for AVX-512 (F, VL, DQ, BW). */
+/* vector_avx512.h: the vector operations that the templates use, for AVX-512 (F, VL, DQ, BW). Who needs
+ * more of it has named TARGET and ISA before. */
 #include <immintrin.h>
 #include <string.h>
 
+#ifndef TARGET
 #define TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,fma")))
 #define ISA avx512
+#endif
 #define REGISTER "v"
 #include "../simd/common.h"
 #define VL 16

@@ -32,7 +32,8 @@ xk_epilogue epilogue(int k, int count, const float *residual, enum side side);
 double finished(double x, int c, const float *residual, const xk_epilogue *e);
 
 /* The checks: check_gemm() and so on, one in each file. */
-#define CHECKS(X) X(gemm) X(depthwise) X(winograd) X(pairs) X(transport) X(pack) X(functions) X(pictures)
+#define CHECKS(X) \
+    X(gemm) X(products) X(depthwise) X(winograd) X(pairs) X(transport) X(pack) X(functions) X(pictures)
 #define DECLARED(name) void check_##name(void);
 CHECKS(DECLARED)
 

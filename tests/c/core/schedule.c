@@ -173,7 +173,10 @@ void test_pick(void)
             const xv_algorithm *expected = vectors ? cases[i].vectors : cases[i].plain;
             CHECK(plan.algorithm == expected);
         }
-    CHECK(xv_pick_for_all(&xk_generic, &conv3) == NULL); /* depends on the size of the map */
-    CHECK(xv_pick_for_all(&xk_generic, &depthwise) == &xv_depthwise);
-    CHECK(xv_pick_for_all(&xk_generic, &strided) == &xv_columns);
+    CHECK(xv_pick_for_all(&xk_generic, &conv3, XK_FP32) == NULL); /* depends on the size of the map */
+    CHECK(xv_pick_for_all(&xk_generic, &depthwise, XK_FP32) == &xv_depthwise);
+    CHECK(xv_pick_for_all(&xk_generic, &strided, XK_FP32) == &xv_columns);
+    CHECK(xv_pick_for_all(&xk_generic, &pointwise, XK_INT8) == &xv_int8);
+    CHECK(xv_pick_for_all(&xk_generic, &pointwise, XK_BF16) == &xv_bf16);
+    CHECK(xv_pick_for_all(&xk_generic, &depthwise, XK_INT8) == &xv_depthwise);
 }
