@@ -19,11 +19,12 @@ def crops():
 
 
 def test_crops_are_those_of_the_other_machine(crops):
-    """The detector's sums round otherwise on another processor: points move by less than 0.01 pixels (seen with SSE2,
-    NEON and plain C), and a pixel in a hundred by a level."""
+    """The detector's sums round otherwise on another processor, or in another order: points move by less than 0.01
+    pixels (seen with SSE2, NEON and plain C), a pixel in a hundred by a level, one in a hundred thousand by two."""
     got = xcos.load().crops([str(path) for path in golden.PHOTOS])
     off = np.abs(got - np.asarray(crops, np.int16))
-    assert off.max() <= 1
+    assert off.max() <= 2
+    assert np.count_nonzero(off > 1) <= 1e-5 * off.size
     assert np.count_nonzero(off) <= 0.02 * off.size
 
 

@@ -9,8 +9,8 @@
  * the sums: 3 x 4 of 16.
  *
  * Every number of rows 1..MR has its own copy of the code, in which the sums stay in
- * registers, and another for pixels at equal distances, which every third one's address and the
- * processor's own arithmetic reach.  Weights are padded to full panels, so that channel tails only
+ * registers, and another for pixels at equal distances: where there are too many for a register
+ * each, every third one's address and the processor's own arithmetic reach them.  Weights are padded to full panels, so that channel tails only
  * concern what is read from the residual and stored.  Each sum runs over taps, then depth, whatever
  * m and n are: a pixel's result does not depend on the tile that it falls into.
  */
@@ -18,29 +18,30 @@
 enum {
     NV = NR / VL,
     UNROLL = 4,
+    THIRDS = MR > 6,
     AHEAD = 2048 /* floats between the weights in use and those being fetched: some 200 ns, so
                     that weights may come from memory */
 };
 
-/* Where the pixels of a tile are: k floats behind addresses of their own; or, in line, at those of
- * every third, and one or two steps (bytes) behind these. */
+/* Where the pixels of a tile are: k floats behind addresses of their own; or at those of every
+ * third, and one or two steps (bytes) behind these. */
 typedef struct {
     const char *at[MR];
     ptrdiff_t step, k;
 } gemm_pixels;
 
-INLINE const float *gemm_pixel(const gemm_pixels *p, const int in_line, const int i)
+INLINE const float *gemm_pixel(const gemm_pixels *p, const int thirds, const int i)
 {
-    if (!in_line)
+    if (!thirds)
         return (const float *)p->at[i] + p->k;
     return (const float *)(i % 3 == 0   ? p->at[i / 3]
                            : i % 3 == 1 ? p->at[i / 3] + p->step
                                         : p->at[i / 3] + 2 * p->step);
 }
 
-INLINE void gemm_advance(gemm_pixels *p, const int in_line, const int m, const int floats)
+INLINE void gemm_advance(gemm_pixels *p, const int thirds, const int m, const int floats)
 {
-    if (!in_line)
+    if (!thirds)
         p->k += floats;
     else
         UNROLL_LOOP
@@ -51,13 +52,13 @@ INLINE void gemm_advance(gemm_pixels *p, const int in_line, const int m, const i
 }
 
 /* UNROLL steps of depth. */
-INLINE void gemm_steps(const int m, const int nv, const gemm_pixels *p, const int in_line, const float *w,
+INLINE void gemm_steps(const int m, const int nv, const gemm_pixels *p, const int thirds, const float *w,
                        vf sum[MR][NV])
 {
 #if defined(OPERANDS_IN_MEMORY)
     UNROLL_LOOP
     for (int i = 0; i < m; i++) {
-        const vf pixels = v_load(gemm_pixel(p, in_line, i));
+        const vf pixels = v_load(gemm_pixel(p, thirds, i));
         UNROLL_LOOP
         for (int u = 0; u < UNROLL; u++) {
             vf pixel = v_lane(pixels, u);
@@ -71,7 +72,7 @@ INLINE void gemm_steps(const int m, const int nv, const gemm_pixels *p, const in
     vf pixels[MR];
     UNROLL_LOOP
     for (int i = 0; i < m; i++)
-        pixels[i] = v_load(gemm_pixel(p, in_line, i));
+        pixels[i] = v_load(gemm_pixel(p, thirds, i));
     UNROLL_LOOP
     for (int u = 0; u < UNROLL; u++)
         UNROLL_LOOP
@@ -91,7 +92,7 @@ INLINE void gemm_steps(const int m, const int nv, const gemm_pixels *p, const in
             weight[v] = v_load(w + u * NR + v * VL);
         UNROLL_LOOP
         for (int i = 0; i < m; i++) {
-            const vf pixel = v_set1(gemm_pixel(p, in_line, i)[u]);
+            const vf pixel = v_set1(gemm_pixel(p, thirds, i)[u]);
             UNROLL_LOOP
             for (int v = 0; v < nv; v++)
                 sum[i][v] = v_fma(pixel, weight[v], sum[i][v]);
@@ -117,6 +118,7 @@ INLINE void gemm_tile(const gemm_job *job, const int in_line, const int m, const
                       const float *next)
 {
     const xk_epilogue *e = job->e;
+    const int thirds = in_line && THIRDS;
     const int last = job->n - (nv - 1) * VL;
     const vmask mask = v_first(last);
     vf sum[MR][NV];
@@ -142,7 +144,7 @@ INLINE void gemm_tile(const gemm_job *job, const int in_line, const int m, const
     const ptrdiff_t pace = next ? XK_LINE : NR;
     for (int t = 0; t < job->taps; t++) {
         gemm_pixels p = {.step = job->step * (ptrdiff_t)sizeof(float)};
-        if (in_line) {
+        if (thirds) {
             p.at[0] = (const char *)(job->a[t] + first * job->step);
             UNROLL_LOOP
             for (int j = 1; j < (m + 2) / 3; j++) {
@@ -152,7 +154,7 @@ INLINE void gemm_tile(const gemm_job *job, const int in_line, const int m, const
         } else
             UNROLL_LOOP
             for (int i = 0; i < m; i++)
-                p.at[i] = (const char *)job->a[t * m + i];
+                p.at[i] = (const char *)(in_line ? job->a[t] + (first + i) * job->step : job->a[t * m + i]);
         int k = job->depth;
         for (; k >= UNROLL; k -= UNROLL, w += UNROLL * NR) {
             UNROLL_LOOP
@@ -160,18 +162,18 @@ INLINE void gemm_tile(const gemm_job *job, const int in_line, const int m, const
                 UNROLL_LOOP
                 for (int line = 0; line < nv * VL; line += XK_LINE)
                     __builtin_prefetch(soon + line);
-            gemm_steps(m, nv, &p, in_line, w, sum);
-            gemm_advance(&p, in_line, m, UNROLL);
+            gemm_steps(m, nv, &p, thirds, w, sum);
+            gemm_advance(&p, thirds, m, UNROLL);
         }
         for (; k > 0; k--, w += NR) {
             UNROLL_LOOP
             for (int i = 0; i < m; i++) {
-                vf pixel = v_set1(*gemm_pixel(&p, in_line, i));
+                vf pixel = v_set1(*gemm_pixel(&p, thirds, i));
                 UNROLL_LOOP
                 for (int v = 0; v < nv; v++)
                     sum[i][v] = v_fma(pixel, v_load(w + v * VL), sum[i][v]);
             }
-            gemm_advance(&p, in_line, m, 1);
+            gemm_advance(&p, thirds, m, 1);
         }
     }
 
