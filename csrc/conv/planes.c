@@ -82,42 +82,59 @@ static void copy_windows(const xv_run *run, int64_t begin, int64_t end, int x, f
             }
 }
 
-static void some_rows(void *context, int64_t index, int worker)
+/* Column x of rows begin .. end, ROWS at most, at a side of the map. */
+static void side_column(const planes_job *job, int64_t begin, int64_t end, int x, const float **a,
+                        float *windows)
 {
-    const planes_job *job = context;
     const xv_run *run = job->run;
     const xv_geometry *g = &run->plan->g;
     const xk_gemm *gemm = &run->plan->kernels->gemm;
     const int taps = taps_of(g);
-    const int64_t rows = g->n * g->oh, begin = index * rows / job->blocks;
-    const int64_t end = (index + 1) * rows / job->blocks, steps = (int64_t)taps * g->kw;
-    const float **a = (const float **)run->scratch + (int64_t)worker * taps;
-    float *windows = (float *)((const float **)run->scratch + (int64_t)run->plan->threads * taps) +
-                     worker * windows_floats(g);
-    for (int x = 0; x < g->ow; x++) {
-        if (x == job->from)
-            x = job->to;
-        if (x == g->ow)
-            break;
-        copy_windows(run, begin, end, x, windows);
-        for (int t = 0; t < taps; t++)
-            a[t] = windows + t * (end - begin) * g->kw;
-        for (int p = 0; p < job->panels; p++) {
-            const int channel = p * gemm->nr, n = g->o - channel < gemm->nr ? g->o - channel : gemm->nr;
-            const int64_t at = begin * g->ow + x;
-            const xk_epilogue e = epilogue_of(run, at, channel, g->ow);
-            gemm->line(end - begin, n, g->kw, taps, a, g->kw, (const float *)run->weights + p * steps * gemm->nr,
-                       NULL, run->out + at * g->o + channel, (ptrdiff_t)g->ow * g->o, &e);
-        }
-    }
-    for (int p = 0; p < job->panels && job->from < job->to; p++) {
+    copy_windows(run, begin, end, x, windows);
+    for (int t = 0; t < taps; t++)
+        a[t] = windows + t * (end - begin) * g->kw;
+    for (int p = 0; p < job->panels; p++) {
         const int channel = p * gemm->nr, n = g->o - channel < gemm->nr ? g->o - channel : gemm->nr;
-        for (int64_t row = begin; row < end; row++)
-            inner_columns(job, row, channel, n, (const float *)run->weights + p * steps * gemm->nr, a);
+        const int64_t at = begin * g->ow + x, steps = (int64_t)taps * g->kw;
+        const xk_epilogue e = epilogue_of(run, at, channel, g->ow);
+        gemm->line(end - begin, n, g->kw, taps, a, g->kw, (const float *)run->weights + p * steps * gemm->nr,
+                   NULL, run->out + at * g->o + channel, (ptrdiff_t)g->ow * g->o, &e);
     }
 }
 
-static void run_planes(const xv_run *run)
+/* Columns x0 .. x1 of rows begin .. end, ROWS at most. */
+static void columns_of_rows(const planes_job *job, int64_t begin, int64_t end, int x0, int x1, int worker)
+{
+    const xv_run *run = job->run;
+    const xv_geometry *g = &run->plan->g;
+    const xk_gemm *gemm = &run->plan->kernels->gemm;
+    const int taps = taps_of(g);
+    const int64_t steps = (int64_t)taps * g->kw;
+    const float **a = (const float **)run->scratch + (int64_t)worker * taps;
+    float *windows = (float *)((const float **)run->scratch + (int64_t)run->plan->threads * taps) +
+                     worker * windows_floats(g);
+    for (int x = x0; x < x1; x++)
+        if (x < job->from || x >= job->to)
+            side_column(job, begin, end, x, a, windows);
+    planes_job inner = *job;
+    inner.from = x0 > job->from ? x0 : job->from;
+    inner.to = x1 < job->to ? x1 : job->to;
+    for (int p = 0; p < job->panels && inner.from < inner.to; p++) {
+        const int channel = p * gemm->nr, n = g->o - channel < gemm->nr ? g->o - channel : gemm->nr;
+        for (int64_t row = begin; row < end; row++)
+            inner_columns(&inner, row, channel, n, (const float *)run->weights + p * steps * gemm->nr, a);
+    }
+}
+
+static void some_rows(void *context, int64_t index, int worker)
+{
+    const planes_job *job = context;
+    const xv_geometry *g = &job->run->plan->g;
+    const int64_t rows = g->n * g->oh;
+    columns_of_rows(job, index * rows / job->blocks, (index + 1) * rows / job->blocks, 0, g->ow, worker);
+}
+
+static planes_job shape_job(const xv_run *run)
 {
     const xv_plan *plan = run->plan;
     const xv_geometry *g = &plan->g;
@@ -129,7 +146,25 @@ static void run_planes(const xv_run *run)
         job.from = job.to = g->ow;
     job.panels = (g->o + plan->kernels->gemm.nr - 1) / plan->kernels->gemm.nr;
     job.blocks = (g->n * g->oh + ROWS - 1) / ROWS;
-    xc_spread(run->call, plan->threads, job.blocks, some_rows, &job);
+    return job;
+}
+
+static void run_planes(const xv_run *run)
+{
+    planes_job job = shape_job(run);
+    xc_spread(run->call, run->plan->threads, job.blocks, some_rows, &job);
+}
+
+static void run_planes_of_spans(const xv_run *run, const xv_span *spans, int count)
+{
+    const planes_job job = shape_job(run);
+    const int ow = run->plan->g.ow;
+    for (int s = 0; s < count; s++)
+        for (int64_t at = spans[s].from, end; at < spans[s].to; at = end) {
+            const int64_t row = at / ow;
+            end = (row + 1) * ow < spans[s].to ? (row + 1) * ow : spans[s].to;
+            columns_of_rows(&job, row, row + 1, (int)(at - row * ow), (int)(end - row * ow), 0);
+        }
 }
 
 static bool fits(const xv_geometry *g)
@@ -176,4 +211,5 @@ const xv_algorithm xv_planes = {.name = "planes",
                                 .dtype = XC_F32,
                                 .packed = packed,
                                 .pack = pack,
-                                .run = run_planes};
+                                .run = run_planes,
+                                .run_spans = run_planes_of_spans};

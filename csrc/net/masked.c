@@ -41,7 +41,8 @@ typedef struct {
     const float *pictures[2]; /* the picture, the filling */
     const float *masks;
     float *const *outputs;
-    int64_t channels, area; /* of the input */
+    int64_t channels, area; /* of the input, */
+    place *input;           /* which is a map as well, in the caller's layout */
     place *places; /* of buffers */
     bool *local;   /* steps whose output is a map */
     size_t bytes;  /* of an arena and what lies behind it */
@@ -73,16 +74,16 @@ static bool is_local(const masked_job *job, const xn_step *step)
     const xn_buffer *buffers = job->schedule->buffers;
     if (buffers[step->out].kind != XN_ARENA || step->out_shape.rank != 4)
         return false;
-    if (step->run == xn_run_to_nhwc)
-        return buffers[step->in[0]].kind == XN_INPUT;
     if (!step->node || (step->residual >= 0 && !job->places[step->residual].is_map))
         return false;
     if (is_conv(step))
-        return job->places[step->in[0]].is_map && step->conv.algorithm->run_spans && !step->conv.scaled;
+        return job->places[step->in[0]].is_map && step->conv.algorithm->run_spans && !step->conv.scaled &&
+               step->conv.algorithm->planes == (buffers[step->in[0]].kind == XN_INPUT);
     bool fit = is_cellwise(step), any = false;
     for (int i = 0; fit && i < step->n_in; i++) {
         const xn_shape *s = &step->in_shape[i];
-        const bool map = job->places[step->in[i]].is_map && xn_same(s, &step->out_shape);
+        const bool map = job->places[step->in[i]].is_map && buffers[step->in[i]].kind == XN_ARENA &&
+                         xn_same(s, &step->out_shape);
         const bool vector = buffers[step->in[i]].kind == XN_CONSTANT &&
                             (s->rank == 0 || (s->rank == 4 && s->dims[1] * s->dims[2] == 1));
         fit = map || vector;
@@ -135,13 +136,19 @@ static void look_at_step(masked_job *job, int s)
 static void find_places(masked_job *job)
 {
     const xn_schedule *schedule = job->schedule;
+    for (int i = 0; i < schedule->n_buffers; i++)
+        if (schedule->buffers[i].kind == XN_INPUT) {
+            job->input = &job->places[i];
+            *job->input = (place){.is_map = true, .held = true, .cells = job->area};
+            job->cells = job->area;
+        }
     for (int s = 0; s < schedule->n_steps; s++)
         look_at_step(job, s);
     job->bytes = schedule->arena_bytes;
     for (int i = 0; i < schedule->n_buffers; i++) {
         place *p = &job->places[i];
         p->offset = schedule->buffers[i].offset;
-        if (p->held || schedule->buffers[i].kind == XN_INPUT) {
+        if (p->held) {
             p->offset = xn_skewed(job->bytes, i);
             job->bytes = p->offset + schedule->buffers[i].bytes;
         }
@@ -186,7 +193,7 @@ static void run_base(void *context, int64_t index, int worker)
     for (int s = 0; s < job->schedule->n_steps && !xc_stop(&job->call, worker); s++) {
         const xn_step *step = &job->schedule->steps[s];
         xn_task task = task_of(job, step, job->base[index], NULL, 0);
-        if (step->run == xn_run_to_nhwc)
+        if (&job->places[step->in[0]] == job->input)
             task.in[0] = job->pictures[index];
         if (job->local[s])
             step->run(&task);
@@ -245,29 +252,25 @@ static bool is_most(const uint8_t *sees, int64_t cells)
 }
 
 /* What the cells of a step's map see; whether all are to be computed. */
-static bool look_with(const masked_job *job, const xn_step *step, const float *mask, uint8_t *sees,
-                      const uint8_t *full, uint8_t *row)
+static bool look_with(const masked_job *job, const xn_step *step, uint8_t *sees, const uint8_t *full,
+                      uint8_t *row)
 {
     const place *p = &job->places[step->out];
     uint8_t *out = sees + p->first;
-    if (!step->node) {
-        look_through(out, mask, p->cells);
-    } else {
-        for (int i = -1; i < step->n_in; i++) {
-            const int index = i < 0 ? step->residual : step->in[i];
-            if (index >= 0 && full[index])
-                return true;
-        }
-        if (is_conv(step))
-            look(&step->conv.g, sees + job->places[step->in[0]].first, out, row);
-        else
-            memset(out, NOTHING, (size_t)p->cells);
-        for (int i = is_conv(step) ? step->n_in : 0; i < step->n_in; i++)
-            if (job->places[step->in[i]].is_map)
-                look_at(out, sees + job->places[step->in[i]].first, p->cells);
-        if (step->residual >= 0)
-            look_at(out, sees + job->places[step->residual].first, p->cells);
+    for (int i = -1; i < step->n_in; i++) {
+        const int index = i < 0 ? step->residual : step->in[i];
+        if (index >= 0 && full[index])
+            return true;
     }
+    if (is_conv(step))
+        look(&step->conv.g, sees + job->places[step->in[0]].first, out, row);
+    else
+        memset(out, NOTHING, (size_t)p->cells);
+    for (int i = is_conv(step) ? step->n_in : 0; i < step->n_in; i++)
+        if (job->places[step->in[i]].is_map)
+            look_at(out, sees + job->places[step->in[i]].first, p->cells);
+    if (step->residual >= 0)
+        look_at(out, sees + job->places[step->residual].first, p->cells);
     return is_most(out, p->cells);
 }
 
@@ -290,10 +293,11 @@ static void find_cells(const masked_job *job, const float *mask, uint8_t *sees, 
 {
     const int steps = job->schedule->n_steps;
     memset(full, false, (size_t)job->schedule->n_buffers);
+    look_through(sees + job->input->first, mask, job->area);
     for (int s = 0; s < steps; s++) {
         const xn_step *step = &job->schedule->steps[s];
         if (job->local[s])
-            full[step->out] = look_with(job, step, mask, sees, full, row);
+            full[step->out] = look_with(job, step, sees, full, row);
     }
     for (int s = steps - 1; s >= 0; s--)
         if (job->local[s])
@@ -337,20 +341,7 @@ static int renew(const masked_job *job, const place *p, const uint8_t *sees, uin
     return count;
 }
 
-/* The picture through a mask: pixels of its map, */
-static void blend_pixels(const masked_job *job, const place *p, const float *mask, char *memory,
-                         const xv_span *spans, int count)
-{
-    const float *image = (const float *)(job->base[0] + p->offset);
-    const float *fill = (const float *)(job->base[1] + p->offset);
-    float *out = (float *)(memory + p->offset);
-    for (int s = 0; s < count; s++)
-        for (int64_t i = spans[s].from; i < spans[s].to; i++)
-            for (int64_t c = i * job->channels; c < (i + 1) * job->channels; c++)
-                out[c] = mask[i] * image[c] + (1.0f - mask[i]) * fill[c];
-}
-
-/* and all of it as the caller's arrays lie. */
+/* The picture through a mask. */
 static void blend(const masked_job *job, const float *mask, float *out)
 {
     const float *image = job->pictures[0], *fill = job->pictures[1];
@@ -385,21 +376,17 @@ static void run_mask(void *context, int64_t index, int worker)
     uint8_t *sees = job->states[worker], *holds = sees + job->cells, *full = holds + job->cells;
     xv_span *spans = job->spans[worker];
     find_cells(job, mask, sees, full, full + schedule->n_buffers);
+    blend(job, mask, (float *)(memory + job->input->offset));
     for (int s = 0; s < schedule->n_steps && !xc_stop(&job->call, worker); s++) {
         const xn_step *step = &schedule->steps[s];
         const xn_task task = task_of(job, step, memory, full, index);
         if (!job->local[s] || full[step->out]) {
-            for (int i = 0; i < step->n_in; i++)
-                if (schedule->buffers[step->in[i]].kind == XN_INPUT)
-                    blend(job, mask, (float *)(memory + job->places[step->in[i]].offset));
             step->run(&task);
             continue;
         }
         const place *p = &job->places[step->out];
         const int count = renew(job, p, sees + p->first, holds + p->first, memory, spans);
-        if (!step->node)
-            blend_pixels(job, p, mask, memory, spans, count);
-        else if (is_conv(step))
+        if (is_conv(step))
             xn_conv_spans(&task, spans, count);
         else
             run_cells(job, &task, spans, count);
