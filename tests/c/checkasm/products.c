@@ -55,8 +55,10 @@ static int is_rounded(double got, double x, double unit)
 static void check_row(const float *x, int depth, const void *row, float scale)
 {
     double most = 0;
-    for (int k = 0; k < depth; k++)
-        most = fmax(most, fabs((double)x[k]));
+    for (int k = 0; k < depth; k++) {
+        const double size = fabs((double)x[k]);
+        most = size > most ? size : most; /* fmax here ends GCC 12 for Arm in an internal error */
+    }
     if (scale != (precision == XK_BF16 ? 1.0f : (float)most / 127))
         report("row of %d: wrong scale", depth, 0, 0, 0);
     for (int k = 0; k < depth; k++)

@@ -152,6 +152,7 @@ void test_pick(void)
     thin.c = 3;
     depthwise.groups = 64;
     pointwise.kh = pointwise.kw = 1;
+    pointwise.top = pointwise.left = 0;
     small.h = small.w = small.oh = small.ow = 2;
     const struct {
         xv_geometry g;
