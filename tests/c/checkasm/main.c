@@ -12,6 +12,7 @@
 #include "xcos.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,23 +41,46 @@ float uniform(void)
     return (float)random32() / 2147483648.0f - 1.0f;
 }
 
+/* Kept from check to check: to map them anew each time takes longer than most checks. */
 static struct {
     void *at;
     size_t size;
-} blocks[64];
-static int block_count;
+    bool taken;
+} blocks[256];
+enum { BLOCKS = sizeof blocks / sizeof *blocks };
+
+/* A block of pages that is not taken: one of that size, else one made in place of the oldest of another. */
+static void *take_block(size_t size)
+{
+    static int oldest;
+    int found = -1;
+    for (int n = 0; n < BLOCKS && !(found >= 0 && blocks[found].size == size); n++) {
+        const int i = (oldest + n) % BLOCKS;
+        if (!blocks[i].taken && (found < 0 || blocks[i].size == size))
+            found = i;
+    }
+    if (found < 0)
+        return NULL;
+    if (blocks[found].size != size) {
+        if (blocks[found].at)
+            pages_free(blocks[found].at, blocks[found].size);
+        blocks[found].at = pages_new(size);
+        blocks[found].size = size;
+        oldest = (found + 1) % BLOCKS;
+    }
+    blocks[found].taken = true;
+    return blocks[found].at;
+}
 
 float *guarded(size_t count, enum side side)
 {
     const size_t page = page_size(), bytes = count * sizeof(float);
     const size_t size = (bytes + page - 1) / page * page;
-    char *at = block_count < 64 ? pages_new(size) : NULL;
+    char *at = take_block(size);
     if (!at) {
         fprintf(stderr, "checkasm: no memory\n");
         exit(2);
     }
-    blocks[block_count].at = at;
-    blocks[block_count++].size = size;
     float *first = (float *)(at + (side == BACK ? size - bytes : 0));
     for (size_t i = 0; i < count; i++)
         first[i] = uniform();
@@ -65,10 +89,8 @@ float *guarded(size_t count, enum side side)
 
 void release(void)
 {
-    while (block_count > 0) {
-        block_count--;
-        pages_free(blocks[block_count].at, blocks[block_count].size);
-    }
+    for (int i = 0; i < BLOCKS; i++)
+        blocks[i].taken = false;
 }
 
 float *padded(int count, enum side side) /* bias and slope: to multiples of 32 */
