@@ -19,7 +19,13 @@ SMALLER = {
         "[True, False] * 40": "[True, False] * 12",
         "steps=150": "steps=2, batch=16, rows=8, pasted=1, truth=2",
     },
-    "04_compare_explanations": {"stride=10": "stride=56", "masks=150": "masks=12", "stride=16": "stride=56"},
+    "04_compare_explanations": {
+        "stride=10": "stride=56",
+        "masks=150": "masks=12",
+        "stride=16": "stride=56",
+        "[[0, 0, 1, 1, 2, 2]], crops[[1, 3, 2, 3, 0, 3]], np.array([True, False] * 3)":
+            "[[0, 0]], crops[[1, 3]], np.array([True, False])",
+    },
 }
 
 
