@@ -126,3 +126,13 @@ def test_a_model_of_a_precision(precision, photos):
     names = list(photos.values())
     for other, same in zip(names[1:], (True, True, False), strict=True):
         assert model.verify(names[0], other).same is same
+
+
+def test_features_kept_of_one_precision_are_not_taken_for_another_s(photos, tmp_path):
+    network(plan([{"op": "relu"}]), "int8")  # or a skip
+    names = list(photos.values())
+    four = np.array([0, 1, 0, 2]), np.array([1, 2, 3, 3]), np.array([True, True, False, False])
+    pairs = xcos.datasets.Pairs("four", names, [path.name for path in names], *four, folds=2, aligned=False)
+    scores = [xcos.evaluate(xcos.load(precision=p), pairs, cache=tmp_path).scores for p in ("fp32", "int8")]
+    assert np.abs(scores[0] - scores[1]).max() > 1e-5
+    np.testing.assert_allclose(scores[1], xcos.evaluate(xcos.load(precision="int8"), pairs).scores, atol=1e-6)

@@ -21,6 +21,7 @@ from .. import _core
 from ..datasets import Pairs
 from ..datasets.pairs import Indices
 from ..plan.file import ModelFile
+from ..plan.network import Precision
 from ..recognition.features import Features
 from ..recognition.model import Model
 from ..recognition.streaming import Batch
@@ -46,9 +47,10 @@ class Seen:
     seconds: float
 
 
-def network_digest(file: ModelFile) -> str:
-    """SHA-256, in hex, of what features depend on: the model file's digest, and the version of xcos."""
-    return hashlib.sha256(f"{_core.__version__} {file.digest()}".encode()).hexdigest()
+def network_digest(file: ModelFile, precision: Precision = "fp32") -> str:
+    """SHA-256, in hex, of what features depend on: the model file's digest, the version of xcos, and the precision."""
+    reduced = "" if precision == "fp32" else f" {precision}"
+    return hashlib.sha256(f"{_core.__version__} {file.digest()}{reduced}".encode()).hexdigest()
 
 
 def see(
@@ -59,7 +61,7 @@ def see(
     folder = None
     if cache is not None:
         flipped = "-flip" if flip else ""
-        folder = Path(cache) / f"{network_digest(model.file)[:16]}-{pairs.digest()[:16]}{flipped}"
+        folder = Path(cache) / f"{network_digest(model.file, model.precision)[:16]}-{pairs.digest()[:16]}{flipped}"
         folder.mkdir(parents=True, exist_ok=True)
     position = np.full(len(pairs.images), -1, np.intp)
     stacks: list[Features] = []

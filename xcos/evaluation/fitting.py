@@ -126,7 +126,7 @@ def calibrate(
     if name is None:
         name = f"{model.name.partition(_CALIBRATED_ON)[0]}{_CALIBRATED_ON}{pairs.name}"
     calibration = Calibration(scores, cells, float(undecided)).to_dict()
-    return Model(dataclasses.replace(model.file, name=name, calibration=calibration))
+    return Model(dataclasses.replace(model.file, name=name, calibration=calibration), precision=model.precision)
 
 
 def fit(scores: NDArray[np.float64], same: NDArray[np.bool_], method: str) -> Mapping[str, Any]:
